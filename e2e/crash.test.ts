@@ -1,0 +1,75 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { describeWithContainers } from "./harness/containers.ts";
+import { run } from "./harness/commands.ts";
+import { containersWith, processesWith } from "./harness/leftovers.ts";
+import { expectAnswer, type Person, World } from "./harness/world.ts";
+
+interface Launched {
+  id: string;
+  status: string;
+  ssh_config: string;
+  fwd: { port: number };
+}
+
+describeWithContainers("programs that are killed", () => {
+  let world: World;
+  let admin: Person;
+  let deployment: string;
+  let launched: Launched;
+
+  beforeAll(async () => {
+    world = await World.create();
+    admin = await world.admin();
+    deployment = world.deployment("podman");
+  });
+
+  afterAll(async () => {
+    await world[Symbol.asyncDispose]();
+  });
+
+  beforeEach(async () => {
+    launched = await admin.json<Launched>("launch", deployment, "--wait");
+  });
+
+  afterEach(async () => {
+    await expectAnswer(admin.run(["terminate", launched.id]));
+    expect(await containersWith(`io.hardshare.instance=${launched.id}`)).toEqual([]);
+  });
+
+  /** Kills one of the programs that `up` runs; resolves with the log line by which it is back. */
+  async function kill(program: string, isBack: RegExp): Promise<string> {
+    const found = (await processesWith(world.dataFolder)).filter(
+      (line) => line.includes(` --format json ${program} `) || line.endsWith(` --format json ${program}`),
+    );
+    expect(found).toHaveLength(1);
+    const back = world.up.untilLog(isBack);
+    process.kill(Number(found[0]?.split(" ")[0]), "SIGKILL");
+    return back;
+  }
+
+  function ssh(suffix = ""): Promise<{ code: number | null; stdout: string }> {
+    return run("ssh", ["-F", launched.ssh_config, `${deployment}${suffix}`, "hostname"], { env: admin.env });
+  }
+
+  test("the server is killed: the instance stays, its public port goes on, and the server is back by itself", async () => {
+    const back = kill("serve", /"message":"host connected"/);
+    expect((await ssh()).code).toBe(0);
+    await back;
+    expect(await admin.json<Launched>("info", launched.id)).toMatchObject({ status: "READY", fwd: launched.fwd });
+    expect((await ssh("-ws")).code).toBe(0);
+  });
+
+  test("the hub is killed: same endpoint and port, reachable again when the host has forwarded anew", async () => {
+    await kill("hub", new RegExp(`${launched.id}.*"status":"probed"`));
+    expect((await ssh()).code).toBe(0);
+    expect((await ssh("-jump")).code).toBe(0);
+    expect(await admin.json<Launched>("info", launched.id)).toMatchObject({ status: "READY", fwd: launched.fwd });
+  });
+
+  test("the host daemon is killed: its successor adopts the running instance", async () => {
+    const before = await containersWith(`io.hardshare.instance=${launched.id}`);
+    await kill("ad", new RegExp(`${launched.id}.*"status":"probed"`));
+    expect((await ssh()).code).toBe(0);
+    expect(await containersWith(`io.hardshare.instance=${launched.id}`)).toEqual(before);
+  });
+});

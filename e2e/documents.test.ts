@@ -1,0 +1,65 @@
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { describeWithContainers } from "./harness/containers.ts";
+import { HARDSHARE, run } from "./harness/commands.ts";
+import { type Person, World } from "./harness/world.ts";
+
+const GUIDES = new URL("../docs/guides/", import.meta.url);
+
+let world: World;
+let bin: string;
+
+beforeAll(async () => {
+  world = await World.create();
+  bin = join(world.folder, "bin");
+  await mkdir(bin);
+  await writeFile(join(bin, "hardshare"), `#!/bin/sh\nexec ${process.execPath} ${HARDSHARE} "$@"\n`, { mode: 0o755 });
+});
+
+afterAll(async () => {
+  await world[Symbol.asyncDispose]();
+});
+
+/** The shell examples of a guide, in order. */
+async function examplesOf(guide: string): Promise<string[]> {
+  const text = await readFile(fileURLToPath(new URL(guide, GUIDES)), "utf8");
+  return [...text.matchAll(/^```sh\n([^]*?)^```$/gm)].map((match) => match[1] ?? "");
+}
+
+/**
+ * Runs the examples of a guide one after the other, as a reader would, with the places that stand for the reader's own
+ * things replaced. A command that runs "until Ctrl-C" goes on in the background until the end, once it has said something.
+ */
+async function follow(person: Person, examples: readonly string[], replaced: Record<string, string>): Promise<void> {
+  const folder = join(world.folder, `reader-${person.name}`);
+  await mkdir(folder, { recursive: true });
+  await writeFile(join(folder, "my.token"), person.token);
+  const lines = ["set -eu", "trap 'kill $(jobs -p); wait' EXIT"];
+  for (const line of examples.join("\n").split("\n")) {
+    let command = line;
+    for (const [from, to] of Object.entries(replaced)) command = command.replaceAll(from, to);
+    if (line.includes("until Ctrl-C"))
+      lines.push("mkfifo said", `${command.replace(/#.*/, "")} > said 2>&1 &`, "exec 9< said", "head -n 1 <&9", "cat <&9 &", "rm said");
+    else lines.push(command);
+  }
+  const script = lines.join("\n");
+  const result = await run("bash", ["-c", script], { env: { ...person.env, PATH: `${bin}:${process.env["PATH"]}` }, cwd: folder });
+  expect(result.code, `${script}\n---\n${result.stdout}\n${result.stderr}`).toBe(0);
+}
+
+describeWithContainers("guides", () => {
+  test("every example of «Use a robot» works as it is written", async () => {
+    await follow(await world.admin(), await examplesOf("use-a-robot.md"), {
+      "https://robots.example.org": world.ready.url,
+      "launch misty": "launch sim_robot",
+      "launch sim_proxy": "launch sim_robot_http",
+    });
+  });
+
+  test("every example of «Share a robot» works as it is written", async () => {
+    const ada = await world.user("ada");
+    await follow(ada, await examplesOf("share-a-robot.md"), { "https://robots.example.org": world.ready.url });
+  });
+});

@@ -1,0 +1,52 @@
+import { readdir, readFile } from "node:fs/promises";
+import { connect } from "node:net";
+import { expectSuccess } from "./commands.ts";
+
+/** Ids of containers with a label of ours, running or not. */
+export async function containersWith(label: string): Promise<string[]> {
+  const text = await expectSuccess("podman", ["ps", "--all", "--quiet", "--filter", `label=${label}`]);
+  return text.split("\n").filter((line) => line !== "");
+}
+
+/** Processes whose command line or environment contains a text, such as the folder of a test, as `pid command`. */
+export async function processesWith(text: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const pid of await readdir("/proc")) {
+    if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
+    const [command, environment, state] = await Promise.all([
+      read(`/proc/${pid}/cmdline`),
+      read(`/proc/${pid}/environ`),
+      read(`/proc/${pid}/stat`),
+    ]);
+    const isZombie = /\) Z /.test(state);
+    if (!isZombie && (command.includes(text) || environment.includes(text))) found.push(`${pid} ${command.replaceAll("\0", " ")}`);
+  }
+  return found;
+}
+
+/** Resolves when the processes that contain a text have ended; the kernel tells only parents, so `tail` watches them. */
+export async function untilGone(text: string): Promise<void> {
+  for (const line of await processesWith(text)) {
+    await expectSuccess("tail", ["--follow", `--pid=${line.split(" ")[0]}`, "--sleep-interval=0.1", "/dev/null"]);
+  }
+}
+
+/** What a TCP connection meets: `open`, or the error's code (`ECONNREFUSED`, …). */
+export function knock(host: string, port: number): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: 5000 });
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve("open");
+    });
+    socket.once("timeout", () => {
+      socket.destroy();
+      resolve("ETIMEDOUT");
+    });
+    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+  });
+}
+
+async function read(path: string): Promise<string> {
+  return readFile(path, "utf8").catch(() => "");
+}

@@ -1,0 +1,125 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type CommandResult, expectSuccess, HARDSHARE, run, RunningCommand } from "./commands.ts";
+
+/** What `hardshare up --format json` prints when all is ready. */
+export interface UpReady {
+  url: string;
+  user: string;
+  token: string;
+  deployments: { id: string; type: string; provider: string }[];
+  hub: { host: string; sshPort: number; hostKey: string };
+  robot: { url: string };
+}
+
+/** One person (or host computer) with folders of its own, who uses the command `hardshare`. */
+export class Person {
+  readonly name: string;
+  readonly home: string;
+  readonly token: string;
+  readonly env: Record<string, string>;
+
+  constructor(folder: string, name: string, token = "") {
+    this.name = name;
+    this.token = token;
+    this.home = join(folder, name);
+    this.env = { HOME: this.home, HARDSHARE_HOME: join(this.home, "config"), HARDSHARE_STATE: join(this.home, "state") };
+  }
+
+  /** Runs `hardshare …` to its end. */
+  run(args: readonly string[], options: { input?: string; signal?: AbortSignal } = {}): Promise<CommandResult> {
+    return run(process.execPath, [HARDSHARE, ...args], { ...options, env: this.env });
+  }
+
+  /** Runs `hardshare … --format json`, expects success and parses what it printed. */
+  async json<Answer>(...args: string[]): Promise<Answer> {
+    return JSON.parse(await expectSuccess(process.execPath, [HARDSHARE, ...args, "--format", "json"], { env: this.env })) as Answer;
+  }
+
+  start<Ready>(...args: string[]): RunningCommand<Ready> {
+    return new RunningCommand<Ready>(args, this.env);
+  }
+}
+
+/** `hardshare up` on a data folder of its own, with people around it. */
+export class World implements AsyncDisposable {
+  readonly folder: string;
+  readonly dataFolder: string;
+  up: RunningCommand<UpReady>;
+  #ready: UpReady | undefined;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.dataFolder = join(folder, "up");
+    this.up = this.#launch([]);
+  }
+
+  static async create(): Promise<World> {
+    // Below /var/tmp, because the database's own user must be able to enter.
+    const world = new World(await mkdtemp(join(tmpdir(), "hardshare-e2e-")));
+    await expectSuccess("chmod", ["755", world.folder]);
+    await world.untilReady();
+    return world;
+  }
+
+  get ready(): UpReady {
+    if (this.#ready === undefined) throw new Error("not ready yet");
+    return this.#ready;
+  }
+
+  async untilReady(): Promise<UpReady> {
+    this.#ready = await this.up.ready;
+    return this.#ready;
+  }
+
+  /** Starts `up` again on the same data folder. */
+  async restart(args: string[] = []): Promise<UpReady> {
+    this.up = this.#launch(args);
+    return this.untilReady();
+  }
+
+  deployment(provider: "podman" | "proxy"): string {
+    const found = this.ready.deployments.find((deployment) => deployment.provider === provider);
+    if (found === undefined) throw new Error(`no ${provider} deployment: ${JSON.stringify(this.ready.deployments)}`);
+    return found.id;
+  }
+
+  /** The administrator, logged in. */
+  async admin(): Promise<Person> {
+    return this.#person("admin", this.ready.token);
+  }
+
+  /** A new user, logged in. */
+  async user(name: string): Promise<Person> {
+    const admin = await this.admin();
+    await expectAnswer(admin.run(["admin", "user", "add", name]));
+    const { token } = await admin.json<{ token: string }>("admin", "token", name);
+    return this.#person(name, token);
+  }
+
+  async #person(name: string, token: string): Promise<Person> {
+    const person = new Person(this.folder, name, token);
+    const tokenFile = join(this.folder, `${name}.token`);
+    await writeFile(tokenFile, token, { mode: 0o600 });
+    await expectAnswer(person.run(["login", "--server", this.ready.url, "--token-file", tokenFile]));
+    return person;
+  }
+
+  #launch(args: string[]): RunningCommand<UpReady> {
+    const env = { HOME: join(this.folder, "home") };
+    return new RunningCommand<UpReady>(["up", "--data-dir", this.dataFolder, "--port", "0", ...args], env);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.up.stop();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
+
+/** Expects exit code 0. */
+export async function expectAnswer(result: Promise<CommandResult>): Promise<CommandResult> {
+  const { code, stdout, stderr } = await result;
+  if (code !== 0) throw new Error(`ended with ${code}\n${stdout}\n${stderr}`);
+  return { code, stdout, stderr };
+}

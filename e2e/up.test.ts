@@ -1,0 +1,77 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { describeWithContainers } from "./harness/containers.ts";
+import { containersWith, processesWith, untilGone } from "./harness/leftovers.ts";
+import { expectAnswer, World } from "./harness/world.ts";
+
+let world: World;
+
+beforeAll(async () => {
+  world = await World.create();
+});
+
+afterAll(async () => {
+  await world[Symbol.asyncDispose]();
+});
+
+interface Launched {
+  id: string;
+  status: string;
+}
+
+test.each(["SIGINT", "SIGTERM"] as const)("%s to npm ends what `npm start` started", async (signal) => {
+  const folder = join(world.folder, `npm-${signal}`);
+  const npm = spawn("npm", ["start", "--silent", "--", "--format", "json", "--no-container", "--port", "0", "--data-dir", folder], {
+    cwd: fileURLToPath(new URL("..", import.meta.url)),
+    stdio: ["ignore", "pipe", "ignore"],
+    env: { ...process.env, HOME: join(world.folder, "home") },
+  });
+  const ended = once(npm, "exit");
+  const [line] = (await Promise.race([once(createInterface(npm.stdout), "line"), ended])) as [string];
+  expect(JSON.parse(line)).toMatchObject({ user: "admin", deployments: [{ provider: "proxy" }] });
+  npm.kill(signal);
+  await ended;
+  expect(await processesWith(folder)).toEqual([]);
+});
+
+test("a second `up` on the same data folder is refused and says who has it", async () => {
+  const second = await (await world.admin()).run(["up", "--data-dir", world.dataFolder, "--port", "0"]);
+  expect(second.code).toBe(1);
+  expect(second.stderr).toContain(String(world.up.pid));
+});
+
+describeWithContainers("with an instance in a container", () => {
+  test("SIGTERM ends everything, an instance too; a second start comes up with the same deployments and ports", async () => {
+    const before = world.ready;
+    const admin = await world.admin();
+    const { id } = await admin.json<Launched>("launch", world.deployment("podman"), "--wait");
+    expect(await world.up.stop("SIGTERM")).toBe(0);
+    expect(await containersWith(`io.hardshare.instance=${id}`)).toEqual([]);
+    expect(await processesWith(world.folder)).toEqual([]);
+
+    const after = await world.restart(["--port", new URL(before.url).port]);
+    expect(after.deployments).toEqual(before.deployments);
+    expect(after.hub).toEqual(before.hub);
+    expect(after.robot).toEqual(before.robot);
+    const view = await admin.json<Launched>("info", id);
+    expect(view.status).toBe("TERMINATED");
+  });
+
+  test("`kill -9` of the supervisor leaves no process behind, and the next start has no trace of the instance", async () => {
+    const admin = await world.admin();
+    const { id } = await admin.json<Launched>("launch", world.deployment("podman"), "--wait");
+    const port = new URL(world.ready.url).port;
+    await world.up.stop("SIGKILL");
+    await untilGone(world.folder); // fails by the test's time limit when one stays
+    expect(await containersWith(`io.hardshare.instance=${id}`)).toEqual([]);
+    await world.restart(["--port", port]);
+    expect(await containersWith(`io.hardshare.instance=${id}`)).toEqual([]);
+    const again = await admin.json<Launched>("launch", world.deployment("podman"), "--wait");
+    expect(again.status).toBe("READY");
+    await expectAnswer(admin.run(["terminate", again.id]));
+  });
+});

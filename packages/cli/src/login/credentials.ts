@@ -1,0 +1,46 @@
+import { resolve } from "node:path";
+import { HardshareClient, normaliseServerUrl } from "@hardshare/client";
+import { AppError } from "@hardshare/protocol";
+import type { CliContext, GlobalOptions } from "../context.ts";
+import { readLogin, tokenPath } from "./login-store.ts";
+import { checkToken, readTokenFile } from "./token-file.ts";
+
+/** The server of a verb and who asks. */
+export interface Credentials {
+  url: string;
+  token: string;
+  /** The file that holds the token, if it came from one. */
+  tokenFile: string | undefined;
+}
+
+export interface Access extends Credentials {
+  client: HardshareClient;
+}
+
+/**
+ * Where to go and as whom: `--server` and `--token-file`, else HARDSHARE_SERVER and HARDSHARE_TOKEN, else the login.
+ * The login's token goes to the login's server only.
+ * @throws AppError `not_configured` when either is unknown, `bad_input`
+ */
+export async function findCredentials(context: CliContext, options: GlobalOptions): Promise<Credentials> {
+  const { environment } = context;
+  const login = await readLogin(environment.home);
+  const given = options.server ?? environment.server;
+  const url = given === undefined ? login?.server : normaliseServerUrl(given);
+  if (url === undefined) {
+    throw new AppError("not_configured", "no server is known: sign in with `hardshare login --server URL --token-file FILE`");
+  }
+  if (options.tokenFile !== undefined) {
+    const tokenFile = resolve(options.tokenFile);
+    return { url, token: await readTokenFile(tokenFile), tokenFile };
+  }
+  if (environment.token !== undefined) return { url, token: checkToken(environment.token, "HARDSHARE_TOKEN"), tokenFile: undefined };
+  if (login?.server === url) return { url, token: login.token, tokenFile: tokenPath(environment.home) };
+  throw new AppError("not_configured", `nobody is signed in at ${url}: use \`hardshare login --server ${url} --token-file FILE\``);
+}
+
+/** A client for the credentials of this run. @throws AppError like `findCredentials` */
+export async function openAccess(context: CliContext, options: GlobalOptions): Promise<Access> {
+  const credentials = await findCredentials(context, options);
+  return { ...credentials, client: new HardshareClient({ url: credentials.url, token: credentials.token }) };
+}

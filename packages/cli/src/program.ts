@@ -1,0 +1,95 @@
+import { Command, CommanderError, Option } from "commander";
+import type { CliContext, GlobalOptions } from "./context.ts";
+import { addAdmin } from "./infrastructure/admin.ts";
+import { addDoctor } from "./infrastructure/doctor.ts";
+import { addFilter } from "./infrastructure/filter.ts";
+import { addHub } from "./infrastructure/hub.ts";
+import { addServe } from "./infrastructure/serve.ts";
+import { addSim } from "./infrastructure/sim.ts";
+import { addVersion } from "./infrastructure/version.ts";
+import { tellFailure, writeFailureJson } from "./output/failure.ts";
+import { addAd } from "./share/ad.ts";
+import { addFirewall } from "./share/firewall.ts";
+import { addInit } from "./share/init.ts";
+import { addList } from "./share/list.ts";
+import { addLock, addUnlock } from "./share/lock.ts";
+import { addRegister } from "./share/register.ts";
+import { addRules } from "./share/rules.ts";
+import { addStatus } from "./share/status.ts";
+import { addStopAd } from "./share/stop-ad.ts";
+import { addUp } from "./up/up.ts";
+import { addForward } from "./use/forward.ts";
+import { addInfo } from "./use/info.ts";
+import { addInstances } from "./use/instances.ts";
+import { addLaunch } from "./use/launch.ts";
+import { addLogin, addLogout, addWhoami } from "./use/login.ts";
+import { addSearch } from "./use/search.ts";
+import { addSsh } from "./use/ssh.ts";
+import { addTerminate } from "./use/terminate.ts";
+import { addTunnel } from "./use/tunnel.ts";
+import type { AddVerb, Shell } from "./verb.ts";
+import { VERSION } from "./version.ts";
+import { AppError, toAppError } from "@hardshare/protocol";
+
+const USAGE_EXIT_CODE = 2;
+
+const GROUPS: readonly (readonly [heading: string, verbs: readonly AddVerb[]])[] = [
+  [
+    "Use a robot:",
+    [addLogin, addLogout, addWhoami, addSearch, addInfo, addLaunch, addInstances, addSsh, addForward, addTunnel, addTerminate, addFirewall],
+  ],
+  ["Share a robot:", [addInit, addRegister, addAd, addStatus, addStopAd, addList, addRules, addLock, addUnlock, addFilter]],
+  ["Run the infrastructure:", [addUp, addServe, addHub, addSim, addAdmin, addDoctor, addVersion]],
+];
+
+/** The whole program with all its verbs. */
+export function buildProgram(shell: Shell): Command {
+  const { context } = shell;
+  const program = new Command("hardshare")
+    .description("Share robots and other hardware over the internet, safely.")
+    .version(VERSION, "-V, --version")
+    .addOption(new Option("--format <format>", "how results are written").choices(["json", "yaml", "table"]).default("table"))
+    .option("--server <url>", "address of the server, instead of the login's (or HARDSHARE_SERVER)")
+    .option("--token-file <file>", "file with an API token, instead of the login's (or HARDSHARE_TOKEN)")
+    .option("--verbose", "say more on standard error, with the stack of an error")
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({
+      writeOut: (text) => void context.stdout.write(text),
+      writeErr: (text) => void context.stderr.write(text),
+      outputError: (text, write) => write(text.replace(/^error: /, "hardshare: ")),
+    })
+    .showHelpAfterError(`(${context.commandName} --help lists the verbs, ${context.commandName} VERB --help explains one)`)
+    .helpCommand(false)
+    .exitOverride();
+  for (const [heading, verbs] of GROUPS) {
+    program.commandsGroup(heading);
+    for (const add of verbs) add(program, shell);
+  }
+  return program;
+}
+
+/** Runs the program once. @returns its exit code: 0 done, 2 usage, else as the error catalogue says */
+export async function runProgramOnce(context: CliContext): Promise<number> {
+  let exitCode = 0;
+  const program = buildProgram({
+    context,
+    setExitCode: (code) => {
+      exitCode = code;
+    },
+  });
+  try {
+    await program.parseAsync([...context.args], { from: "user" });
+    return exitCode;
+  } catch (error) {
+    const { format, verbose } = program.opts<GlobalOptions>();
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0;
+      if (format === "json") writeFailureJson(new AppError("bad_input", error.message), context.stderr);
+      return USAGE_EXIT_CODE;
+    }
+    const isStopped = context.interrupted.aborted && !(error instanceof AppError);
+    const failure = isStopped ? new AppError("cancelled", "interrupted", { cause: error }) : error;
+    tellFailure(failure, context.stderr, { commandName: context.commandName, isJson: format === "json", isVerbose: verbose === true });
+    return toAppError(failure).exitCode;
+  }
+}

@@ -1,0 +1,44 @@
+import { openAccess } from "../login/credentials.ts";
+import { formatTable } from "../output/table.ts";
+import { type AddVerb, examples, runs } from "../verb.ts";
+
+export const addList: AddVerb = (program, shell) => {
+  program
+    .command("list")
+    .summary("list your deployments, as the server sees them")
+    .action(
+      runs(shell, async ({ context, options, output }) => {
+        const { client } = await openAccess(context, options);
+        const { owner, wdeployments } = await client.ownedDeployments();
+        output.result({ owner, deployments: wdeployments }, () => {
+          if (wdeployments.length === 0) return `${owner} owns no deployment; \`hardshare register\` adds one`;
+          const table = formatTable(
+            ["ID", "STATE", "PROVIDER", "INSTANCE", "USER", "UNTIL", "DESCRIPTION"],
+            wdeployments.map((it) => [
+              it.id,
+              it.lockout ? "locked" : it.online ? "online" : "offline",
+              it.provider ?? "",
+              it.instance?.id ?? "",
+              it.instance?.user ?? "",
+              it.instance?.expires ?? "",
+              it.desc ?? "",
+            ]),
+          );
+          return [table, ...wdeployments.flatMap(troublesOf)].join("\n");
+        });
+      }),
+    )
+    .addHelpText("after", examples(["hardshare list", "who uses your robots, and until when"]));
+};
+
+interface Troubled {
+  id: string;
+  lockout_info?: { reason: string; actor: string; at: string } | undefined;
+  alerts: { at: string; message: string }[];
+}
+
+function troublesOf({ id, lockout_info: lockout, alerts }: Troubled): string[] {
+  const lines = alerts.map((alert) => `${id}: ${alert.at} ${alert.message}`);
+  if (lockout !== undefined) lines.unshift(`${id}: locked out by ${lockout.actor} at ${lockout.at}: ${lockout.reason}`);
+  return lines;
+}

@@ -1,0 +1,45 @@
+import { AppError } from "@hardshare/protocol";
+import { formatFacts, formatTable } from "../output/table.ts";
+import { type AddVerb, examples, runs } from "../verb.ts";
+
+export const addStatus: AddVerb = (program, shell) => {
+  program
+    .command("status")
+    .summary("show what the host daemon of this computer does")
+    .action(
+      runs(shell, async ({ context, output }) => {
+        const { daemonStatus } = await import("@hardshare/host");
+        const status = await daemonStatus({ state: context.environment.state });
+        if (status === undefined) throw new AppError("wrong_state", "no host daemon runs here; `hardshare ad` starts one");
+        output.result(status, () =>
+          [
+            formatFacts([
+              ["server", `${status.server} (${status.isConnected ? "connected" : (status.connectionProblem ?? "not connected")})`],
+              ["host", status.host],
+              ["process", String(status.pid)],
+            ]),
+            formatTable(
+              ["DEPLOYMENT", "PROVIDER", "OFFERED", "INSTANCE", "USER", "PHASE"],
+              status.deployments.map((it) => [
+                it.id,
+                it.provider ?? "",
+                it.isAdvertised && it.problem === null ? "yes" : "no",
+                it.instance?.id ?? "",
+                it.instance?.user ?? "",
+                [it.instance?.phase ?? "", ...(it.instance?.steps ?? [])].join(" "),
+              ]),
+            ),
+            formatFacts(
+              status.deployments.flatMap((it) => [
+                [`${it.id} can't be offered`, it.problem ?? undefined] as const,
+                [`${it.id} is locked out`, it.lockout === null ? undefined : `${it.lockout.reason} (by ${it.lockout.actor})`] as const,
+              ]),
+            ),
+          ]
+            .filter((part) => part !== "")
+            .join("\n"),
+        );
+      }),
+    )
+    .addHelpText("after", examples(["hardshare status --format json", "the same for a program"]));
+};

@@ -1,0 +1,60 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { readTextIfThere, writeFileDurably } from "@hardshare/runtime";
+
+/** A deployment of the demo. */
+export interface DemoDeployment {
+  type: string;
+  provider: "podman" | "proxy";
+  desc: string;
+  /** Text of its contract. */
+  contract: string;
+}
+
+const RULES_FILE = "robot.rules.yaml";
+
+/** The simulated robot behind a filter, without a container: what it refuses can be tried with `curl`. */
+export function proxyDemo(robot: string): DemoDeployment {
+  return {
+    type: "sim_robot_http",
+    provider: "proxy",
+    desc: "simulated robot: its HTTP API behind a filter",
+    contract: `# Contract of the demo's proxy deployment: the tunnel ends at a filter before the robot.
+provider: proxy
+public_port: true            # nobody is authenticated there: for the demo only
+max_duration: 1h
+${serviceOf(robot)}`,
+  };
+}
+
+/** A container next to the simulated robot, which it reaches through the same filter and nothing else. */
+export function containerDemo(robot: string): DemoDeployment {
+  return {
+    type: "sim_robot",
+    provider: "podman",
+    desc: "container beside the simulated robot ($ROBOT)",
+    contract: `# Contract of the demo's container deployment: an isolated container that reaches the robot through a filter.
+provider: podman
+image: localhost/hardshare/generic
+network: isolated
+limits: { memory: 512m, cpus: 1, pids: 256 }
+max_duration: 1h
+${serviceOf(robot)}`,
+  };
+}
+
+/** Puts the demo's filter rules beside the contracts, unless they are there: their owner may have changed them. */
+export async function placeDemoRules(contractsFolder: string): Promise<void> {
+  const path = join(contractsFolder, RULES_FILE);
+  if ((await readTextIfThere(path)) !== undefined) return;
+  await writeFileDurably(path, await readFile(new URL(`../demo/${RULES_FILE}`, import.meta.resolve("@hardshare/sim"))));
+}
+
+function serviceOf(robot: string): string {
+  return `services:
+  - name: ROBOT
+    filter: http
+    target: ${robot}
+    rules: ${RULES_FILE}
+`;
+}

@@ -1,0 +1,79 @@
+import type { HardshareClient } from "@hardshare/client";
+import { type AccessRule, AppError, type DeploymentView, type InstanceView } from "@hardshare/protocol";
+import { chooseByPrefix } from "../ids/choose-by-prefix.ts";
+import { writeConnectionFiles } from "../launches/connection-files.ts";
+import { LaunchFolders } from "../launches/launch-folder.ts";
+import { openAccess } from "../login/credentials.ts";
+import { formatFacts } from "../output/table.ts";
+import { type AddVerb, examples, runs } from "../verb.ts";
+import { describeInstance } from "./describe-instance.ts";
+
+export const addInfo: AddVerb = (program, shell) => {
+  program
+    .command("info")
+    .summary("show a deployment or an instance")
+    .description("Shows a deployment (state, holder, access rules) or one of your instances (state, addresses, time left).")
+    .argument("<id>", "id of a deployment or an instance, or its beginning")
+    .action(
+      runs(shell, async ({ context, options, output }, _options, id: string) => {
+        const access = await openAccess(context, options);
+        const found = await chooseAny(access.client, id);
+        if (found.kind === "instance") {
+          const view = await access.client.instance(found.id);
+          const isLive = view.status === "INIT" || view.status === "READY";
+          const folders = new LaunchFolders(context.environment.state);
+          const files = isLive ? await writeConnectionFiles(view, { access, folders, selfCommand: context.selfCommand }) : undefined;
+          output.result(view, () => describeInstance(view, { nowMs: context.clock.now(), commandName: context.commandName, files }));
+          return;
+        }
+        const [view, rules] = await Promise.all([access.client.deployment(found.id), access.client.accessRules(found.id)]);
+        output.result({ ...view, rules }, () => describeDeployment(view, rules));
+      }),
+    )
+    .addHelpText("after", examples(["hardshare info 3f2a", "the deployment or instance whose id begins with 3f2a"]));
+};
+
+interface Found {
+  kind: "deployment" | "instance";
+  id: string;
+  ids: string[];
+}
+
+async function chooseAny(client: HardshareClient, text: string): Promise<Found> {
+  const [deployments, instances] = await Promise.all([client.deployments(), client.instances({ includeEnded: true })]);
+  const choices: Found[] = [
+    ...deployments.workspace_deployments.map((id) => ({ kind: "deployment" as const, id, ids: [id] })),
+    ...instances.map(({ id }) => ({ kind: "instance" as const, id, ids: [id] })),
+  ];
+  try {
+    return chooseByPrefix(text, choices, {
+      noun: "deployment or instance",
+      whenNone: "`hardshare search` lists the deployments, `hardshare instances --all` your instances",
+    });
+  } catch (error) {
+    // An instance of somebody else, which an owner may look at.
+    const other = error instanceof AppError && error.code === "not_found" ? await findInstance(client, text) : undefined;
+    if (other === undefined) throw error;
+    return { kind: "instance", id: other.id, ids: [other.id] };
+  }
+}
+
+async function findInstance(client: HardshareClient, id: string): Promise<InstanceView | undefined> {
+  return client.instance(id).catch(() => undefined);
+}
+
+function describeDeployment(view: DeploymentView, rules: readonly AccessRule[]): string {
+  const { holder, lockout_info: lockout } = view;
+  return formatFacts([
+    ["deployment", view.id],
+    ["type", view.type],
+    ["description", view.desc ?? undefined],
+    ["owner", view.owner],
+    ["provider", view.provider ?? undefined],
+    ["host", view.online ? "online" : "offline"],
+    ["locked out", lockout === undefined ? undefined : `${lockout.reason} (by ${lockout.actor}, ${lockout.at})`],
+    ["held by", holder === null ? "nobody" : `${holder.user} until ${holder.expires} UTC`],
+    ["your instance", view.instance],
+    ...rules.map((rule) => ["access rule", `${rule.capability === "CAP_INSTANTIATE" ? "permits" : "forbids"} ${rule.user}`] as const),
+  ]);
+}

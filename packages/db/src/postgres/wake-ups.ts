@@ -1,0 +1,111 @@
+import { BackOff, type Clock, type Logger, type Random } from "@hardshare/runtime";
+import { sql } from "kysely";
+import pg from "pg";
+import { EVERYTHING, type WakeUps } from "../stores/wake-ups.ts";
+import { sqlOf } from "./transaction.ts";
+
+/** PostgreSQL's name of the notification channel. */
+const CHANNEL = "hardshare";
+/** How often the connection is tried: one that died without a word would lose wake-ups. */
+const LIVENESS_MS = 10_000;
+
+interface PostgresWakeUpsOptions {
+  connection: pg.ClientConfig;
+  logger: Logger;
+  clock: Clock;
+  random: Random;
+}
+
+/** Wake-ups over LISTEN/NOTIFY on a connection of its own, which is made anew whenever it is lost. */
+export class PostgresWakeUps implements WakeUps, AsyncDisposable {
+  readonly #options: PostgresWakeUpsOptions;
+  readonly #backOff: BackOff;
+  readonly #listeners = new Set<(topic: string) => void>();
+  #client: pg.Client | undefined;
+  #timer: Disposable | undefined;
+  #isClosed = false;
+
+  private constructor(options: PostgresWakeUpsOptions) {
+    this.#options = options;
+    this.#backOff = new BackOff({ firstMs: 50, maxMs: 5000, random: options.random });
+  }
+
+  /** Resolves when wake-ups are heard. */
+  static async connect(options: PostgresWakeUpsOptions): Promise<PostgresWakeUps> {
+    const wakeUps = new PostgresWakeUps(options);
+    await wakeUps.#connect();
+    return wakeUps;
+  }
+
+  async notify(...[tx, ...topics]: Parameters<WakeUps["notify"]>): Promise<void> {
+    await sql`select pg_notify(${CHANNEL}, topic) from unnest(${topics}::text[]) as topic`.execute(sqlOf(tx));
+  }
+
+  listen(onTopic: (topic: string) => void): Disposable {
+    // A function of its own, so that the same `onTopic` can listen twice.
+    const listener = (topic: string) => onTopic(topic);
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    this.#timer?.[Symbol.dispose]();
+    const client = this.#client;
+    this.#client = undefined;
+    await client?.end().catch(() => {});
+  }
+
+  async #connect(): Promise<void> {
+    const client = new pg.Client({ ...this.#options.connection, keepAlive: true, query_timeout: LIVENESS_MS });
+    client.on("error", () => this.#lose(client));
+    client.on("end", () => this.#lose(client));
+    client.on("notification", ({ payload }) => this.#wake(payload ?? EVERYTHING));
+    this.#client = client;
+    try {
+      await client.connect();
+      await client.query(`listen ${CHANNEL}`);
+    } catch (error) {
+      this.#client = undefined;
+      void client.end().catch(() => {});
+      throw error;
+    }
+    this.#backOff.reset();
+    this.#watch(client);
+  }
+
+  #wake(topic: string): void {
+    for (const listener of this.#listeners) listener(topic);
+  }
+
+  #watch(client: pg.Client): void {
+    this.#timer = this.#options.clock.after(LIVENESS_MS, () => {
+      client.query("select 1").then(
+        () => {
+          if (this.#client === client) this.#watch(client);
+        },
+        () => this.#lose(client),
+      );
+    });
+  }
+
+  #lose(client: pg.Client): void {
+    if (this.#isClosed || this.#client !== client) return;
+    this.#client = undefined;
+    this.#timer?.[Symbol.dispose]();
+    this.#options.logger.warn("the connection for wake-ups was lost; connecting again");
+    void client.end().catch(() => {});
+    this.#reconnectLater();
+  }
+
+  #reconnectLater(): void {
+    this.#timer = this.#options.clock.after(this.#backOff.nextMs(), () => {
+      this.#connect().then(
+        () => (this.#isClosed ? this.#client?.end() : this.#wake(EVERYTHING)),
+        () => {
+          if (!this.#isClosed) this.#reconnectLater();
+        },
+      );
+    });
+  }
+}

@@ -1,0 +1,127 @@
+import type { IncomingMessage } from "node:http";
+import { NEVER_ALLOWED_METHODS } from "../rules/http-rules.ts";
+import { readTarget } from "./request-target.ts";
+
+/** A request that can be read in one way only, ready to be judged and written anew. */
+export interface StrictRequest {
+  readonly method: string;
+  /** Path and query as sent. */
+  readonly target: string;
+  /** Decoded segments of the path. */
+  readonly path: readonly string[];
+  /** End-to-end headers, names and values by turns, without Host and framing. */
+  readonly headers: readonly string[];
+  /** How the body is framed; a number is its length in bytes. */
+  readonly body: "none" | "chunked" | number;
+  /** Whether the client waits for `100 Continue` before it sends the body. */
+  readonly expectsContinue: boolean;
+  readonly wantsUpgrade: boolean;
+}
+
+/** Headers that concern one connection only (RFC 9110 §7.6.1), besides those that `Connection` names. */
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+/** Headers of which a second one could be read in two ways. */
+const ONCE_ONLY: ReadonlySet<string> = new Set(["host", "content-length", "transfer-encoding", "expect"]);
+/** Headers by which some frameworks replace the method or path that the filter has judged. */
+const OVERRIDING: ReadonlySet<string> = new Set([
+  "x-http-method",
+  "x-http-method-override",
+  "x-method-override",
+  "x-original-url",
+  "x-rewrite-url",
+]);
+/** Methods whose body servers ignore or refuse (RFC 9110 §9.3.1, §9.3.2): one that ignores it reads it as the next request. */
+const WITHOUT_BODY: ReadonlySet<string> = new Set(["GET", "HEAD"]);
+
+/**
+ * Looks at a request that Node's strict parser has read, for all that a second parser could read differently.
+ * @returns the request, or why it is refused
+ */
+export function inspectRequest(incoming: IncomingMessage): StrictRequest | { readonly problem: string } {
+  const { method = "", url = "", httpVersion } = incoming;
+  if (httpVersion !== "1.1" && httpVersion !== "1.0") return { problem: `expected HTTP/1.1 or HTTP/1.0, not HTTP/${httpVersion}` };
+  if (NEVER_ALLOWED_METHODS.has(method)) return { problem: `the method ${method} is never passed on` };
+  const target = readTarget(url);
+  if ("problem" in target) return target;
+  const headers = sortHeaders(incoming.rawHeaders);
+  if ("problem" in headers) return headers;
+  const { special } = headers;
+  if (httpVersion === "1.1" && !special.has("host")) return { problem: "the Host header is missing" };
+  const body = readFraming(special, httpVersion);
+  if (typeof body === "object") return body;
+  if (WITHOUT_BODY.has(method) && body !== "none" && body !== 0) return { problem: `a ${method} request with a body is ambiguous` };
+  const expectation = httpVersion === "1.1" ? special.get("expect")?.toLowerCase() : undefined;
+  if (expectation !== undefined && expectation !== "100-continue") return { problem: "expected 100-continue as the only Expect" };
+  return {
+    method,
+    target: url,
+    path: target.path,
+    headers: headers.endToEnd,
+    body,
+    expectsContinue: expectation !== undefined && body !== "none",
+    wantsUpgrade: headers.wantsUpgrade,
+  };
+}
+
+/** The end-to-end headers of a message, names and values by turns, without those that frame its body. */
+export function selectEndToEnd(rawHeaders: readonly string[], except: ReadonlySet<string> = new Set()): string[] {
+  const named = new Set<string>();
+  for (const [name, value] of pairs(rawHeaders)) {
+    if (name.toLowerCase() === "connection") for (const token of value.split(",")) named.add(token.trim().toLowerCase());
+  }
+  const kept: string[] = [];
+  for (const [name, value] of pairs(rawHeaders)) {
+    const lower = name.toLowerCase();
+    if (!HOP_BY_HOP.has(lower) && !named.has(lower) && !except.has(lower)) kept.push(name, value);
+  }
+  return kept;
+}
+
+type SortedHeaders = { endToEnd: string[]; special: Map<string, string>; wantsUpgrade: boolean };
+
+function sortHeaders(rawHeaders: readonly string[]): SortedHeaders | { problem: string } {
+  const special = new Map<string, string>();
+  let wantsUpgrade = false;
+  for (const [name, value] of pairs(rawHeaders)) {
+    if (name === "") return { problem: "a header has no name" }; // the parser of Node 20.19.0 lets it pass
+    const lower = name.toLowerCase();
+    // CGI and its heirs read `_` as `-`.
+    const folded = lower.replaceAll("_", "-");
+    if (OVERRIDING.has(folded)) return { problem: `the header ${name} could replace the request that was judged` };
+    if (folded !== lower && (ONCE_ONLY.has(folded) || HOP_BY_HOP.has(folded))) {
+      return { problem: `the header ${name} could be read as ${folded}` };
+    }
+    if (lower === "upgrade") wantsUpgrade = true;
+    if (!ONCE_ONLY.has(lower)) continue;
+    if (special.has(lower)) return { problem: `the header ${name} is given twice` };
+    special.set(lower, value);
+  }
+  return { endToEnd: selectEndToEnd(rawHeaders, ONCE_ONLY), special, wantsUpgrade };
+}
+
+function readFraming(special: ReadonlyMap<string, string>, httpVersion: string): StrictRequest["body"] | { problem: string } {
+  const coding = special.get("transfer-encoding");
+  const length = special.get("content-length");
+  if (coding !== undefined) {
+    if (length !== undefined) return { problem: "both Transfer-Encoding and Content-Length are given" };
+    if (httpVersion === "1.0") return { problem: "HTTP/1.0 knows no Transfer-Encoding" };
+    return coding.toLowerCase() === "chunked" ? "chunked" : { problem: "expected chunked as the only Transfer-Encoding" };
+  }
+  if (length === undefined) return "none";
+  const bytes = Number(length);
+  return /^\d+$/.test(length) && Number.isSafeInteger(bytes) ? bytes : { problem: "Content-Length is not a number of bytes" };
+}
+
+function* pairs(rawHeaders: readonly string[]): Iterable<[string, string]> {
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) yield [rawHeaders[index] ?? "", rawHeaders[index + 1] ?? ""];
+}

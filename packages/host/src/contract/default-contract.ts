@@ -1,0 +1,26 @@
+/** The contract of a new deployment: a container with no access to any hardware, and what to write to give it some. */
+export const DEFAULT_CONTRACT = `# The contract of this deployment: all that is enforced around an instance.
+# Nothing is uncommented: instances get an isolated container, and no hardware yet.
+# Changes take effect for the next instance. Paths are relative to this file.
+
+# provider: podman               # podman | proxy
+# image: localhost/hardshare/generic
+# env: { LANG: C.UTF-8 }
+# limits: { memory: 1g, cpus: 2, pids: 512 }
+# network: isolated              # only the services below can be reached
+# max_duration: 8h
+
+# devices:                       # device files given as they are: unfiltered
+#   - /dev/ttyACM0
+
+# services:                      # programs on this computer that an instance may talk to
+#   - name: ROBOT                # the instance finds host:port in $ROBOT
+#     filter: http
+#     target: 192.168.1.134:80
+#     rules: robot.rules.yaml
+
+# init: [./home-arm.sh]          # on this computer, before the instance is ready
+# init_inside: [./setup.sh]      # in the container, before the instance is ready
+# terminate: [./stop.sh]         # on this computer, at the end of every instance
+# safe_state: [./stop-motors.sh] # on this computer, when a filter is lost
+`;

@@ -1,0 +1,81 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { AppError } from "@hardshare/protocol";
+import { expect, test } from "vitest";
+import { DEFAULT_CONTRACT } from "./default-contract.ts";
+import { loadContract, parseContract } from "./load-contract.ts";
+
+function problemsOf(text: string): string[] {
+  try {
+    parseContract(text, "robot.yaml", "/etc");
+  } catch (error) {
+    expect((error as AppError).code).toBe("config_invalid");
+    return (error as AppError).message.split("\n");
+  }
+  throw new Error("the contract was accepted");
+}
+
+test("the contract of a new deployment is valid and gives nothing", () => {
+  const { contract } = parseContract(DEFAULT_CONTRACT, "f", "/");
+  expect(contract).toMatchObject({ provider: "podman", network: "isolated", devices: [], services: [], max_duration: 8 * 3600 });
+  expect(contract).toEqual(parseContract("", "f", "/").contract);
+});
+
+test("everything that the commented contract shows is valid when uncommented", () => {
+  const fields = DEFAULT_CONTRACT.split("\n")
+    .filter((line) => /^# (?:[a-z_]+:|  )/.test(line))
+    .map((line) => line.slice(2));
+  const { contract } = parseContract(fields.join("\n"), "f", "/");
+  expect(contract.services).toHaveLength(1);
+  expect(contract.devices).toEqual(["/dev/ttyACM0"]);
+  expect(contract.limits.memory).toBe(1024 ** 3);
+});
+
+test("an instance lasts for a time that has an end", () => {
+  for (const time of ["0s", "99999999d", "1e300"]) expect(problemsOf(`max_duration: ${time}`).join()).toContain("max_duration");
+});
+
+test("each problem is told with file, line, column, field and what was expected", () => {
+  const text = [
+    "provider: podmann",
+    "limits: { memory: lots }",
+    "services:",
+    "  - name: robot",
+    "    filter: http",
+    "    target: 192.168.1.2",
+    "    rules: r.yaml",
+    "  - name: ARM",
+    "    comand: ./arm",
+    "init:",
+    "  - { run: ./a.sh, timeout: soon }",
+    "colour: red",
+  ].join("\n");
+  expect(problemsOf(text)).toEqual([
+    expect.stringMatching(/^robot\.yaml:1:11: provider: expected one of "podman"/),
+    expect.stringMatching(/^robot\.yaml:2:19: limits\.memory: expected a size such as 512m/),
+    expect.stringMatching(/^robot\.yaml:4:11: services\.0\.name: expected capital letters/),
+    expect.stringMatching(/^robot\.yaml:6:13: services\.0\.target: expected host:port/),
+    expect.stringMatching(/^robot\.yaml:8:5: services\.1\.command: expected string/),
+    expect.stringMatching(/^robot\.yaml:9:5: services\.1\.comand: there is no field/),
+    expect.stringMatching(/^robot\.yaml:11:29: init\.0\.timeout: "soon" is no duration/),
+    expect.stringMatching(/^robot\.yaml:12:1: colour: there is no field/),
+  ]);
+});
+
+test("a proxy without exactly one service, or with what needs a container, is refused", () => {
+  expect(problemsOf("provider: proxy\ninit_inside: [./a.sh]\n").join()).toMatch(
+    /services: expected exactly one service.*init_inside: expected none/,
+  );
+});
+
+test("a contract file that is missing is told with its path", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "hardshare-contract-"));
+  await expect(loadContract(join(folder, "x.yaml"))).rejects.toMatchObject({
+    code: "not_configured",
+    message: expect.stringContaining(folder),
+  });
+  await writeFile(join(folder, "x.yaml"), "max_duration: 30m\n");
+  expect(await loadContract(join(folder, "x.yaml"))).toMatchObject({ folder, contract: { max_duration: 1800 } });
+  await rm(folder, { recursive: true });
+});

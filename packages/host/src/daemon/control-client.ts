@@ -1,0 +1,80 @@
+import { once } from "node:events";
+import { type IncomingMessage, request } from "node:http";
+import { AppError, ERROR_CATALOGUE, type ErrorCode, parseWith } from "@hardshare/protocol";
+import { z } from "zod";
+import { DaemonStatus } from "./daemon-status.ts";
+import { controlSocket } from "./socket-place.ts";
+
+const Failure = z.object({ code: z.string(), message: z.string() });
+const Stopped = z.object({ stopped: z.array(z.string()) });
+/** Answers are small; a longer one is none of ours. */
+const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+
+/** The status of the daemon that works on this state folder; undefined when none runs. */
+export async function daemonStatus(options: { state: string }): Promise<DaemonStatus | undefined> {
+  const answer = await ask(options.state, "GET", "/status");
+  return answer === undefined ? undefined : parseWith(DaemonStatus, answer, "status of the host daemon", "protocol_violation");
+}
+
+/**
+ * Tells a running daemon to offer deployments, too.
+ * @throws AppError `not_found` (no such deployment in the configuration), `wrong_state` (no daemon runs)
+ */
+export async function startAdvertising(options: { state: string; deployments: readonly string[] }): Promise<DaemonStatus> {
+  let answer: unknown;
+  for (const id of options.deployments) answer = await askRunning(options.state, `/start/${encodeURIComponent(id)}`);
+  return parseWith(DaemonStatus, answer, "status of the host daemon", "protocol_violation");
+}
+
+/**
+ * Tells a running daemon to offer a deployment (or all) no more, and waits until it has ended: until its running
+ * instance has ended by itself, or, with `now`, has been ended. When the last one has stopped, the daemon ends.
+ * @param options.id of a deployment, or its beginning; undefined for all
+ * @returns ids of the deployments that were stopped
+ * @throws AppError `wrong_state` when no daemon runs, `not_found`, `bad_input` (ambiguous beginning)
+ */
+export async function stopAdvertising(options: {
+  state: string;
+  id?: string | undefined;
+  now?: boolean;
+  signal?: AbortSignal;
+}): Promise<{ stopped: string[] }> {
+  const path = `/stop${options.id === undefined ? "" : `/${encodeURIComponent(options.id)}`}${options.now === true ? "?now=1" : ""}`;
+  return parseWith(Stopped, await askRunning(options.state, path, options.signal), "answer of the host daemon", "protocol_violation");
+}
+
+/** Tells a running daemon to read its contracts anew; they hold for the next instances. */
+export async function reloadContracts(options: { state: string }): Promise<DaemonStatus> {
+  return parseWith(DaemonStatus, await askRunning(options.state, "/reload"), "status of the host daemon", "protocol_violation");
+}
+
+async function askRunning(state: string, path: string, signal?: AbortSignal): Promise<unknown> {
+  const answer = await ask(state, "POST", path, signal);
+  if (answer === undefined) throw new AppError("wrong_state", "no host daemon runs here; `hardshare ad` starts one");
+  return answer;
+}
+
+/** @returns undefined when no daemon listens */
+async function ask(state: string, method: string, path: string, signal?: AbortSignal): Promise<unknown> {
+  const outgoing = request({ socketPath: controlSocket(state), method, path, ...(signal === undefined ? {} : { signal }) });
+  outgoing.end();
+  let response: IncomingMessage;
+  try {
+    [response] = (await once(outgoing, "response")) as [IncomingMessage];
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ECONNREFUSED") return undefined;
+    if (signal?.aborted === true)
+      throw new AppError("cancelled", "no longer waiting for the host daemon; what it was told still holds", { cause });
+    throw new AppError("connection_lost", `the host daemon does not answer: ${message}`, { cause });
+  }
+  let text = "";
+  for await (const chunk of response.setEncoding("utf8") as AsyncIterable<string>) {
+    text += chunk;
+    if (text.length > MAX_ANSWER_BYTES) throw new AppError("protocol_violation", "the answer of the host daemon is too long");
+  }
+  const body: unknown = JSON.parse(text);
+  if (response.statusCode === 200) return body;
+  const failure = parseWith(Failure, body, "answer of the host daemon", "protocol_violation");
+  throw new AppError(failure.code in ERROR_CATALOGUE ? (failure.code as ErrorCode) : "internal", failure.message);
+}

@@ -1,0 +1,36 @@
+import { HostPhase, Provider } from "@hardshare/protocol";
+import { z } from "zod";
+
+export const DeploymentStatus = z.object({
+  id: z.string(),
+  provider: Provider.nullable(),
+  isAdvertised: z.boolean(),
+  /** Why it cannot be offered: contract, engine, image; null when it can. */
+  problem: z.string().nullable(),
+  /** The lock-out in force; null for none. */
+  lockout: z.object({ reason: z.string(), actor: z.string() }).nullable(),
+  instance: z
+    .object({
+      id: z.string(),
+      user: z.string(),
+      epoch: z.int(),
+      phase: HostPhase,
+      /** Steps that run now. */
+      steps: z.array(z.string()),
+      deadline: z.string(),
+    })
+    .nullable(),
+});
+export type DeploymentStatus = z.infer<typeof DeploymentStatus>;
+
+/** What a host daemon says of itself on its control socket. */
+export const DaemonStatus = z.object({
+  pid: z.int(),
+  server: z.string(),
+  host: z.string(),
+  isConnected: z.boolean(),
+  /** Why it is not connected, as far as it is known. */
+  connectionProblem: z.string().nullable(),
+  deployments: z.array(DeploymentStatus),
+});
+export type DaemonStatus = z.infer<typeof DaemonStatus>;

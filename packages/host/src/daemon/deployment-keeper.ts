@@ -1,0 +1,305 @@
+import { decideHost, type HostAction, type HostFacts, placeDeadline } from "@hardshare/core";
+import {
+  type DeploymentId,
+  type DesiredDeployment,
+  type DesiredInstance,
+  endTimeoutSeconds,
+  type HostDeployment,
+  type InstanceId,
+  MAX_REPORT_LOG_CHARS,
+  probeOf,
+  toAppError,
+} from "@hardshare/protocol";
+import { type ReportOutbox, ReportStream } from "../channel/report-outbox.ts";
+import { type LoadedContract, parseContract } from "../contract/load-contract.ts";
+import type { ContainerExit } from "../engine/engine.ts";
+import { type Beginning, HostInstance } from "../instance/host-instance.ts";
+import type { HostTools } from "../instance/instance-parts.ts";
+import type { EndedEntry } from "../journal/entries.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { DeploymentStatus } from "./daemon-status.ts";
+import { NO_CONTRACT, Offer } from "./offer.ts";
+
+/** A clock that is further off than this ends instances early or keeps programs' certificates from being trusted: people should know. */
+const CLOCK_TOLERANCE_MS = 60_000;
+
+export interface DeploymentKeeperOptions {
+  deploymentId: DeploymentId;
+  /** Undefined for a deployment that the server names, but this host's configuration does not. */
+  contractFile: string | undefined;
+  tools: HostTools;
+  journal: Journal;
+  outbox: ReportOutbox;
+  /** Locks the deployment out; never rejects. */
+  lockOut(deploymentId: DeploymentId, instanceId: InstanceId, reason: string): Promise<void>;
+  /** What `describe` says has changed. */
+  onChange: () => void;
+}
+
+/** One deployment at its host: what is offered, what should run, what runs. */
+export class DeploymentKeeper {
+  readonly deploymentId: DeploymentId;
+  readonly offer: Offer;
+  readonly #options: DeploymentKeeperOptions;
+  /** Whether the daemon ends: nothing is begun any more. */
+  #isClosing = false;
+  /** Undefined until the server has spoken; null when it does not know the deployment. */
+  #desired: DesiredDeployment | null | undefined;
+  #current: HostInstance | undefined;
+  /** Instances whose end is being written down. */
+  readonly #answering = new Set<InstanceId>();
+
+  constructor(options: DeploymentKeeperOptions) {
+    this.deploymentId = options.deploymentId;
+    this.#options = options;
+    this.offer = new Offer(options.deploymentId, options.contractFile, options.tools, options.onChange);
+  }
+
+  get current(): HostInstance | undefined {
+    return this.#current;
+  }
+
+  /** As the server is told. */
+  describe(): HostDeployment {
+    const { contract } = this.offer.contract;
+    const unrecorded = [...this.#instances()].findLast((instance) => instance.ended !== undefined && !instance.isAcknowledged);
+    const current = this.#current;
+    return {
+      deploymentId: this.deploymentId,
+      provider: contract.provider,
+      probe: probeOf(contract),
+      publicPort: contract.public_port,
+      maxDurationS: contract.max_duration,
+      endTimeoutS: endTimeoutSeconds(contract),
+      isAdvertised: this.offer.isOpen,
+      highestEpoch: this.#highestEpoch,
+      current:
+        current !== undefined
+          ? { instanceId: current.facts.instanceId, epoch: current.facts.epoch, phase: current.phase }
+          : unrecorded === undefined
+            ? null
+            : { instanceId: unrecorded.instanceId, epoch: unrecorded.epoch, phase: "ended" },
+    };
+  }
+
+  /** As people are told. */
+  status(): DeploymentStatus {
+    const current = this.#current;
+    return {
+      id: this.deploymentId,
+      provider: this.offer.isConfigured ? this.offer.contract.contract.provider : null,
+      isAdvertised: this.offer.isAdvertised,
+      problem: this.offer.problem,
+      lockout: this.#lockout,
+      instance:
+        current === undefined
+          ? null
+          : {
+              id: current.facts.instanceId,
+              user: current.facts.user,
+              epoch: current.facts.epoch,
+              phase: current.phase,
+              steps: current.runningSteps,
+              deadline: new Date(current.deadlineMs).toISOString(),
+            },
+    };
+  }
+
+  /** Takes over what should be; null: the server does not know the deployment. */
+  apply(desired: DesiredDeployment | null): void {
+    if (this.#isClosing) return;
+    this.#desired = desired;
+    this.#reconcile();
+  }
+
+  onContainerExit(exit: ContainerExit): void {
+    this.#current?.onContainerExit(exit);
+  }
+
+  /**
+   * After a start: goes on with what the last daemon was doing, by the journal.
+   * @param findContainer the id of the running container of an instance, if any
+   */
+  async restore(findContainer: (instanceId: InstanceId) => Promise<string | undefined>): Promise<void> {
+    const { journal, outbox, tools } = this.#options;
+    for (const instance of this.#instances()) {
+      const { instanceId, deploymentId, epoch, started, deadline, ended, isAcknowledged } = instance;
+      if (ended !== undefined) {
+        if (isAcknowledged) continue;
+        const body = { kind: "ended", ...endOf(ended) } as const;
+        outbox.addReport({ type: "report", deploymentId, instanceId, epoch, sequence: ended.sequence, at: ended.at, body });
+        continue;
+      }
+      if (started === undefined || deadline === undefined) continue;
+      const { loaded, problem } = readJournalledContract(started);
+      const isWhole = instance.isUp && instance.endReason === undefined && loaded.contract.provider !== "proxy" && problem === undefined;
+      const containerId =
+        isWhole && deadline.bootId === tools.time().bootId ? await findContainer(instanceId).catch(() => undefined) : undefined;
+      const beginning: Beginning =
+        containerId !== undefined
+          ? { kind: "adopt", containerId }
+          : { kind: "clean_up", reason: instance.endReason ?? "host_restarted", problem };
+      const reports = new ReportStream({ outbox, clock: tools.clock, instance, after: instance.sequence + RESTART_GAP });
+      const facts = { deploymentId, instanceId, epoch, user: started.user, publicKeys: [], loaded };
+      this.#hold(
+        new HostInstance({ facts, deadline, beginning, tools, journal, reports, lockOut: (reason) => this.#lockOut(instanceId, reason) }),
+      );
+    }
+  }
+
+  /** Waits until nothing runs: with `isNow` the instance is ended, else it ends in its own time. */
+  async untilFree(isNow: boolean): Promise<void> {
+    if (isNow) this.#current?.end("host_stopped");
+    await this.#current?.done;
+  }
+
+  /** Before the daemon ends: leaves to the next daemon what that can adopt, unless told to end it; ends everything else. */
+  async close(endInstances: boolean): Promise<void> {
+    this.#isClosing = true;
+    this.offer.close();
+    this.#desired = undefined;
+    const current = this.#current;
+    if (current === undefined) return;
+    if (endInstances || !current.isAdoptable) current.end("host_stopped");
+    else current.leave();
+    await current.done;
+  }
+
+  get #highestEpoch(): number {
+    return this.#options.journal.state.highestEpochs.get(this.deploymentId) ?? 0;
+  }
+
+  get #lockout(): DeploymentStatus["lockout"] {
+    for (const lockout of this.#options.journal.state.lockouts.values()) {
+      if (lockout.deploymentId === this.deploymentId) return { reason: lockout.reason, actor: lockout.actor };
+    }
+    return this.#desired?.lockout ?? null;
+  }
+
+  *#instances() {
+    for (const instance of this.#options.journal.state.instances.values()) {
+      if (instance.deploymentId === this.deploymentId) yield instance;
+    }
+  }
+
+  #reconcile(): void {
+    if (this.#desired === undefined) return;
+    for (const action of decideHost(this.#facts(), this.#desired)) this.#do(action);
+  }
+
+  #facts(): HostFacts {
+    const current = this.#current;
+    return {
+      highestEpoch: this.#highestEpoch,
+      current:
+        current === undefined ? null : { instanceId: current.facts.instanceId, epoch: current.facts.epoch, isEnding: current.isEnding },
+      refusal: this.#refusal(),
+    };
+  }
+
+  #refusal(): HostFacts["refusal"] {
+    const lockout = this.#lockout;
+    if (lockout !== null) return { reason: "init_failed", text: `the deployment is locked out by ${lockout.actor}: ${lockout.reason}` };
+    const { problem } = this.offer;
+    if (problem !== null) return { reason: "init_failed", text: problem.slice(0, MAX_REPORT_LOG_CHARS) };
+    if (!this.offer.isOpen) return { reason: "host_stopped", text: "the host does not offer the deployment now" };
+    return null;
+  }
+
+  #do(action: HostAction): void {
+    switch (action.kind) {
+      case "launch":
+        return this.#launch(action.instance);
+      case "update":
+        return this.#current?.update(action.instance);
+      case "end":
+        return this.#current?.end(action.reason);
+      case "answer_ended":
+        void this.#answerEnded(action);
+    }
+  }
+
+  #launch(desired: DesiredInstance): void {
+    const { tools, journal, outbox } = this.#options;
+    const { instanceId, epoch, user, publicKeys } = desired;
+    const { deploymentId } = this;
+    const loaded = this.offer.contract;
+    const reports = new ReportStream({
+      outbox,
+      clock: tools.clock,
+      instance: { deploymentId, instanceId, epoch },
+      after: desired.lastSequence,
+    });
+    const instance = new HostInstance({
+      facts: { deploymentId, instanceId, epoch, user, publicKeys, loaded },
+      deadline: placeDeadline(desired, tools.time()),
+      beginning: { kind: "launch" },
+      tools,
+      journal,
+      reports,
+      lockOut: (reason) => this.#lockOut(instanceId, reason),
+    });
+    this.#hold(instance);
+    instance.update(desired);
+    const aheadMs = tools.clock.now() + desired.remainingMs - Date.parse(desired.deadline);
+    if (Math.abs(aheadMs) > CLOCK_TOLERANCE_MS) {
+      const text = `the clock of the host is ${Math.round(Math.abs(aheadMs) / 1000)} s ${aheadMs > 0 ? "ahead of" : "behind"} the server's: set it by NTP`;
+      reports.add({ kind: "notice", level: "warning", text });
+    }
+  }
+
+  #hold(instance: HostInstance): void {
+    this.#current = instance;
+    this.#options.onChange();
+    void instance.done.then(() => {
+      if (this.#current === instance) this.#current = undefined;
+      this.#options.onChange();
+      // What was wanted of it is answered; another one may have waited for its end.
+      if (this.#desired?.instance?.instanceId !== instance.facts.instanceId) this.#reconcile();
+    });
+  }
+
+  /** Says that an epoch is over which does not run here, once until the server has recorded it. */
+  async #answerEnded(action: Extract<HostAction, { kind: "answer_ended" }>): Promise<void> {
+    const { outbox, journal, tools } = this.#options;
+    const { instanceId, epoch, lastSequence } = action.instance;
+    const { deploymentId } = this;
+    if (this.#answering.has(instanceId) || (outbox.waitingEnd(instanceId, epoch) ?? 0) > lastSequence) return;
+    this.#answering.add(instanceId);
+    const known = journal.state.instances.get(instanceId)?.ended;
+    const failure = action.text === undefined ? {} : { failedStep: "host", log: action.text };
+    const end = known === undefined ? { reason: action.reason, ...failure, clean: true, residue: [] } : endOf(known);
+    const after = Math.max(lastSequence, known?.sequence ?? 0);
+    const stream = new ReportStream({ outbox, clock: tools.clock, instance: { deploymentId, instanceId, epoch }, after });
+    const sequence = stream.reserve();
+    if (action.mustJournal || known !== undefined) {
+      const at = new Date(tools.clock.now()).toISOString();
+      await journal.record({ kind: "ended", at, deploymentId, instanceId, epoch, sequence, ...end });
+    }
+    stream.addNumbered(sequence, { kind: "ended", ...end });
+    this.#answering.delete(instanceId);
+  }
+
+  #lockOut(instanceId: InstanceId, reason: string): Promise<void> {
+    return this.#options.lockOut(this.deploymentId, instanceId, reason);
+  }
+}
+
+/** Above any number of reports that an instance can have made since its last entry in the journal. */
+const RESTART_GAP = 1_000_000;
+
+/** The part of an `ended` entry that its report repeats. */
+function endOf({ reason, clean, residue, failedStep, log }: EndedEntry) {
+  return { reason, clean, residue, ...(failedStep === undefined ? {} : { failedStep }), ...(log === undefined ? {} : { log }) };
+}
+
+function readJournalledContract(started: { contract: string; folder: string }): { loaded: LoadedContract; problem?: string } {
+  try {
+    return { loaded: parseContract(started.contract, "the contract in the journal", started.folder) };
+  } catch (error) {
+    return {
+      loaded: NO_CONTRACT,
+      problem: `the programs for the end were not run, because the contract cannot be read: ${toAppError(error).message}`,
+    };
+  }
+}

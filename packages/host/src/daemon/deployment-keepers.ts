@@ -1,0 +1,74 @@
+import { AppError, type DeploymentId, type HostDeployment, type HostDesired } from "@hardshare/protocol";
+import type { ContainerExit } from "../engine/engine.ts";
+import { contractFile, type HostConfig } from "../registration/host-config.ts";
+import { DeploymentKeeper, type DeploymentKeeperOptions } from "./deployment-keeper.ts";
+
+export type DeploymentKeepersOptions = Omit<DeploymentKeeperOptions, "deploymentId" | "contractFile"> & {
+  /** `$HARDSHARE_HOME`. */
+  home: string;
+};
+
+/** All deployments of this host: those of its configuration, and any other that its journal or the server names. */
+export class DeploymentKeepers {
+  readonly #options: DeploymentKeepersOptions;
+  readonly #keepers = new Map<string, DeploymentKeeper>();
+
+  constructor(options: DeploymentKeepersOptions) {
+    this.#options = options;
+  }
+
+  /** Takes over the deployments of the configuration; those that are known stay as they are. */
+  configure(config: HostConfig): void {
+    for (const deployment of config.deployments) {
+      if (this.#keepers.get(deployment.id)?.offer.isConfigured !== true)
+        this.#add(deployment.id, contractFile(this.#options.home, deployment));
+    }
+  }
+
+  get all(): DeploymentKeeper[] {
+    return [...this.#keepers.values()];
+  }
+
+  get configured(): DeploymentKeeper[] {
+    return this.all.filter((keeper) => keeper.offer.isConfigured);
+  }
+
+  get(id: DeploymentId): DeploymentKeeper {
+    return this.#keepers.get(id) ?? this.#add(id, undefined);
+  }
+
+  /**
+   * The configured deployment with this id or beginning of one.
+   * @throws AppError `not_found`, `bad_input` when several begin so
+   */
+  find(text: string): DeploymentKeeper {
+    const found = this.configured.filter((keeper) => keeper.deploymentId.startsWith(text.toLowerCase()));
+    if (found.length > 1) throw new AppError("bad_input", `several deployments of this host begin with ${text}: write more of the id`);
+    const [keeper] = found;
+    if (keeper === undefined)
+      throw new AppError("not_found", `this host's configuration has no deployment ${text}; \`hardshare register\` adds one`);
+    return keeper;
+  }
+
+  /** As the server is told; others than those configured are not this host's to offer. */
+  describe(): HostDeployment[] {
+    return this.configured.map((keeper) => keeper.describe());
+  }
+
+  apply(desired: HostDesired): void {
+    for (const deployment of desired.deployments) this.get(deployment.deploymentId).apply(deployment);
+    if (!desired.full) return;
+    const named = new Set<string>(desired.deployments.map((deployment) => deployment.deploymentId));
+    for (const keeper of this.all) if (!named.has(keeper.deploymentId)) keeper.apply(null);
+  }
+
+  onContainerExit(exit: ContainerExit): void {
+    for (const keeper of this.all) keeper.onContainerExit(exit);
+  }
+
+  #add(deploymentId: DeploymentId, file: string | undefined): DeploymentKeeper {
+    const keeper = new DeploymentKeeper({ ...this.#options, deploymentId, contractFile: file });
+    this.#keepers.set(deploymentId, keeper);
+    return keeper;
+  }
+}

@@ -1,0 +1,212 @@
+/**
+ * The host daemon: wires configuration, journal, engine, deployments, the link to the server and the control socket
+ * together. Called by `hardshare ad`. It decides nothing itself: keepers decide, instances do.
+ */
+import { readFile, rm, rmdir } from "node:fs/promises";
+import { uptime } from "node:os";
+import { join } from "node:path";
+import { AppError, type DeploymentId } from "@hardshare/protocol";
+import { type Clock, Deferred, type Failpoints, lockFolder, type Logger, type Random, removeEmptyFolders } from "@hardshare/runtime";
+import type { Engine } from "../engine/engine.ts";
+import { openPodmanEngine } from "../engine/open-podman.ts";
+import type { HostTools } from "../instance/instance-parts.ts";
+import { Journal } from "../journal/journal.ts";
+import { findLauncher } from "../programs/program-place.ts";
+import { contractFile, type HostConfig, readHostConfig } from "../registration/host-config.ts";
+import { readIdentity } from "../registration/identity.ts";
+import { ContractWatch } from "./contract-watch.ts";
+import { type ControlActions, ControlServer } from "./control-server.ts";
+import type { DaemonStatus } from "./daemon-status.ts";
+import { DeploymentKeepers } from "./deployment-keepers.ts";
+import { HostContainers } from "./host-containers.ts";
+import { ServerLink } from "./server-link.ts";
+import { controlSocket, daemonSocketFolder, makeSocketFolder } from "./socket-place.ts";
+
+export interface HostDaemonOptions {
+  /** `$HARDSHARE_HOME`: configuration, identity key, contracts. */
+  home: string;
+  /** `$HARDSHARE_STATE`: the journal. */
+  state: string;
+  /** Ids of the deployments to offer; all of the configuration unless told otherwise. */
+  deployments?: readonly string[] | undefined;
+  /** Argument vector by which this program is run again, for its filters. */
+  selfCommand: readonly string[];
+  /** What programs, filters and the engine inherit. */
+  environment: Readonly<Record<string, string | undefined>>;
+  softwareVersion: string;
+  clock: Clock;
+  random: Random;
+  failpoints: Failpoints;
+  logger: Logger;
+  /** Opens the container engine; podman unless told otherwise. */
+  openEngine?: ((signal: AbortSignal) => Promise<Engine>) | undefined;
+}
+
+export interface HostDaemon extends AsyncDisposable {
+  /** Settles once the daemon is connected, knows what should be, and offers what it can. */
+  readonly ready: Promise<void>;
+  /** Settles when there is nothing more to offer and nothing runs: the last deployment was stopped. */
+  readonly ended: Promise<void>;
+  status(): DaemonStatus;
+  /**
+   * Ends the daemon. With `endInstances` every instance ends (`host_stopped`) and is cleaned up; else containers go on
+   * and are adopted by the next daemon, and what cannot be adopted ends. Disposing is `stop({ endInstances: true })`.
+   */
+  stop(options: { endInstances: boolean }): Promise<void>;
+}
+
+/**
+ * Starts the daemon.
+ * @throws AppError `not_configured`, `config_invalid`, `conflict` (another daemon works on the state folder, or for
+ *   the same host; names its process), `not_found` (a deployment that is not in the configuration)
+ */
+export async function startHostDaemon(options: HostDaemonOptions): Promise<HostDaemon> {
+  const { home, state, clock, random, logger } = options;
+  const config = await readHostConfig(home);
+  const { server, server_key: serverKey, host: hostId } = config;
+  if (server === undefined || serverKey === undefined || hostId === undefined) {
+    throw new AppError("not_configured", "this host has no deployment yet: `hardshare register` adds one");
+  }
+  const { privateKey } = await readIdentity(home);
+  const bootId = (await readFile("/proc/sys/kernel/random/boot_id", "utf8").catch(() => "unknown")).trim();
+  const socketFolder = daemonSocketFolder(state);
+  const ended = new Deferred();
+  const parts: AsyncDisposable[] = []; // the last one made is ended first
+  const own = <T extends AsyncDisposable>(part: T): T => {
+    parts.unshift(part);
+    return part;
+  };
+  try {
+    own(await lockFolder({ folder: state, name: "daemon.lock", holder: "a host daemon" }));
+    // With another state folder it would take the containers of this one's instances for strangers.
+    if (home !== state) own(await lockFolder({ folder: home, name: "daemon.lock", holder: "a host daemon" }));
+    const journal = own(await Journal.open(state));
+    await makeSocketFolder(socketFolder);
+    own({ [Symbol.asyncDispose]: () => removeEmptyFolders(join(socketFolder, "i"), socketFolder) });
+    // Of a daemon that was killed; instances that are adopted make theirs anew.
+    const removeSockets = () => rm(join(socketFolder, "i"), { recursive: true, force: true });
+    await removeSockets();
+    own({
+      async [Symbol.asyncDispose]() {
+        await removeSockets();
+        await rmdir(socketFolder).catch(() => {}); // something else may lie there
+      },
+    });
+
+    const link = new ServerLink({ journal, clock, random, logger });
+    const environment = { ...options.environment };
+    const openEngine =
+      options.openEngine ??
+      ((signal) => openPodmanEngine({ stateFolder: state, socketFolder, environment, clock, random, logger }, signal));
+    const containers: HostContainers = own(
+      new HostContainers({ hostId, open: openEngine, onExit: (exit) => keepers.onContainerExit(exit), journal, logger }),
+    );
+    own(link);
+    const tools: HostTools = {
+      hostId,
+      privateKey,
+      selfCommand: options.selfCommand,
+      environment,
+      launcher: await findLauncher(),
+      socketFolder,
+      engine: () => containers.engine(),
+      time: () => ({ wallMs: clock.now(), uptimeMs: uptime() * 1000, bootId }),
+      clock,
+      random,
+      failpoints: options.failpoints,
+      logger,
+    };
+    const keepers: DeploymentKeepers = new DeploymentKeepers({
+      home,
+      tools,
+      journal,
+      outbox: link.outbox,
+      lockOut: (deploymentId, instanceId, reason) => link.lockOut(deploymentId, instanceId, reason),
+      onChange: () => link.announce(),
+    });
+    keepers.configure(config);
+    const offered = (options.deployments ?? config.deployments.map(({ id }) => id)).map((id) => keepers.find(id));
+    for (const { deploymentId } of journal.state.instances.values()) keepers.get(deploymentId); // also what is configured no more
+    for (const keeper of keepers.all) await keeper.restore((instanceId) => containers.find(instanceId));
+
+    const status = (): DaemonStatus => ({
+      pid: process.pid,
+      server,
+      host: hostId,
+      isConnected: link.isConnected,
+      connectionProblem: link.problem,
+      deployments: keepers.all.map((keeper) => keeper.status()),
+    });
+    own(await ControlServer.listen(controlSocket(state), controlActions({ home, keepers, status, onNothingLeft: () => ended.resolve() })));
+    own(watchContracts(options, config, keepers));
+
+    await Promise.all(keepers.configured.map((keeper) => keeper.offer.reload()));
+    const offering = Promise.all(offered.map((keeper) => keeper.offer.open()));
+    link.connect(keepers, { server, serverKey, hostId, privateKey, bootId, softwareVersion: options.softwareVersion });
+    const close = async (endInstances: boolean): Promise<void> => {
+      await Promise.all(keepers.all.map((keeper) => keeper.close(endInstances)));
+      await link.settle();
+      for (const part of parts) await part[Symbol.asyncDispose]();
+      ended.resolve();
+    };
+    let closing: Promise<void> | undefined;
+    const stop = ({ endInstances }: { endInstances: boolean }) => (closing ??= close(endInstances));
+    return {
+      ready: Promise.all([link.desiredKnown, offering]).then(() => {}),
+      ended: ended.promise,
+      status,
+      stop,
+      [Symbol.asyncDispose]: () => stop({ endInstances: true }),
+    };
+  } catch (error) {
+    for (const part of parts) await part[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+/** Ids of the deployments in the configuration. @throws AppError `not_configured`, `config_invalid` */
+export async function configuredDeployments(options: { home: string }): Promise<string[]> {
+  return (await readHostConfig(options.home)).deployments.map((deployment) => deployment.id);
+}
+
+function controlActions(options: {
+  home: string;
+  keepers: DeploymentKeepers;
+  status: () => DaemonStatus;
+  onNothingLeft: () => void;
+}): ControlActions {
+  const { home, keepers } = options;
+  return {
+    status: options.status,
+    start: async (id) => {
+      keepers.configure(await readHostConfig(home));
+      await keepers.find(id).offer.openOrThrow();
+    },
+    stop: async (id, isNow) => {
+      const chosen =
+        id === undefined ? keepers.all.filter((keeper) => keeper.offer.isAdvertised || keeper.current !== undefined) : [keepers.find(id)];
+      for (const keeper of chosen) keeper.offer.close();
+      await Promise.all(chosen.map((keeper) => keeper.untilFree(isNow)));
+      if (keepers.all.every((keeper) => !keeper.offer.isAdvertised && keeper.current === undefined)) options.onNothingLeft();
+      return chosen.map((keeper) => keeper.deploymentId);
+    },
+    reload: async () => {
+      keepers.configure(await readHostConfig(home));
+      await Promise.all(keepers.configured.map((keeper) => keeper.offer.reload()));
+    },
+  };
+}
+
+function watchContracts(options: HostDaemonOptions, config: HostConfig, keepers: DeploymentKeepers): ContractWatch {
+  const ids = new Map<string, DeploymentId>(
+    config.deployments.map((deployment) => [contractFile(options.home, deployment), deployment.id]),
+  );
+  return new ContractWatch({
+    ...options,
+    files: [...ids.keys()],
+    onChange: (file) => {
+      const id = ids.get(file);
+      if (id !== undefined) void keepers.get(id).offer.reload();
+    },
+  });
+}

@@ -1,0 +1,225 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { request } from "node:http";
+import { join } from "node:path";
+import type { DeploymentId } from "@hardshare/protocol";
+import { systemRandom } from "@hardshare/runtime";
+import { readHostKey } from "@hardshare/wire/ssh";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { HostWorld } from "../testing/host-world.fixture.ts";
+import { NamespaceEngine, TEST_IMAGE } from "../testing/namespace-engine.fixture.ts";
+import { daemonStatus, startAdvertising, stopAdvertising } from "./control-client.ts";
+
+const SERVE = `import net from "node:net";
+net.createServer((socket) => socket.pipe(socket)).listen(0, "127.0.0.1", function () { console.log("127.0.0.1:" + this.address().port); });`;
+const SERVICE = `services: [{ name: ROBOT, command: ${process.execPath} serve.mjs }]\nterminate: [./terminate.sh]\nsafe_state: [./safe.sh]\n`;
+
+let world: HostWorld;
+let container: DeploymentId;
+let proxy: DeploymentId;
+let engine: NamespaceEngine;
+
+beforeEach(async () => {
+  const made = await HostWorld.make([SERVICE, `provider: proxy\n${SERVICE}`]);
+  world = made.world;
+  [container, proxy] = made.deployments as [DeploymentId, DeploymentId];
+  engine = new NamespaceEngine(world.folder);
+  await writeFile(join(world.home, "deployments", "serve.mjs"), SERVE);
+  await world.script("terminate.sh", 'echo "$HARDSHARE_INSTANCE" >> ended');
+  await world.script("safe.sh", 'echo "$HARDSHARE_INSTANCE" >> made-safe');
+});
+afterEach(async () => {
+  await world[Symbol.asyncDispose]();
+  engine.killAll();
+});
+
+const beside = (name: string) => readFile(join(world.home, "deployments", name), "utf8").catch(() => "");
+const startWithEngine = () => world.start({ openEngine: async () => engine });
+
+describe.skipIf(process.geteuid?.() !== 0)("a container that goes on while the daemon is restarted (needs root)", () => {
+  test("is adopted: made safe, its services and its tunnel made anew", async () => {
+    const first = await startWithEngine();
+    const { instanceId } = world.launch(container);
+    await world.server.report(instanceId, "up");
+    await first.stop({ endInstances: false });
+    expect(await engine.listContainers({})).toHaveLength(1);
+    expect(world.server.forwards(instanceId)).toEqual([]);
+    expect(await beside("ended")).toBe("");
+    const before = world.server.reports(instanceId).at(-1)?.sequence ?? 0;
+    await startWithEngine();
+    expect(await world.server.report(instanceId, "notice", (body) => body.text.startsWith("adopted"))).toBeDefined();
+    expect(world.described(container)?.current).toMatchObject({ instanceId, epoch: 1 });
+    const stream = await world.server.open(instanceId);
+    expect(await readHostKey(stream, AbortSignal.timeout(5000))).toBe(engine.hostKey.trim());
+    expect(world.server.reports(instanceId).at(-1)?.sequence).toBeGreaterThan(before);
+    expect(await beside("made-safe")).toContain(instanceId);
+    world.server.tell(container, null);
+    expect(await world.server.report(instanceId, "ended")).toMatchObject({ reason: "not_desired", clean: true });
+    expect(await engine.listContainers({})).toEqual([]);
+  });
+
+  test("is undone when it died meanwhile, and a container that the journal does not know is removed", async () => {
+    const first = await startWithEngine();
+    const { instanceId } = world.launch(container);
+    await world.server.report(instanceId, "up");
+    await first.stop({ endInstances: false });
+    for (const { id } of await engine.listContainers({})) await engine.removeContainer(id);
+    const labels = {
+      "io.hardshare.host": world.hostId,
+      "io.hardshare.instance": systemRandom.uuid(),
+      "io.hardshare.deployment": container,
+      "io.hardshare.epoch": "7",
+    };
+    const limits = { memoryBytes: 1e8, cpus: 1, pids: 10 };
+    await engine.createContainer({
+      image: TEST_IMAGE,
+      name: "stranger",
+      hostname: "x",
+      labels,
+      env: {},
+      limits,
+      devices: [],
+      network: "none",
+    });
+    await startWithEngine();
+    expect(await world.server.report(instanceId, "ended")).toMatchObject({ reason: "host_restarted", clean: true });
+    expect(await beside("ended")).toContain(instanceId);
+    expect(await engine.listContainers({})).toEqual([]);
+    expect(world.described(container)?.highestEpoch).toBe(7);
+  });
+});
+
+test("a proxy instance whose daemon was killed is made safe, ended, and what it left is gone", async () => {
+  const instanceId = systemRandom.uuid();
+  const started = {
+    kind: "started",
+    at: new Date().toISOString(),
+    deploymentId: proxy,
+    instanceId,
+    epoch: 4,
+    user: "bob",
+    sequence: 3,
+    deadline: { wallMs: Date.now() + 60_000, uptimeMs: 1e12, bootId: "x" },
+    contract: await readFile(world.contractFile(proxy), "utf8"),
+    folder: join(world.home, "deployments"),
+  };
+  await mkdir(world.state, { recursive: true });
+  await writeFile(join(world.state, "journal"), `${JSON.stringify(started)}\n{"kind":"up","inst`);
+  const orphan = spawn("sleep", ["60"], {
+    env: { PATH: process.env["PATH"], HARDSHARE_INSTANCE: instanceId },
+    detached: true,
+    stdio: "ignore",
+  });
+  const orphanEnded = once(orphan, "exit");
+  await world.start();
+  await orphanEnded;
+  expect(await world.server.report(instanceId, "ended")).toMatchObject({ reason: "host_restarted", clean: true });
+  expect(await beside("made-safe")).toContain(instanceId);
+  expect(await beside("ended")).toContain(instanceId);
+  expect(world.server.reports(instanceId).at(0)?.sequence).toBeGreaterThan(3);
+});
+
+test("an end that the server has not recorded is reported again by the next daemon", async () => {
+  const first = await world.start();
+  const instance = world.launch(proxy);
+  await world.server.report(instance.instanceId, "up");
+  world.server.isAcknowledging = false;
+  world.end(proxy, instance);
+  await world.server.report(instance.instanceId, "ended");
+  await first.stop({ endInstances: true });
+  const before = world.server.heard.length;
+  world.server.isAcknowledging = true;
+  world.server.desired.set(proxy, null);
+  await world.start();
+  const again = await world.server.until(() =>
+    world.server.heard.slice(before).find((each) => each.type === "report" && each.body.kind === "ended"),
+  );
+  expect(again).toMatchObject({ instanceId: instance.instanceId, body: { reason: "user", clean: true } });
+});
+
+test("a second daemon on the same state folder, or for the same host, is refused with the process that holds it", async () => {
+  const daemon = await world.start();
+  await expect(world.start()).rejects.toMatchObject({ code: "conflict", message: expect.stringContaining(`process ${process.pid}`) });
+  const elsewhere = world.start({ state: join(world.folder, "other-state") });
+  await expect(elsewhere).rejects.toMatchObject({ code: "conflict", message: expect.stringContaining(`process ${process.pid}`) });
+  world.daemon = daemon;
+});
+
+test("a graceful end ends instances, and their ends are recorded before the daemon is gone", async () => {
+  const daemon = await world.start();
+  const { instanceId } = world.launch(proxy);
+  await world.server.report(instanceId, "up");
+  await daemon.stop({ endInstances: true });
+  expect(await world.server.report(instanceId, "ended")).toMatchObject({ reason: "host_stopped", clean: true });
+  expect(await readFile(join(world.state, "journal"), "utf8")).toMatch(/"kind":"acknowledged"/);
+});
+
+test("without an engine proxies are offered, and containers are shown with the reason", async () => {
+  await world.start({ openEngine: () => Promise.reject(new Error("podman is not installed")) });
+  const status = await daemonStatus({ state: world.state });
+  expect(status?.deployments.find(({ id }) => id === proxy)).toMatchObject({ isAdvertised: true, problem: null });
+  expect(status?.deployments.find(({ id }) => id === container)?.problem).toBeTruthy();
+  const { instanceId } = world.launch(proxy);
+  await world.server.report(instanceId, "up");
+  const refused = world.launch(container);
+  expect(await world.server.report(refused.instanceId, "ended")).toMatchObject({
+    reason: "init_failed",
+    log: expect.stringMatching(/podman|root/),
+  });
+});
+
+test("deployments are added to and taken from a running daemon, which ends when the last was stopped", async () => {
+  expect(await daemonStatus({ state: world.state })).toBeUndefined();
+  await expect(stopAdvertising({ state: world.state })).rejects.toMatchObject({ code: "wrong_state" });
+  const daemon = await world.start({ deployments: [] });
+  expect((await daemonStatus({ state: world.state }))?.deployments.every((each) => !each.isAdvertised)).toBe(true);
+  await startAdvertising({ state: world.state, deployments: [proxy.slice(0, 8)] });
+  await world.server.until(() =>
+    world.server.heard.find(
+      (each) => each.type === "deployments" && each.deployments.some((it) => it.deploymentId === proxy && it.isAdvertised),
+    ),
+  );
+  await expect(startAdvertising({ state: world.state, deployments: ["0000"] })).rejects.toMatchObject({ code: "not_found" });
+  const instance = world.launch(proxy);
+  await world.server.report(instance.instanceId, "up");
+  const stopping = stopAdvertising({ state: world.state, id: proxy });
+  await world.server.until(
+    () => world.server.heard.findLast((each) => each.type === "deployments")?.deployments.every((it) => !it.isAdvertised) || undefined,
+  );
+  expect((await daemonStatus({ state: world.state }))?.deployments.find(({ id }) => id === proxy)?.instance).toMatchObject({
+    id: instance.instanceId,
+    phase: "up",
+  });
+  world.end(proxy, instance);
+  expect(await stopping).toEqual({ stopped: [proxy] });
+  await daemon.ended;
+});
+
+test("stop with `now` ends an instance at once, also while it is launched", async () => {
+  await writeFile(world.contractFile(proxy), `provider: proxy\n${SERVICE}init: [sleep 60]\n`);
+  await world.start();
+  const { instanceId } = world.launch(proxy);
+  await world.server.report(instanceId, "step", (body) => body.step === "init");
+  await stopAdvertising({ state: world.state, id: proxy, now: true });
+  expect(await world.server.report(instanceId, "ended")).toMatchObject({ reason: "host_stopped", clean: true });
+  const refused = world.launch(proxy);
+  expect(await world.server.report(refused.instanceId, "ended")).toMatchObject({ reason: "host_stopped" });
+});
+
+test("a changed contract takes effect for the next instance without being told", async () => {
+  await world.start();
+  await writeFile(world.contractFile(proxy), `provider: proxy\n${SERVICE}max_duration: 7m\n`);
+  await world.server.until(() =>
+    world.server.heard.find((each) => each.type === "deployments" && each.deployments.some((it) => it.maxDurationS === 420)),
+  );
+});
+
+test("the control socket answers nonsense with a clear error, and is this user's alone", async () => {
+  await world.start();
+  const outgoing = request({ socketPath: world.controlSocket, path: "/nonsense" }).end();
+  const [response] = await once(outgoing, "response");
+  expect((response as { statusCode: number }).statusCode).toBe(404);
+  const { stat } = await import("node:fs/promises");
+  expect((await stat(world.socketFolder)).mode & 0o077).toBe(0);
+});

@@ -1,0 +1,120 @@
+import { type DeploymentId, type HostDeployment, type InstanceId, MAX_REASON_CHARS, type ServerToHost } from "@hardshare/protocol";
+import { type Clock, Deferred, type Logger, pause, type Random } from "@hardshare/runtime";
+import { HostChannel, type HostChannelOptions } from "../channel/host-channel.ts";
+import { ReportOutbox } from "../channel/report-outbox.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { DeploymentKeepers } from "./deployment-keepers.ts";
+
+/** How long a daemon that ends waits for the server to record the ends of its instances. */
+const RECORDED_WITHIN_MS = 3000;
+
+/** What the host says to its server, and hears from it: through the channel, or as soon as that stands again. */
+export class ServerLink implements AsyncDisposable {
+  readonly outbox: ReportOutbox;
+  /** Settles when the server has said for the first time what should be. */
+  readonly desiredKnown: Promise<void>;
+  readonly #journal: Journal;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #logger: Logger;
+  readonly #known = new Deferred();
+  #channel: HostChannel | undefined;
+  #keepers: DeploymentKeepers | undefined;
+  #announced = "";
+
+  constructor(options: { journal: Journal; clock: Clock; random: Random; logger: Logger }) {
+    this.#journal = options.journal;
+    this.#clock = options.clock;
+    this.#random = options.random;
+    this.#logger = options.logger;
+    this.desiredKnown = this.#known.promise;
+    this.outbox = new ReportOutbox({ send: (message) => this.#channel?.send(message) ?? false, clock: options.clock });
+    for (const { kind: _, ...lockout } of this.#journal.state.lockouts.values()) this.outbox.addLockout({ type: "lockout", ...lockout });
+  }
+
+  get isConnected(): boolean {
+    return this.#channel?.isOpen ?? false;
+  }
+
+  get problem(): string | null {
+    return this.#channel?.problem ?? null;
+  }
+
+  connect(
+    keepers: DeploymentKeepers,
+    options: Pick<HostChannelOptions, "server" | "serverKey" | "hostId" | "privateKey" | "bootId" | "softwareVersion">,
+  ): void {
+    this.#keepers = keepers;
+    this.#channel = new HostChannel({
+      ...options,
+      describe: () => keepers.describe(),
+      onOpen: () => {
+        this.#announced = ""; // what changed between `hello` and now
+        this.announce();
+        this.outbox.resend();
+      },
+      onMessage: (message) => this.#hear(message, keepers),
+      clock: this.#clock,
+      random: this.#random,
+      logger: this.#logger,
+    });
+  }
+
+  /** Tells the server what is offered, if that has changed. */
+  announce(): void {
+    const deployments = this.#keepers?.describe() ?? [];
+    const facts = JSON.stringify(deployments.map(offerOf));
+    if (facts === this.#announced) return;
+    if (this.#channel?.send({ type: "deployments", deployments }) === true) this.#announced = facts;
+  }
+
+  /** Locks a deployment out: written down first, then told until the server has recorded it. A long reason is cut. Never rejects. */
+  async lockOut(deploymentId: DeploymentId, instanceId: InstanceId, why: string): Promise<void> {
+    const reason = why.slice(0, MAX_REASON_CHARS);
+    const at = new Date(this.#clock.now()).toISOString();
+    const lockout = { lockoutId: this.#random.uuid(), deploymentId, instanceId, reason, actor: "host", at };
+    this.#logger.error("deployment locked out", { deployment: deploymentId, instance: instanceId, reason });
+    await this.#journal.record({ kind: "lockout", ...lockout });
+    this.outbox.addLockout({ type: "lockout", ...lockout });
+  }
+
+  /** Waits until the server has recorded the ends of all instances, but not for long. */
+  async settle(): Promise<void> {
+    if (!this.isConnected) return;
+    const giveUp = new AbortController();
+    await Promise.race([this.outbox.untilEndsRecorded(), pause(this.#clock, RECORDED_WITHIN_MS, giveUp.signal)]);
+    giveUp.abort();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#channel?.[Symbol.asyncDispose]();
+    this.outbox[Symbol.dispose]();
+  }
+
+  #hear(message: ServerToHost, keepers: DeploymentKeepers): void {
+    switch (message.type) {
+      case "desired":
+        keepers.apply(message);
+        if (message.full) this.#known.resolve();
+        break;
+      case "report_ack":
+        if (this.outbox.acknowledgeReports(message.instanceId, message.epoch, message.sequence)) {
+          void this.#journal.record({ kind: "acknowledged", instanceId: message.instanceId, epoch: message.epoch });
+        }
+        break;
+      case "lockout_ack":
+        this.outbox.acknowledgeLockout(message.lockoutId);
+        void this.#journal.record({ kind: "lockout_acknowledged", lockoutId: message.lockoutId });
+        break;
+      case "challenge":
+      case "welcome":
+      case "refused":
+        break; // words of the handshake, which is over
+    }
+  }
+}
+
+/** The part of a description that matters to the server at once; the rest it learns by reports. */
+function offerOf({ highestEpoch: _highest, current: _current, ...offer }: HostDeployment) {
+  return offer;
+}

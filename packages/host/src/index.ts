@@ -1,0 +1,10 @@
+/**
+ * The host: what runs on the computer next to the device. Sets the computer up and registers its deployments, runs the
+ * host daemon, and speaks with a running one. Called by the command line; it knows the server and the hub only by their
+ * channel and their SSH port.
+ */
+export { daemonStatus, startAdvertising, stopAdvertising } from "./daemon/control-client.ts";
+export { configuredDeployments, type HostDaemon, type HostDaemonOptions, startHostDaemon } from "./daemon/host-daemon.ts";
+export { ensureImage, type EnsureImageOptions } from "./image/ensure-image.ts";
+export { initHost, type InitHostOptions } from "./registration/init-host.ts";
+export { registerDeployment, type RegisterDeploymentOptions } from "./registration/register-deployment.ts";

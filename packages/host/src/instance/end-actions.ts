@@ -1,0 +1,51 @@
+import { access, rm } from "node:fs/promises";
+import { AppError } from "@hardshare/protocol";
+import { killLabelledProcesses } from "../programs/labelled-processes.ts";
+import { removeContainers, verifyNoContainer } from "./container-steps.ts";
+import type { StepAction } from "./execute.ts";
+import { runHostPrograms } from "./host-programs.ts";
+import type { InstanceParts } from "./instance-parts.ts";
+import type { EndStep } from "./plan.ts";
+
+/** What each end step does; all may run whether or not what they undo was done. */
+export function endActions(parts: InstanceParts): Record<EndStep, StepAction> {
+  return {
+    filters: () => closeFilters(parts),
+    safe_state: (context) => runHostPrograms(parts, "safe_state", context),
+    tunnel: () => parts.tunnel[Symbol.asyncDispose](),
+    terminate: async (context) => {
+      await parts.safeState;
+      await runHostPrograms(parts, "terminate", context);
+    },
+    container: () => removeContainers(parts),
+    relay: async () => {
+      await parts.relay?.[Symbol.asyncDispose]();
+      parts.relay = undefined;
+    },
+    network: () => rm(parts.folder, { recursive: true, force: true }),
+    verify: () => verify(parts),
+  };
+}
+
+/** Nothing more reaches the hardware: connections first, then the programs, then what those left behind. */
+async function closeFilters(parts: InstanceParts): Promise<void> {
+  const parting = [...parts.services, ...parts.pumps];
+  parts.services = [];
+  parts.pumps = [];
+  const results = await Promise.allSettled(parting.map((part) => part[Symbol.asyncDispose]()));
+  await killLabelledProcesses(parts.facts.instanceId, parts.tools.clock, "safe_state");
+  for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
+/** Kills what the programs for the end left behind, and looks whether anything of the instance stays. */
+async function verify(parts: InstanceParts): Promise<void> {
+  await parts.safeState; // programs that make the hardware safe are never interrupted
+  await killLabelledProcesses(parts.facts.instanceId, parts.tools.clock);
+  if (parts.isProxy) return;
+  await verifyNoContainer(parts);
+  const hasFolder = await access(parts.folder).then(
+    () => true,
+    () => false,
+  );
+  if (hasFolder) throw new AppError("internal", `the folder ${parts.folder} is still there`);
+}

@@ -1,0 +1,127 @@
+import { join } from "node:path";
+import type { Duplex } from "node:stream";
+import type { HostTime } from "@hardshare/core";
+import { AppError, type DeploymentId, type InstanceId } from "@hardshare/protocol";
+import type { Clock, Failpoints, Logger, Random } from "@hardshare/runtime";
+import type { LoadedContract } from "../contract/load-contract.ts";
+import type { Engine } from "../engine/engine.ts";
+import { type ProgramPlace, programEnvironment } from "../programs/program-place.ts";
+import type { Supervised } from "../programs/supervised.ts";
+import type { InstanceService } from "../services/instance-service.ts";
+import type { ServicePump } from "../services/service-pump.ts";
+import { InstanceTunnel } from "../tunnels/instance-tunnel.ts";
+import type { RelayProcess } from "./relay/relay-process.ts";
+
+/** What all instances of a host share. */
+export interface HostTools {
+  hostId: string;
+  /** The host's identity key, with which it logs in at hubs. */
+  privateKey: string;
+  /** Argument vector by which this program is run again, for its filters. */
+  selfCommand: readonly string[];
+  environment: Readonly<Record<string, string | undefined>>;
+  /** See `ProgramPlace`. */
+  launcher: readonly string[];
+  /** Short folder for sockets. */
+  socketFolder: string;
+  /** The container engine. @throws AppError when there is none */
+  engine(): Promise<Engine>;
+  /** The host's clocks, for deadlines. */
+  time: () => HostTime;
+  clock: Clock;
+  random: Random;
+  failpoints: Failpoints;
+  logger: Logger;
+}
+
+/** What is settled about an instance when it begins. */
+export interface InstanceFacts {
+  deploymentId: DeploymentId;
+  instanceId: InstanceId;
+  epoch: number;
+  user: string;
+  /** OpenSSH public key lines that may log in. */
+  publicKeys: readonly string[];
+  loaded: LoadedContract;
+}
+
+/** What the parts of an instance tell while it runs. */
+export interface PartEvents {
+  onServiceLost(name: string, how: string): void;
+  onServiceRestored(name: string): void;
+  onRelayLost(how: string): void;
+  onRelayRestored(): void;
+  onTunnelBroken(isBroken: boolean): void;
+  onServiceOutput(name: string, text: string): void;
+  /** A failure that the contract waives. */
+  warn(message: string): void;
+}
+
+/** Port of the container's loopback on which the first service is found; the others follow. */
+const FIRST_SERVICE_PORT = 22_100;
+
+/** The live parts of one instance: filled by the launch steps, emptied by the end steps. */
+export class InstanceParts {
+  readonly facts: InstanceFacts;
+  readonly tools: HostTools;
+  readonly events: PartEvents;
+  readonly tunnel: InstanceTunnel;
+  /** Aborted, with the reason, when the container ends by itself. */
+  readonly containerLife = new AbortController();
+  services: InstanceService[] = [];
+  pumps: ServicePump[] = [];
+  relay: Supervised<RelayProcess> | undefined;
+  containerId: string | undefined;
+  hostKeys: string[] = [];
+  /** Settles when the programs for the safe state, run after the loss of a filter, have ended; never rejects. */
+  safeState: Promise<void> = Promise.resolve();
+
+  constructor(facts: InstanceFacts, tools: HostTools, events: PartEvents) {
+    this.facts = facts;
+    this.tools = tools;
+    this.events = events;
+    this.tunnel = new InstanceTunnel({
+      privateKey: tools.privateKey,
+      dial: (signal) => this.#dial(signal),
+      onBroken: (isBroken) => events.onTunnelBroken(isBroken),
+      clock: tools.clock,
+      random: tools.random,
+      logger: tools.logger,
+    });
+  }
+
+  get contract(): LoadedContract["contract"] {
+    return this.facts.loaded.contract;
+  }
+
+  get isProxy(): boolean {
+    return this.contract.provider === "proxy";
+  }
+
+  /** Folder of this instance's sockets. */
+  get folder(): string {
+    return join(this.tools.socketFolder, "i", this.facts.instanceId);
+  }
+
+  /** Where a program in the container finds each service, and the socket outside that leads there. */
+  get servicePlaces(): { name: string; port: number; socket: string }[] {
+    return this.contract.services.map(({ name }, index) => ({ name, port: FIRST_SERVICE_PORT + index, socket: `s${index}.sock` }));
+  }
+
+  /** How programs on the host are run for an event of this instance. */
+  placeFor(event: string): ProgramPlace {
+    const { environment, launcher } = this.tools;
+    return { folder: this.facts.loaded.folder, env: programEnvironment(environment, this.facts, event), launcher };
+  }
+
+  async #dial(signal: AbortSignal): Promise<Duplex> {
+    if (this.isProxy) {
+      const service = this.services[0];
+      if (service === undefined) throw new AppError("connection_lost", "the filter does not run");
+      return service.dial();
+    }
+    const relay = this.relay?.current;
+    if (relay === undefined) throw new AppError("connection_lost", "the relay does not run");
+    return relay.dial(signal);
+  }
+}

@@ -1,0 +1,159 @@
+import { execFileSync } from "node:child_process";
+import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DeploymentId, InstanceId } from "@hardshare/protocol";
+import fc from "fast-check";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { JournalEntry } from "./entries.ts";
+import { applyEntry, emptyJournalState, entriesOf, type JournalState } from "./journal-state.ts";
+import { Journal } from "./journal.ts";
+
+const deploymentId = DeploymentId.parse("00000000-0000-4000-8000-0000000000aa");
+const instanceId = (n: number) => InstanceId.parse(`00000000-0000-4000-8000-${String(n).padStart(12, "0")}`);
+const deadline = { wallMs: 1000, uptimeMs: 500, bootId: "boot" };
+const AT = "2026-01-01T00:00:00.000Z";
+const started = (epoch: number, contract = ""): JournalEntry => {
+  const folder = "/f";
+  return {
+    kind: "started",
+    at: AT,
+    deploymentId,
+    instanceId: instanceId(epoch),
+    epoch,
+    user: "bob",
+    deadline,
+    contract,
+    folder,
+    sequence: 0,
+  };
+};
+const ended = (epoch: number): JournalEntry => {
+  const residue: string[] = [];
+  return { kind: "ended", at: AT, deploymentId, instanceId: instanceId(epoch), epoch, reason: "user", clean: true, residue, sequence: 9 };
+};
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "hardshare-journal-"));
+});
+afterEach(async () => {
+  await rm(folder, { recursive: true, force: true });
+});
+
+function plain(state: JournalState): unknown {
+  return { epochs: [...state.highestEpochs], instances: [...state.instances], lockouts: [...state.lockouts] };
+}
+
+test("what was appended is there after a restart", async () => {
+  const lockout = { kind: "lockout", lockoutId: "l1", deploymentId, reason: "left over", actor: "host", at: AT } as const;
+  let before: unknown;
+  {
+    await using journal = await Journal.open(folder);
+    await journal.append(started(1));
+    await journal.append({ kind: "up", instanceId: instanceId(1), hostKeys: ["ssh-ed25519 AAAA"], sequence: 7 });
+    await journal.record(lockout);
+    before = plain(journal.state);
+  }
+  await using journal = await Journal.open(folder);
+  expect(plain(journal.state)).toEqual(before);
+  expect(journal.state.instances.get(instanceId(1))).toMatchObject({ isUp: true, sequence: 7, epoch: 1, ended: undefined });
+  expect(journal.state.lockouts.get("l1")).toEqual(lockout);
+  expect((await stat(journal.path)).mode & 0o777).toBe(0o600);
+});
+
+test.each(['{"kind":"started","at":"20', '{"kind":"nonsense"}\n', "\0\0\0\0"])("a torn last line is dropped: %j", async (torn) => {
+  {
+    await using journal = await Journal.open(folder);
+    await journal.append(started(3));
+    await appendFile(journal.path, torn);
+  }
+  await using journal = await Journal.open(folder);
+  expect(journal.state.highestEpochs.get(deploymentId)).toBe(3);
+  await journal.append(ended(3));
+  const lines = (await readFile(journal.path, "utf8")).trimEnd().split("\n");
+  expect(lines.map((line) => (JSON.parse(line) as JournalEntry).kind)).toEqual(["started", "ended"]);
+});
+
+test("damage before the last line is refused with its line", async () => {
+  await writeFile(join(folder, "journal"), `${JSON.stringify(started(1))}\nrubbish\n${JSON.stringify(ended(1))}\n`);
+  await expect(Journal.open(folder)).rejects.toMatchObject({ code: "config_invalid", message: expect.stringContaining("line 2") });
+});
+
+test("a long journal is rewritten with what still matters", async () => {
+  let before: unknown;
+  {
+    await using journal = await Journal.open(folder);
+    for (let epoch = 1; epoch <= 60; epoch++) {
+      await journal.append(started(epoch, `# ${"x".repeat(8000)}`));
+      await journal.append(ended(epoch));
+      await journal.append({ kind: "acknowledged", instanceId: instanceId(epoch), epoch });
+    }
+    before = plain(journal.state);
+    expect((await stat(journal.path)).size).toBeLessThan(260 * 1024);
+  }
+  await using journal = await Journal.open(folder);
+  expect(plain(journal.state)).toEqual(before);
+  expect([...journal.state.instances.keys()]).toEqual([instanceId(60)]);
+});
+
+test.skipIf(process.geteuid?.() !== 0)("with a full disk a launch is refused, but an end is recorded once there is room", async () => {
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]);
+  try {
+    const filler = join(folder, "filler");
+    {
+      await using journal = await Journal.open(folder);
+      await journal.append(started(1));
+      await writeFile(filler, Buffer.alloc(128 * 1024)).catch(() => {});
+      await expect(journal.append(started(2, "y".repeat(8000)))).rejects.toMatchObject({
+        message: expect.stringContaining("cannot be written"),
+      });
+      expect(journal.state.highestEpochs.get(deploymentId)).toBe(1);
+      const problem = await journal.record({ ...ended(1), log: "z".repeat(8000) } as JournalEntry);
+      expect(problem?.message).toContain("cannot be written");
+      expect(journal.state.instances.get(instanceId(1))?.ended).toBeDefined();
+      await rm(filler);
+      await journal.append({ kind: "acknowledged", instanceId: instanceId(1), epoch: 1 });
+    }
+    await using journal = await Journal.open(folder);
+    expect(journal.state.instances.get(instanceId(1))).toMatchObject({ isAcknowledged: true, ended: { reason: "user" } });
+  } finally {
+    execFileSync("umount", [folder]);
+  }
+});
+
+const entry: fc.Arbitrary<JournalEntry> = fc
+  .integer({ min: 1, max: 5 })
+  .chain((epoch) =>
+    fc.constantFrom<JournalEntry>(
+      started(epoch),
+      ended(epoch),
+      { kind: "up", instanceId: instanceId(epoch), hostKeys: ["k"], sequence: epoch },
+      { kind: "ending", instanceId: instanceId(epoch), reason: "expired" },
+      { kind: "moved", instanceId: instanceId(epoch), deadline: { ...deadline, wallMs: epoch } },
+      { kind: "acknowledged", instanceId: instanceId(epoch), epoch },
+      { kind: "lockout", lockoutId: `l${epoch}`, deploymentId, reason: "r", actor: "host", at: AT },
+      { kind: "lockout_acknowledged", lockoutId: `l${epoch}` },
+    ),
+  );
+
+test("compaction never changes what the journal says", () => {
+  fc.assert(
+    fc.property(fc.array(entry, { maxLength: 40 }), (entries) => {
+      const state = emptyJournalState();
+      for (const each of entries) applyEntry(state, each);
+      const again = emptyJournalState();
+      for (const each of entriesOf(state)) applyEntry(again, each);
+      const facts = ({ highestEpochs, instances, lockouts }: JournalState) => ({
+        epochs: [...highestEpochs],
+        lockouts: [...lockouts.keys()].toSorted((a, b) => a.localeCompare(b)),
+        instances: [...instances.values()]
+          .map(({ epoch, isUp, hostKeys, endReason, ended, isAcknowledged, deadline, sequence }) => {
+            return { epoch, isUp, hostKeys, endReason, ended, isAcknowledged, deadline, sequence };
+          })
+          .toSorted((a, b) => a.epoch - b.epoch),
+      });
+      expect(facts(again)).toEqual(facts(state));
+    }),
+  );
+});

@@ -1,0 +1,158 @@
+import { type FileHandle, open, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { AppError } from "@hardshare/protocol";
+import { makePrivateFolder, readTextIfThere, writeFileDurably } from "@hardshare/runtime";
+import { JournalEntry } from "./entries.ts";
+import { applyEntry, emptyJournalState, entriesOf, type JournalState } from "./journal-state.ts";
+
+/** Size above which the journal is rewritten with what still matters. */
+const COMPACT_ABOVE_BYTES = 256 * 1024;
+
+/**
+ * The host's durable record: one JSON object a line, appended and synced before anything is acknowledged. A last line
+ * that was torn by a crash is dropped: nothing was acknowledged for it.
+ *
+ * `append` is for what may be refused (a launch): it throws when the disk is full. `record` is for what must happen
+ * anyway (an end, a lock-out): it never throws; what could not be written is kept and written before the next entry.
+ */
+export class Journal implements AsyncDisposable {
+  readonly path: string;
+  readonly #state: JournalState;
+  #file: FileHandle;
+  #sizeBytes: number;
+  #unwritten: JournalEntry[] = [];
+  #queue: Promise<unknown> = Promise.resolve();
+
+  private constructor(path: string, state: JournalState, file: FileHandle, sizeBytes: number) {
+    this.path = path;
+    this.#state = state;
+    this.#file = file;
+    this.#sizeBytes = sizeBytes;
+  }
+
+  /**
+   * Opens the journal of a state folder, or makes one.
+   * @throws AppError `config_invalid` when a line other than the last is damaged
+   */
+  static async open(folder: string): Promise<Journal> {
+    await makePrivateFolder(folder);
+    const path = join(folder, "journal");
+    if ((await readTextIfThere(path)) === undefined) await writeFileDurably(path, "");
+    const file = await open(path, "r+");
+    try {
+      const state = emptyJournalState();
+      const sizeBytes = readEntries(await readFile(path), path, (entry) => applyEntry(state, entry));
+      await file.truncate(sizeBytes);
+      return new Journal(path, state, file, sizeBytes);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** What the journal says now. Not to be changed by callers. */
+  get state(): JournalState {
+    return this.#state;
+  }
+
+  /** Writes an entry and syncs it. @throws AppError `internal` when it cannot be written; then nothing is changed */
+  append(entry: JournalEntry): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#write([...this.#unwritten, entry]);
+      this.#unwritten = [];
+      applyEntry(this.#state, entry);
+      await this.#compact();
+    });
+  }
+
+  /** Applies an entry at once and writes it as soon as that is possible. @returns what went wrong with writing, if anything */
+  record(entry: JournalEntry): Promise<AppError | undefined> {
+    applyEntry(this.#state, entry);
+    return this.#inTurn(async () => {
+      this.#unwritten.push(entry);
+      try {
+        await this.#write(this.#unwritten);
+        this.#unwritten = [];
+        await this.#compact();
+        return undefined;
+      } catch (error) {
+        return error as AppError;
+      }
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#inTurn(() => this.#file.close());
+  }
+
+  #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(run);
+    this.#queue = result.catch(() => {});
+    return result;
+  }
+
+  async #write(entries: readonly JournalEntry[]): Promise<void> {
+    const bytes = encode(entries);
+    try {
+      const { bytesWritten } = await this.#file.write(bytes, 0, bytes.length, this.#sizeBytes);
+      if (bytesWritten < bytes.length) throw new Error("no space left on the device");
+      await this.#file.datasync();
+    } catch (cause) {
+      await this.#file.truncate(this.#sizeBytes).catch(() => {}); // a half line would be dropped at the next start anyway
+      throw new AppError(
+        "internal",
+        `the journal ${this.path} cannot be written: ${(cause as Error).message}; free some space on its disk`,
+        {
+          cause,
+        },
+      );
+    }
+    this.#sizeBytes += bytes.length;
+  }
+
+  async #compact(): Promise<void> {
+    if (this.#sizeBytes < COMPACT_ABOVE_BYTES) return;
+    const bytes = encode(entriesOf(this.#state));
+    if (bytes.length > this.#sizeBytes / 2) return;
+    try {
+      await writeFileDurably(this.path, bytes);
+    } catch {
+      return; // the longer file is as good
+    }
+    const old = this.#file;
+    this.#file = await open(this.path, "r+");
+    this.#sizeBytes = bytes.length;
+    await old.close();
+  }
+}
+
+function encode(entries: readonly JournalEntry[]): Buffer {
+  return Buffer.from(entries.map((entry) => `${JSON.stringify(entry)}\n`).join(""), "utf8");
+}
+
+/** @returns bytes of the whole lines; what follows is torn */
+function readEntries(content: Buffer, path: string, onEntry: (entry: JournalEntry) => void): number {
+  let offset = 0;
+  for (let line = 1; ; line++) {
+    const end = content.indexOf(0x0a, offset);
+    if (end < 0) return offset;
+    const entry = parseLine(content.toString("utf8", offset, end));
+    if (entry === undefined) {
+      if (content.indexOf(0x0a, end + 1) < 0) return offset;
+      throw new AppError(
+        "config_invalid",
+        `the journal ${path} is damaged at line ${line}; look after the hardware, move the file away, and start again: containers that were left are removed at the start`,
+      );
+    }
+    onEntry(entry);
+    offset = end + 1;
+  }
+}
+
+function parseLine(line: string): JournalEntry | undefined {
+  try {
+    return JournalEntry.parse(JSON.parse(line));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,47 @@
+import { LIFELINE_VARIABLE, runProgram } from "@hardshare/runtime";
+
+/** What the programs of one instance run with. */
+export interface ProgramPlace {
+  /** Folder of the contract: their working folder. */
+  folder: string;
+  /** Environment, with the variables that name the instance. */
+  env: Readonly<Record<string, string>>;
+  /** Put before every command, so that it ends with the daemon; empty where that cannot be had. */
+  launcher: readonly string[];
+}
+
+/** Variable by which the processes of an instance are found again, also after a crash. */
+export const INSTANCE_VARIABLE = "HARDSHARE_INSTANCE";
+/** Variable that says at which event of the instance a program runs. */
+export const EVENT_VARIABLE = "HARDSHARE_EVENT";
+
+/** The environment of an instance's programs on the host. */
+export function programEnvironment(
+  base: Readonly<Record<string, string | undefined>>,
+  instance: { instanceId: string; deploymentId: string; user: string },
+  event: string,
+): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(base)) {
+    // The daemon's own lifeline is not theirs.
+    if (value !== undefined && name !== LIFELINE_VARIABLE) env[name] = value;
+  }
+  return {
+    ...env,
+    [INSTANCE_VARIABLE]: instance.instanceId,
+    HARDSHARE_DEPLOYMENT: instance.deploymentId,
+    [EVENT_VARIABLE]: event,
+    HARDSHARE_USER: instance.user,
+  };
+}
+
+/** The launcher by which the kernel kills a child when its parent ends (util-linux; not on every system). */
+export async function findLauncher(): Promise<readonly string[]> {
+  const launcher = ["setpriv", "--pdeathsig", "KILL", "--"];
+  try {
+    const result = await runProgram("setpriv", [...launcher.slice(1), "true"]);
+    return result.exitCode === 0 ? launcher : [];
+  } catch {
+    return [];
+  }
+}

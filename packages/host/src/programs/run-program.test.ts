@@ -1,0 +1,108 @@
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "@hardshare/runtime";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { killLabelledProcesses } from "./labelled-processes.ts";
+import { findLauncher, type ProgramPlace, programEnvironment } from "./program-place.ts";
+import { runLifecycleProgram } from "./run-program.ts";
+
+let folder: string;
+let place: ProgramPlace;
+let written: string;
+const instance = { instanceId: crypto.randomUUID(), deploymentId: "d", user: "bob" };
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "hardshare-programs-"));
+  place = {
+    folder,
+    env: programEnvironment({ PATH: process.env["PATH"], HARDSHARE_LIFELINE: "1" }, instance, "init"),
+    launcher: await findLauncher(),
+  };
+  written = "";
+});
+afterEach(async () => {
+  await killLabelledProcesses(instance.instanceId, systemClock);
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function script(name: string, body: string): Promise<string> {
+  await writeFile(join(folder, name), `#!/bin/sh\n${body}\n`);
+  await chmod(join(folder, name), 0o755);
+  return `./${name}`;
+}
+
+function run(program: { run: string; timeout?: number }, signal?: AbortSignal) {
+  return runLifecycleProgram(program, { place, clock: systemClock, signal, onOutput: (text) => (written += text) });
+}
+
+/** Whether a process runs; one that has ended but was not yet waited for does not. */
+async function isAlive(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => ") Z");
+  return !/\) [ZX]/.test(stat);
+}
+
+test("a program runs in the contract's folder with its arguments, without a shell, and knows its instance", async () => {
+  const name = await script(
+    "say.sh",
+    'pwd; echo "$1|$2|$HARDSHARE_INSTANCE|$HARDSHARE_EVENT|$HARDSHARE_USER|$HARDSHARE_LIFELINE"; echo two >&2',
+  );
+  expect(await run({ run: `${name}  a;b   $HOME` })).toEqual({ isOk: true });
+  expect(written).toContain(`${folder}\n`);
+  expect(written).toContain(`a;b|$HOME|${instance.instanceId}|init|bob|\n`);
+  expect(written).toContain("two\n");
+});
+
+test("a program that fails says how, with its last lines", async () => {
+  const name = await script("fail.sh", "echo going; echo broken >&2; exit 3");
+  expect(await run({ run: name })).toEqual({
+    isOk: false,
+    message: "./fail.sh ended with exit code 3",
+    log: expect.stringContaining("broken"),
+  });
+  const killed = await script("killed.sh", "kill -KILL $$");
+  expect(await run({ run: killed })).toMatchObject({ isOk: false, message: "./killed.sh was killed by SIGKILL" });
+});
+
+test("a program that is missing or not executable is an outcome that says what to do", async () => {
+  expect(await run({ run: "./nothing.sh" })).toMatchObject({ isOk: false, message: expect.stringContaining("is not there") });
+  await writeFile(join(folder, "plain.sh"), "#!/bin/sh\n");
+  expect(await run({ run: "./plain.sh" })).toMatchObject({ isOk: false, message: expect.stringContaining("chmod +x") });
+  expect(await run({ run: "no-such-program-anywhere" })).toMatchObject({ isOk: false });
+});
+
+test("a program that hangs and ignores SIGTERM is killed after its time", async () => {
+  const name = await script("hang.sh", "trap '' TERM; while :; do sleep 0.05; done");
+  const startedAt = performance.now();
+  expect(await run({ run: name, timeout: 0.2 })).toMatchObject({ isOk: false, message: expect.stringContaining("took longer than") });
+  expect(performance.now() - startedAt).toBeLessThan(5000);
+});
+
+test("cancelling kills the whole process group of a running program", async () => {
+  const name = await script("tree.sh", "sleep 60 & echo $! > child; echo ready; wait");
+  const cancel = new AbortController();
+  const result = runLifecycleProgram({ run: name }, { place, clock: systemClock, signal: cancel.signal, onOutput: () => cancel.abort() });
+  await expect(result).rejects.toMatchObject({ code: "cancelled" });
+  expect(await isAlive(Number(await readFile(join(folder, "child"), "utf8")))).toBe(false);
+});
+
+test("children that a program leaves behind are killed with it, and those in a group of their own by their label", async () => {
+  const name = await script(
+    "leave.sh",
+    "sleep 60 & echo $! > child; setsid sh -c 'echo $$ > far; exec sleep 61' & while [ ! -s far ]; do :; done",
+  );
+  expect(await run({ run: name })).toEqual({ isOk: true });
+  expect(await isAlive(Number(await readFile(join(folder, "child"), "utf8")))).toBe(false);
+  const far = Number(await readFile(join(folder, "far"), "utf8"));
+  expect(await isAlive(far)).toBe(true);
+  await killLabelledProcesses(instance.instanceId, systemClock);
+  expect(await isAlive(far)).toBe(false);
+});
+
+test("a flood of output is bounded, and what is dropped is said", async () => {
+  const name = await script("flood.sh", "head -c 3000000 /dev/zero | tr '\\0' x; printf 'a\\0b' >&2");
+  expect(await run({ run: name })).toEqual({ isOk: true });
+  expect(written.length).toBeLessThan(270_000);
+  expect(written).toMatch(/… \d+ more characters of output were dropped/);
+  expect(written).not.toContain("\0");
+});

@@ -1,0 +1,97 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { AppError, DEFAULT_PROGRAM_TIMEOUT_S, formatDuration, type LifecycleProgram } from "@hardshare/protocol";
+import { type Clock, endProcessGroup } from "@hardshare/runtime";
+import { resolveCommand } from "./command-line.ts";
+import { ProgramOutput } from "./program-output.ts";
+import type { ProgramPlace } from "./program-place.ts";
+
+/** How long a program that is to end may take after SIGTERM before its group is killed. */
+const END_GRACE_MS = 1000;
+/** How long its last output is waited for after it has ended; only processes that left its group can hold it open. */
+const DRAIN_MS = 250;
+
+export interface RunOptions {
+  place: ProgramPlace;
+  clock: Clock;
+  /** Aborting ends the program's process group. */
+  signal?: AbortSignal | undefined;
+  /** What it writes, both streams, in bounded pieces. */
+  onOutput: (text: string) => void;
+}
+
+/** What became of a lifecycle program; `message` says it in words with the last lines it wrote. */
+export type ProgramOutcome = { isOk: true } | { isOk: false; message: string; log: string };
+
+/**
+ * Runs one lifecycle program on the host to its end, in a process group of its own, which is killed at the end with
+ * all that it left behind. Failing, hanging and not being startable are outcomes, not errors.
+ * @throws AppError `cancelled` when aborted
+ */
+export async function runLifecycleProgram(program: LifecycleProgram, options: RunOptions): Promise<ProgramOutcome> {
+  const { place, clock, signal } = options;
+  const timeoutS = program.timeout ?? DEFAULT_PROGRAM_TIMEOUT_S;
+  throwIfCancelled(signal, program);
+  using output = new ProgramOutput({ emit: options.onOutput, clock });
+  let child: ChildProcess;
+  try {
+    child = await startProgram(await resolveCommand(program.run, place.folder), place, "ignore");
+  } catch (error) {
+    const message = (error as Error).message;
+    return { isOk: false, message: `${program.run}: ${message}`, log: message };
+  }
+  let stopped: "timeout" | "cancelled" | undefined;
+  const stop = (why: "timeout" | "cancelled") => {
+    stopped ??= why;
+    void endProcessGroup(child, END_GRACE_MS);
+  };
+  const cancel = () => stop("cancelled");
+  child.stdout?.on("data", (chunk: Buffer) => output.write(chunk, "stdout"));
+  child.stderr?.on("data", (chunk: Buffer) => output.write(chunk, "stderr"));
+  using _timeout = clock.after(timeoutS * 1000, () => stop("timeout"));
+  signal?.addEventListener("abort", cancel, { once: true });
+  if (signal?.aborted === true) cancel();
+  try {
+    await waitForEnd(child);
+  } finally {
+    signal?.removeEventListener("abort", cancel);
+  }
+  if (stopped === "cancelled") throwIfCancelled(signal, program);
+  if (stopped === undefined && child.exitCode === 0) return { isOk: true };
+  const how =
+    stopped === "timeout"
+      ? `took longer than ${formatDuration(timeoutS)} and was killed`
+      : child.exitCode === null
+        ? `was killed by ${child.signalCode}`
+        : `ended with exit code ${child.exitCode}`;
+  return { isOk: false, message: `${program.run} ${how}`, log: output.tail };
+}
+
+/** Starts a program in a process group of its own. @throws AppError `program_failed` when it cannot be started */
+export async function startProgram(argv: readonly string[], place: ProgramPlace, stdin: "ignore" | "pipe"): Promise<ChildProcess> {
+  const [command = "", ...args] = [...place.launcher, ...argv];
+  const child = spawn(command, args, { cwd: place.folder, env: place.env, detached: true, stdio: [stdin, "pipe", "pipe"] });
+  try {
+    await once(child, "spawn");
+  } catch (cause) {
+    throw new AppError("program_failed", `${argv[0]} cannot be started: ${(cause as Error).message}`, { cause });
+  }
+  return child;
+}
+
+/** Waits until a program has ended, kills what it left in its group, and reads its last output. */
+async function waitForEnd(child: ChildProcess): Promise<void> {
+  const closed = once(child, "close");
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  await endProcessGroup(child, 0);
+  let timer: NodeJS.Timeout | undefined;
+  const drained = new Promise<void>((resolve) => (timer = setTimeout(resolve, DRAIN_MS)));
+  await Promise.race([closed, drained]);
+  clearTimeout(timer);
+  child.stdout?.destroy();
+  child.stderr?.destroy();
+}
+
+function throwIfCancelled(signal: AbortSignal | undefined, program: LifecycleProgram): void {
+  if (signal?.aborted === true) throw new AppError("cancelled", `${program.run} was cancelled`);
+}

@@ -1,0 +1,117 @@
+import { join } from "node:path";
+import { AppError, NewDeploymentAnswer } from "@hardshare/protocol";
+import { makePrivateFolder, writeFileDurably } from "@hardshare/runtime";
+import { registrationToSign, sendRegistration } from "@hardshare/wire/node";
+import { sameKey, signWith } from "@hardshare/wire/ssh";
+import { isSeq } from "yaml";
+import { DEFAULT_CONTRACT } from "../contract/default-contract.ts";
+import { parseContract } from "../contract/load-contract.ts";
+import { contractFile, editHostConfig, type HostConfig, readHostConfig } from "./host-config.ts";
+import { readIdentity } from "./identity.ts";
+import { initHost, isHost, undoInit } from "./init-host.ts";
+
+export interface RegisterDeploymentOptions {
+  /** `$HARDSHARE_HOME`. */
+  home: string;
+  /** Address of the server; may be left out when the configuration names it, and makes one when there is none. */
+  server?: string | undefined;
+  /** API token of the user who will own the deployment. */
+  token: string;
+  /** Workspace type; the server's default is `user_provided`. */
+  type?: string | undefined;
+  desc?: string | undefined;
+  /** Text of the contract file; a minimal one with comments unless told otherwise. */
+  contract?: string | undefined;
+  /** File that the text comes from, for messages. */
+  contractName?: string | undefined;
+  /** Name of this computer, for people. */
+  name?: string | undefined;
+  /** Allow a second deployment. */
+  permitMore?: boolean | undefined;
+  fetch: typeof fetch;
+}
+
+export interface RegisteredDeployment {
+  id: string;
+  owner: string;
+  /** Its contract file. */
+  contract: string;
+}
+
+/**
+ * Registers a new deployment of this host: the server pins the host's identity key, the host the server's. Does what
+ * `initHost` does first where that is still to do, and undoes it when the registration fails.
+ * @throws AppError `conflict` (a second one without `permitMore`, or another server), `identity_refused` (the server
+ *   shows another key than the pinned one), `server_unreachable`, and what the server answers
+ */
+export async function registerDeployment(options: RegisterDeploymentOptions): Promise<RegisteredDeployment> {
+  const { home, server } = options;
+  parseContract(options.contract ?? DEFAULT_CONTRACT, options.contractName ?? "the given contract", home);
+  if (server === undefined || (await isHost(home))) return addDeployment(options);
+  await initHost({ home, server });
+  try {
+    return await addDeployment(options);
+  } catch (error) {
+    await undoInit(home);
+    throw error;
+  }
+}
+
+async function addDeployment(options: RegisterDeploymentOptions): Promise<RegisteredDeployment> {
+  const { home } = options;
+  const config = await readHostConfig(home);
+  const server = serverOf(options, config);
+  if (config.deployments.length > 0 && options.permitMore !== true) {
+    throw new AppError(
+      "conflict",
+      `this host has a deployment already (${config.deployments[0]?.id}); to add another: \`hardshare register --permit-more\``,
+    );
+  }
+  const answer = await askServer(server, options, await readIdentity(home));
+  if (answer.host === undefined || answer.serverKey === undefined) {
+    throw new AppError("version_mismatch", `${server} is too old for this host: it pins no host keys; upgrade the server`);
+  }
+  const { host, serverKey } = answer;
+  if (config.server_key !== undefined && !sameKey(config.server_key, serverKey)) {
+    throw new AppError(
+      "identity_refused",
+      `${server} shows another identity key than the one that was pinned; if it was set up anew on purpose, remove server_key from ${join(home, "config.yaml")}`,
+    );
+  }
+  const path = contractFile(home, { id: answer.id });
+  await makePrivateFolder(join(home, "deployments"));
+  await writeFileDurably(path, options.contract ?? DEFAULT_CONTRACT);
+  await editHostConfig(home, (document) => {
+    document.set("server", server);
+    document.set("server_key", serverKey);
+    document.set("host", host);
+    const entry = document.createNode({ id: answer.id, owner: answer.owner });
+    const list = document.get("deployments");
+    if (isSeq(list)) {
+      list.flow = false;
+      list.add(entry);
+    } else document.set("deployments", [entry]);
+  });
+  return { id: answer.id, owner: answer.owner, contract: path };
+}
+
+function serverOf(options: RegisterDeploymentOptions, config: HostConfig): string {
+  const server = (options.server ?? config.server)?.replace(/\/+$/, "");
+  if (server === undefined) {
+    throw new AppError("not_configured", "no server is known: give its address with --server https://…, or write it into config.yaml");
+  }
+  if (config.server !== undefined && server !== config.server && config.deployments.length > 0) {
+    throw new AppError("conflict", `this host serves ${config.server}; for ${server} set up another folder with HARDSHARE_HOME`);
+  }
+  return server;
+}
+
+async function askServer(
+  server: string,
+  { token, name, type, desc, fetch }: RegisterDeploymentOptions,
+  { privateKey, publicKey }: { privateKey: string; publicKey: string },
+): Promise<ReturnType<typeof NewDeploymentAnswer.parse>> {
+  const signature = signWith(privateKey, registrationToSign("host", publicKey, token));
+  const body = { host: { key: publicKey, name: name ?? "", signature }, type, desc };
+  return sendRegistration({ server, path: "/hardshare/register", token, body, answer: NewDeploymentAnswer, fetch });
+}

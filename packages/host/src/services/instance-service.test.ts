@@ -1,0 +1,144 @@
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Deferred, systemClock, systemRandom } from "@hardshare/runtime";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { findLauncher, programEnvironment } from "../programs/program-place.ts";
+import { InstanceService } from "./instance-service.ts";
+import { ServicePump } from "./service-pump.ts";
+
+/** Answers each line with its own process id and the line; dies when it is told to. */
+const ECHO = `import net from "node:net";
+const server = net.createServer((socket) => socket.on("data", (data) => {
+  if (String(data).startsWith("die")) process.exit(7);
+  socket.write(process.pid + " " + data);
+}));
+server.listen(0, "127.0.0.1", () => { console.log("127.0.0.1:" + server.address().port); console.log("serving"); });`;
+
+let folder: string;
+const lost: string[] = [];
+let restored = new Deferred();
+let gone = new Deferred();
+let output = "";
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "hardshare-service-"));
+  await writeFile(join(folder, "echo.mjs"), ECHO);
+  lost.length = 0;
+  output = "";
+  restored = new Deferred();
+  gone = new Deferred();
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+async function start(argv: string[], signal = new AbortController().signal): Promise<InstanceService> {
+  const instance = { instanceId: crypto.randomUUID(), deploymentId: "d", user: "bob" };
+  return InstanceService.start(
+    {
+      name: "ROBOT",
+      argv: async () => argv,
+      place: { folder, env: programEnvironment({ PATH: process.env["PATH"] }, instance, "service"), launcher: await findLauncher() },
+      clock: systemClock,
+      random: systemRandom,
+      onOutput: (text) => (output += text),
+      onLost: (how) => {
+        lost.push(how);
+        gone.resolve();
+      },
+      onRestored: () => restored.resolve(),
+    },
+    signal,
+  );
+}
+
+async function script(body: string): Promise<string> {
+  const path = join(folder, "service.sh");
+  await writeFile(path, `#!/bin/sh\n${body}\n`);
+  await chmod(path, 0o755);
+  return path;
+}
+
+test("a service is reached where its first line says, and its further output is passed on", async () => {
+  await using service = await start([process.execPath, "echo.mjs"]);
+  const socket = await service.dial();
+  socket.write("hello\n");
+  expect(String((await once(socket, "data"))[0])).toMatch(/^\d+ hello\n$/);
+  socket.destroy();
+  await service[Symbol.asyncDispose]();
+  expect(output).toContain("serving");
+  await expect(service.dial()).rejects.toMatchObject({ code: "connection_lost" });
+});
+
+test("when a service dies its connections are cut, nothing passes, and it is started again", async () => {
+  await using service = await start([process.execPath, "echo.mjs"]);
+  const path = join(folder, "s.sock");
+  await using _pump = await ServicePump.listen(path, service);
+  const socket = connect(path);
+  socket.on("error", () => {});
+  socket.write("one\n");
+  const [first] = (await once(socket, "data")) as [Buffer];
+  socket.write("die\n");
+  await once(socket, "close");
+  await gone.promise;
+  expect(lost).toEqual(["service ROBOT ended with exit code 7"]);
+  await expect(service.dial()).rejects.toMatchObject({ code: "connection_lost" });
+  await restored.promise;
+  const again = connect(path);
+  again.write("two\n");
+  const [second] = (await once(again, "data")) as [Buffer];
+  expect(String(second)).toMatch(/ two\n$/);
+  expect(String(second).split(" ")[0]).not.toBe(String(first).split(" ")[0]);
+  again.destroy();
+});
+
+test("the death of a service is noticed although a process that it left behind holds its output open", async () => {
+  await writeFile(
+    join(folder, "leaving.mjs"),
+    `import { spawn } from "node:child_process"; import net from "node:net";
+    spawn("sleep", ["5"], { detached: true, stdio: "inherit" });
+    const server = net.createServer((socket) => socket.on("data", () => process.exit(7)));
+    server.listen(0, "127.0.0.1", () => console.log("127.0.0.1:" + server.address().port));`,
+  );
+  await using service = await start([process.execPath, "leaving.mjs"]);
+  const startedAt = performance.now();
+  (await service.dial()).on("error", () => {}).write("die");
+  await gone.promise;
+  expect(performance.now() - startedAt).toBeLessThan(3000);
+});
+
+test("megabytes pass through the pump unchanged, and an end of one way leaves the other", async () => {
+  const source = `import net from "node:net"; import { createHash } from "node:crypto";
+    const server = net.createServer({ allowHalfOpen: true }, (socket) => { const hash = createHash("sha256");
+      socket.on("data", (data) => hash.update(data)); socket.on("end", () => socket.end(hash.digest("hex"))); });
+    server.listen(0, "127.0.0.1", () => console.log("127.0.0.1:" + server.address().port));`;
+  await writeFile(join(folder, "hash.mjs"), source);
+  await using service = await start([process.execPath, "hash.mjs"]);
+  const path = join(folder, "s.sock");
+  await writeFile(path, ""); // left behind
+  await using _pump = await ServicePump.listen(path, service);
+  const bytes = systemRandom.bytes(8 * 1024 * 1024);
+  const socket = connect({ path, allowHalfOpen: true });
+  socket.end(bytes);
+  let answer = "";
+  for await (const chunk of socket) answer += String(chunk);
+  const { createHash } = await import("node:crypto");
+  expect(answer).toBe(createHash("sha256").update(bytes).digest("hex"));
+});
+
+test.each([
+  ["echo hello; sleep 60", 'printed "hello" on its first line; expected host:port'],
+  ["echo 127.0.0.1:99999; sleep 60", "expected host:port"],
+  ["echo no rules >&2; exit 4", "ended with exit code 4 before it printed host:port\nno rules"],
+  ["head -c 100000 /dev/zero | tr '\\0' x; sleep 60", "expected host:port"],
+])("a service that does not say where it listens fails: %s", async (body, message) => {
+  await expect(start([await script(body)])).rejects.toMatchObject({ code: "program_failed", message: expect.stringContaining(message) });
+});
+
+test("starting a service that stays silent can be cancelled", async () => {
+  const cancel = new AbortController();
+  const starting = start([await script("sleep 60")], cancel.signal);
+  cancel.abort();
+  await expect(starting).rejects.toMatchObject({ code: "cancelled" });
+});

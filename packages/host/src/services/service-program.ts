@@ -1,0 +1,127 @@
+import type { ChildProcess } from "node:child_process";
+import { AppError } from "@hardshare/protocol";
+import { type Clock, endProcessGroup } from "@hardshare/runtime";
+import { ProgramOutput } from "../programs/program-output.ts";
+import type { ProgramPlace } from "../programs/program-place.ts";
+import { startProgram } from "../programs/run-program.ts";
+import type { Running } from "../programs/supervised.ts";
+
+/** How long a service may take to say where it listens. */
+const FIRST_LINE_WITHIN_MS = 10_000;
+const MAX_FIRST_LINE_BYTES = 256;
+const LAST_WORDS_WITHIN_MS = 250;
+/** How long a service that is to end may take after SIGTERM before its group is killed: it must not pass anything more. */
+const END_GRACE_MS = 50;
+/** Characters of output that a service may write each second, for as long as it runs (decisions of filters, mostly). */
+const OUTPUT_CHARS_PER_SECOND = 4096;
+
+interface ServiceAddress {
+  host: string;
+  port: number;
+}
+
+/** A service that said where it listens. */
+export interface ServiceProgram extends Running {
+  readonly address: ServiceAddress;
+}
+
+export interface StartServiceOptions {
+  name: string;
+  argv: readonly string[];
+  place: ProgramPlace;
+  clock: Clock;
+  signal: AbortSignal;
+  onOutput: (text: string) => void;
+}
+
+/**
+ * Starts a service: a program that prints `host:port` on its first line of standard output, then serves.
+ * @throws AppError `program_failed` when it ends, or says something else, or nothing for 10 s; `cancelled` when aborted
+ */
+export async function startServiceProgram(options: StartServiceOptions): Promise<ServiceProgram> {
+  const { name, clock, signal } = options;
+  const output = new ProgramOutput({ emit: options.onOutput, clock, refillPerSecond: OUTPUT_CHARS_PER_SECOND });
+  const child = await startProgram(options.argv, options.place, "ignore");
+  child.stderr?.on("data", (chunk: Buffer) => output.write(chunk, "stderr"));
+  const ended = new Promise<string>((resolve) => {
+    // Not "close": a process that it left behind may hold its output open.
+    child.once("exit", () => {
+      output.flush();
+      const how = child.exitCode === null ? `was killed by ${child.signalCode}` : `ended with exit code ${child.exitCode}`;
+      resolve(`service ${name} ${how}`);
+    });
+  });
+  const end = async () => {
+    await endProcessGroup(child, END_GRACE_MS);
+    child.stdout?.destroy();
+    child.stderr?.destroy();
+    output.flush();
+  };
+  try {
+    const line = await readFirstLine(child, { name, ended, clock, signal, onRest: (chunk) => output.write(chunk, "stdout") });
+    return { address: parseAddress(line, name), ended, [Symbol.asyncDispose]: end };
+  } catch (error) {
+    if (child.exitCode !== null) await lastWords(child, clock);
+    await end();
+    if (!(error instanceof AppError) || output.tail === "") throw error;
+    throw new AppError(error.code, `${error.message}\n${output.tail}`, { cause: error });
+  }
+}
+
+async function readFirstLine(
+  child: ChildProcess,
+  options: { name: string; ended: Promise<string>; clock: Clock; signal: AbortSignal; onRest(chunk: Buffer): void },
+): Promise<string> {
+  const { name, clock, signal } = options;
+  return new Promise((resolve, reject) => {
+    let gathered = Buffer.alloc(0);
+    let isDone = false;
+    const fail = (message: string) => reject(new AppError("program_failed", message));
+    const timer = clock.after(FIRST_LINE_WITHIN_MS, () =>
+      fail(`service ${name} did not print host:port on its first line within ${FIRST_LINE_WITHIN_MS / 1000} s`),
+    );
+    const cancel = () => reject(new AppError("cancelled", `starting service ${name} was cancelled`));
+    signal.addEventListener("abort", cancel, { once: true });
+    if (signal.aborted) cancel();
+    void options.ended.then((how) => fail(`${how} before it printed host:port`));
+    child.stdout?.on("data", (chunk: Buffer) => {
+      if (isDone) return options.onRest(chunk);
+      gathered = Buffer.concat([gathered, chunk]);
+      const end = gathered.indexOf(0x0a);
+      if (end < 0 && gathered.length <= MAX_FIRST_LINE_BYTES) return;
+      isDone = true;
+      timer[Symbol.dispose]();
+      signal.removeEventListener("abort", cancel);
+      resolve(gathered.toString("utf8", 0, end < 0 ? MAX_FIRST_LINE_BYTES : end));
+      if (end >= 0 && end + 1 < gathered.length) options.onRest(gathered.subarray(end + 1));
+    });
+    child.once("close", () => {
+      timer[Symbol.dispose]();
+      signal.removeEventListener("abort", cancel);
+    });
+  });
+}
+
+/** Waits until the output of a program that has ended is read, but not for what a process that it left behind may write. */
+async function lastWords(child: ChildProcess, clock: Clock): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = clock.after(LAST_WORDS_WITHIN_MS, resolve);
+    child.once("close", () => {
+      timer[Symbol.dispose]();
+      resolve();
+    });
+  });
+}
+
+function parseAddress(line: string, name: string): ServiceAddress {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(line.trim());
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port < 1 || port > 65_535) {
+    throw new AppError(
+      "program_failed",
+      `service ${name} printed ${JSON.stringify(line.slice(0, 100))} on its first line; expected host:port`,
+    );
+  }
+  return { host, port };
+}

@@ -1,0 +1,120 @@
+import type { Duplex } from "node:stream";
+import { AppError, type TunnelTarget } from "@hardshare/protocol";
+import { BackOff, type Clock, Deferred, type Logger, type Random } from "@hardshare/runtime";
+import { SshForwarder } from "@hardshare/wire/ssh";
+import { orAborted } from "../engine/call-limits.ts";
+
+const REDIAL_FIRST_MS = 100;
+const REDIAL_MAX_MS = 3000;
+/** A tunnel that is gone for less is not told: the hub cuts an unwanted one a moment before its host hears of the end. */
+const TOLD_BROKEN_AFTER_MS = 1000;
+/** How long the first forward may take to be bound, once the hub is known. */
+const BOUND_WITHIN_MS = 30_000;
+
+export interface InstanceTunnelOptions {
+  /** The host's identity key. */
+  privateKey: string;
+  dial: (signal: AbortSignal) => Promise<Duplex>;
+  /** The tunnel broke (true) and did not come back at once, or stands again (false). */
+  onBroken: (isBroken: boolean) => void;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+}
+
+/**
+ * The tunnel of one instance: to the hub that the server names, kept up until it is closed. It may learn late where
+ * that hub is, and change over to another.
+ */
+export class InstanceTunnel implements AsyncDisposable {
+  readonly #options: InstanceTunnelOptions;
+  readonly #firstTarget = new Deferred();
+  readonly #firstBound = new Deferred();
+  #target: TunnelTarget | null = null;
+  #forwarder: SshForwarder | undefined;
+  #isOpen = false;
+  #isClosed = false;
+  #brokenTimer: Disposable | undefined;
+  #isToldBroken = false;
+  #lastError: AppError | undefined;
+
+  constructor(options: InstanceTunnelOptions) {
+    this.#options = options;
+  }
+
+  /** Whether a forward stands now. */
+  get isBound(): boolean {
+    return (this.#forwarder?.boundConnections ?? 0) > 0;
+  }
+
+  /** Settles when the first forward is bound. */
+  get bound(): Promise<void> {
+    return this.#firstBound.promise;
+  }
+
+  /** Where to dial; null is taken as "not yet known" and changes nothing. */
+  setTarget(target: TunnelTarget | null): void {
+    if (target === null || this.#isClosed || JSON.stringify(target) === JSON.stringify(this.#target)) return;
+    this.#target = target;
+    this.#firstTarget.resolve();
+    if (this.#isOpen) this.#dial(target);
+  }
+
+  /** Lets connections through from now on: dials as soon as the hub is known. */
+  open(): void {
+    if (this.#isOpen || this.#isClosed) return;
+    this.#isOpen = true;
+    if (this.#target !== null) this.#dial(this.#target);
+  }
+
+  /**
+   * Waits until the first forward is bound: for the hub to be named as long as it takes, then for 30 s.
+   * @throws AppError `timed_out` with the last failure; the signal's reason
+   */
+  async waitUntilBound(signal: AbortSignal): Promise<void> {
+    await orAborted(this.#firstTarget.promise, signal);
+    const late = new AbortController();
+    using _timer = this.#options.clock.after(BOUND_WITHIN_MS, () => {
+      const why = this.#lastError?.message ?? "no answer";
+      late.abort(new AppError("timed_out", `no tunnel to the hub within ${BOUND_WITHIN_MS / 1000} s: ${why}`, { cause: this.#lastError }));
+    });
+    await orAborted(this.#firstBound.promise, AbortSignal.any([signal, late.signal]));
+  }
+
+  /** Cuts everything at once. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isClosed = true;
+    this.#brokenTimer?.[Symbol.dispose]();
+    await this.#forwarder?.[Symbol.asyncDispose]();
+  }
+
+  #dial(target: TunnelTarget): void {
+    void this.#forwarder?.[Symbol.asyncDispose]();
+    const { privateKey, dial, clock, random, logger, onBroken } = this.#options;
+    this.#forwarder = new SshForwarder({
+      target,
+      privateKey,
+      dial,
+      clock,
+      logger,
+      newBackOff: () => new BackOff({ firstMs: REDIAL_FIRST_MS, maxMs: REDIAL_MAX_MS, random }),
+      onBound: () => {
+        this.#brokenTimer?.[Symbol.dispose]();
+        if (this.#isToldBroken) onBroken(false);
+        this.#isToldBroken = false;
+        this.#firstBound.resolve();
+      },
+      onLost: () => {
+        this.#brokenTimer?.[Symbol.dispose]();
+        this.#brokenTimer = clock.after(TOLD_BROKEN_AFTER_MS, () => {
+          this.#isToldBroken = true;
+          onBroken(true);
+        });
+      },
+      onError: (error) => {
+        this.#lastError = error;
+        logger.debug("tunnel attempt failed", { hub: `${target.host}:${target.port}`, error });
+      },
+    });
+  }
+}

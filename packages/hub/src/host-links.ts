@@ -1,0 +1,118 @@
+import { AppError, FORWARD_PORT } from "@hardshare/protocol";
+import type { Clock } from "@hardshare/runtime";
+import type { BoundedChannel } from "@hardshare/wire/ssh";
+import type { InstanceSession } from "./sessions.ts";
+
+/** Where a stream comes from: the user's address and port, passed on to the host. */
+export interface Origin {
+  address: string;
+  port: number;
+}
+
+/** Longest wait of a stream for the host's first connection: after a restart of the hub, users may be back before hosts. */
+const HOST_WAIT_MS = 10_000;
+/** Streams that may wait so at the same time; further ones are refused at once. */
+const MAX_WAITING = 64;
+/** Longest time for a host to open a stream, in which it connects to its target. */
+const OPEN_TIMEOUT_MS = 10_000;
+
+/** The SSH connections whose forward one instance's host has bound, over which its streams are spread. */
+export class HostLinks {
+  readonly #clock: Clock;
+  readonly #sessions = new Set<InstanceSession>();
+  readonly #waiting = new Set<() => void>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#sessions.size;
+  }
+
+  add(session: InstanceSession): void {
+    this.#sessions.add(session);
+    for (const wake of this.#waiting) wake();
+  }
+
+  /** @returns whether it was there */
+  remove(session: InstanceSession): boolean {
+    return this.#sessions.delete(session);
+  }
+
+  /**
+   * Opens a stream over the least loaded connection; the host has connected to its target then.
+   * @throws AppError `host_offline` when no connection comes in time, `busy` when too many wait for one,
+   *   `connection_lost` when the target refuses, `timed_out`, `cancelled` (signal)
+   */
+  async open(origin: Origin, signal: AbortSignal): Promise<BoundedChannel> {
+    if (this.#sessions.size === 0) await this.#waitForHost(signal);
+    for (;;) {
+      const session = this.#leastLoaded();
+      if (session === undefined) throw new AppError("host_offline", "the host of this instance is not connected; try again in a moment");
+      try {
+        return await this.#openOver(session, origin, signal);
+      } catch (error) {
+        // Only when that connection has ended is it another one's turn.
+        if (signal.aborted || !session.channels.isClosed) throw error;
+      }
+    }
+  }
+
+  async #openOver(session: InstanceSession, origin: Origin, signal: AbortSignal): Promise<BoundedChannel> {
+    const late = new AbortController();
+    using _timer = this.#clock.after(OPEN_TIMEOUT_MS, () => late.abort());
+    try {
+      return await session.channels.open(
+        { host: "", port: FORWARD_PORT, originAddress: origin.address, originPort: origin.port },
+        AbortSignal.any([signal, late.signal]),
+      );
+    } catch (error) {
+      if (!late.signal.aborted) throw error;
+      throw new AppError("timed_out", `the host did not open the stream within ${OPEN_TIMEOUT_MS / 1000} s`, { cause: error });
+    }
+  }
+
+  /** A connection that stands still is the last choice; then fewer streams, then fewer bytes carried so far. */
+  #leastLoaded(): InstanceSession | undefined {
+    let best: { session: InstanceSession; load: readonly number[] } | undefined;
+    for (const session of this.#sessions) {
+      const { isClosed, isStalled, size, carriedBytes } = session.channels;
+      if (isClosed) continue;
+      const load = [isStalled ? 1 : 0, size, carriedBytes];
+      if (best === undefined || isLess(load, best.load)) best = { session, load };
+    }
+    return best?.session;
+  }
+
+  #waitForHost(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(new AppError("cancelled", "the stream is no longer wanted"));
+      if (this.#waiting.size >= MAX_WAITING) {
+        return reject(new AppError("busy", `${MAX_WAITING} connections already wait for the host of this instance`));
+      }
+      const settle = (error?: AppError) => {
+        this.#waiting.delete(wake);
+        timer[Symbol.dispose]();
+        signal.removeEventListener("abort", abort);
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      const wake = () => settle();
+      const abort = () => settle(new AppError("cancelled", "the stream is no longer wanted"));
+      const timer = this.#clock.after(HOST_WAIT_MS, () =>
+        settle(new AppError("host_offline", "the host of this instance is not connected; try again in a moment")),
+      );
+      this.#waiting.add(wake);
+      signal.addEventListener("abort", abort, { once: true });
+    });
+  }
+}
+
+function isLess(a: readonly number[], b: readonly number[]): boolean {
+  for (const [index, value] of a.entries()) {
+    const other = b[index] ?? 0;
+    if (value !== other) return value < other;
+  }
+  return false;
+}

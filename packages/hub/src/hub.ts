@@ -1,0 +1,126 @@
+import { HubDesired, type HubToServer } from "@hardshare/protocol";
+import { BackOff, type Clock, lockFolder, type Logger, type Random } from "@hardshare/runtime";
+import { type ChannelClient, connectChannel } from "@hardshare/wire";
+import { openWebSocket } from "@hardshare/wire/node";
+import { sameKey, signWith, verifyWith } from "@hardshare/wire/ssh";
+import { HubCore } from "./hub-core.ts";
+import { type HubKeys, loadHubKeys } from "./keys.ts";
+import { ensureRegistered, type Registration } from "./registration.ts";
+
+const SOFTWARE_VERSION = "0.1.0";
+
+/** Delays between attempts to reach the server. */
+const RECONNECT_FIRST_MS = 100;
+const RECONNECT_MAX_MS = 5000;
+
+export interface StartHubOptions {
+  /** Its keys and its registration. */
+  dataFolder: string;
+  /** Address of the server, `http://…` or `https://…`. */
+  serverUrl: string;
+  /** API token of a superuser, for the first start: then the hub registers. */
+  token?: string | undefined;
+  /** Name for people. */
+  name: string;
+  /** Address by which hosts, users and the server reach it. */
+  publicHost: string;
+  /** Address to listen on. */
+  bindHost: string;
+  /** SSH port; 0 for any that is free. */
+  sshPort: number;
+  /** Public ports of instances. */
+  firstPort: number;
+  lastPort: number;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+}
+
+/** A running hub. Disposing it ends all its tunnels. */
+export interface Hub extends AsyncDisposable {
+  readonly id: string;
+  /** The SSH port that it listens on. */
+  readonly sshPort: number;
+  /** Its SSH host key, an OpenSSH public key line. */
+  readonly hostKey: string;
+}
+
+/**
+ * Starts a hub: registers it if need be, listens, and keeps a channel to the server, which says what endpoints should
+ * be open. While the server is away the endpoints stay as they are.
+ * @throws AppError `port_in_use`, `conflict` (another hub works on the folder), and as `ensureRegistered`
+ */
+export async function startHub(options: StartHubOptions): Promise<Hub> {
+  const { dataFolder } = options;
+  const serverUrl = options.serverUrl.replace(/\/+$/, "");
+  const owned: AsyncDisposable[] = [];
+  const dispose = async () => {
+    for (const resource of owned.splice(0).toReversed()) await resource[Symbol.asyncDispose]();
+  };
+  try {
+    owned.push(await lockFolder({ folder: dataFolder, name: "hub.lock", holder: "another hub" }));
+    const keys = await loadHubKeys(dataFolder);
+    const registration = await ensureRegistered({ ...options, serverUrl, keys });
+    let channel: ChannelClient<HubToServer> | undefined;
+    const core = new HubCore({
+      ...options,
+      sshHostKey: keys.sshHost.privateKey,
+      serverKey: registration.serverKey,
+      onReport: (report) => channel?.send(report),
+    });
+    owned.push(core);
+    const sshPort = await core.listen(options.sshPort);
+    channel = openChannel({ ...options, serverUrl }, { keys, registration, core, sshPort });
+    owned.push(channel);
+    return { id: registration.id, sshPort, hostKey: keys.sshHost.publicKey, [Symbol.asyncDispose]: dispose };
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+function openChannel(
+  options: StartHubOptions,
+  hub: { keys: HubKeys; registration: Registration; core: HubCore; sshPort: number },
+): ChannelClient<HubToServer> {
+  const { serverUrl, publicHost, firstPort, lastPort, clock, random, logger } = options;
+  const { keys, registration, core, sshPort } = hub;
+  let problem: string | undefined;
+  return connectChannel<HubDesired, HubToServer>({
+    url: `${serverUrl.replace(/^http/, "ws")}/channel/hub`,
+    role: "hub",
+    id: registration.id,
+    session: random.uuid(),
+    privateKey: keys.identity.privateKey,
+    serverKey: registration.serverKey,
+    hello: () => ({
+      softwareVersion: SOFTWARE_VERSION,
+      publicHost,
+      sshPort,
+      firstPort,
+      lastPort,
+      sshHostKey: keys.sshHost.publicKey,
+      // Without messages, which hosts can make long: a hello must not get larger than the server takes.
+      endpoints: core.reports().map(({ message: _message, ...report }) => report),
+    }),
+    receive: HubDesired,
+    onOpen: () => {
+      problem = undefined;
+      logger.info("connected to the server", { server: serverUrl });
+    },
+    onMessage: (message) => core.apply(message),
+    onClose: (reason) => logger.warn("the server is away; endpoints stay as they are", { server: serverUrl, reason }),
+    onRefused: (code, message) => {
+      // Endpoints go on without the server, and what it refuses today it may accept tomorrow.
+      if (problem !== message) logger.error("the server refuses this hub", { server: serverUrl, code, message });
+      problem = message;
+      return "retry";
+    },
+    openSocket: openWebSocket,
+    backOff: new BackOff({ firstMs: RECONNECT_FIRST_MS, maxMs: RECONNECT_MAX_MS, random }),
+    crypto: { sign: signWith, verify: verifyWith, sameKey },
+    clock,
+    random,
+    logger,
+  });
+}

@@ -1,0 +1,149 @@
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { AppError, type Probe, toAppError } from "@hardshare/protocol";
+import { BackOff, type Clock, Deferred, pause, type Random } from "@hardshare/runtime";
+import { cut } from "@hardshare/wire/ssh";
+
+/** Longest time for one attempt. */
+const ATTEMPT_TIMEOUT_MS = 10_000;
+/** Delays between attempts, while the host stays connected. */
+const RETRY_FIRST_MS = 100;
+const RETRY_MAX_MS = 2000;
+/** Longest text that may come before the banner (RFC 4253, section 4.2, allows lines before it). */
+const MAX_BANNER_BYTES = 8192;
+
+/** What probing goes through. */
+interface ProbedWay {
+  /** Where to connect to come in like a user, or null when there is no public port. */
+  publicAddress(): { host: string; port: number } | null;
+  /** Opens a stream as for a jump user. */
+  open(signal: AbortSignal): Promise<Duplex>;
+}
+
+export interface ProberOptions {
+  kind: Probe;
+  way: ProbedWay;
+  onProbed(): void;
+  onFailure(error: AppError): void;
+  clock: Clock;
+  random: Random;
+}
+
+/** Proves that an endpoint works, by a connection that makes the whole public way and is closed at once. */
+export class Prober {
+  readonly #options: ProberOptions;
+  #current: AbortController | undefined;
+  /** The connection that is being made to the hub's own public port, and whether its stream is open. */
+  #knock: { socket: Socket; isConnected: Promise<unknown>; opened: Deferred } | undefined;
+
+  constructor(options: ProberOptions) {
+    this.#options = options;
+  }
+
+  /** Probes until it succeeds or `stop` is called. */
+  start(): void {
+    this.stop();
+    const current = new AbortController();
+    this.#current = current;
+    void this.#probeUntilDone(current.signal);
+  }
+
+  stop(): void {
+    this.#current?.abort(new AppError("cancelled", "the probe is no longer wanted"));
+    this.#current = undefined;
+  }
+
+  /**
+   * Whether a connection that came in is the probe's own, which no firewall stops.
+   * @returns a function to call when its stream is open
+   */
+  async recognize(socket: Socket): Promise<(() => void) | undefined> {
+    const knock = this.#knock;
+    if (knock === undefined) return undefined;
+    await knock.isConnected; // only then does it have an address
+    const isOurs = knock.socket.localPort === socket.remotePort && knock.socket.localAddress === plain(socket.remoteAddress);
+    return isOurs ? () => knock.opened.resolve() : undefined;
+  }
+
+  async #probeUntilDone(signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#options;
+    const backOff = new BackOff({ firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS, random });
+    while (!signal.aborted) {
+      try {
+        await this.#probe(signal);
+        if (!signal.aborted) this.#options.onProbed();
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#options.onFailure(toAppError(error));
+      }
+      await pause(clock, backOff.nextMs(), signal);
+    }
+  }
+
+  async #probe(signal: AbortSignal): Promise<void> {
+    const { kind, way, clock } = this.#options;
+    if (kind === "none") return;
+    const late = new AbortController();
+    using _timer = clock.after(ATTEMPT_TIMEOUT_MS, () =>
+      late.abort(new AppError("timed_out", `nothing came through the tunnel within ${ATTEMPT_TIMEOUT_MS / 1000} s`)),
+    );
+    const either = AbortSignal.any([signal, late.signal]);
+    const address = way.publicAddress();
+    const stream = address === null ? await way.open(either) : await this.#enter(address, either);
+    const abort = () => cut(stream);
+    either.addEventListener("abort", abort, { once: true });
+    try {
+      if (kind === "banner") await readBanner(stream);
+    } catch (error) {
+      throw either.aborted ? either.reason : error;
+    } finally {
+      either.removeEventListener("abort", abort);
+      cut(stream);
+    }
+  }
+
+  /** Comes in through the public port, as a user does; resolves when the stream to the host is open. */
+  async #enter(address: { host: string; port: number }, signal: AbortSignal): Promise<Socket> {
+    const socket = connect(address);
+    const opened = new Deferred();
+    const connected = once(socket, "connect", { signal });
+    this.#knock = { socket, isConnected: connected.catch(() => {}), opened };
+    socket.on("error", () => {});
+    socket.once("close", () => opened.reject(new AppError("connection_lost", "the hub's own connection to its public port was closed")));
+    opened.promise.catch(() => {}); // it is also closed after success
+    const abort = () => socket.destroy();
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      await connected;
+      await opened.promise;
+      return socket;
+    } catch (error) {
+      socket.destroy();
+      throw signal.aborted ? signal.reason : error;
+    } finally {
+      signal.removeEventListener("abort", abort);
+      this.#knock = undefined;
+    }
+  }
+}
+
+/** @throws AppError `connection_lost` when the stream ends, or something else comes */
+async function readBanner(stream: Duplex): Promise<void> {
+  let text = "";
+  for await (const chunk of stream) {
+    text += (chunk as Buffer).toString("latin1");
+    if (/^SSH-/m.test(text)) return;
+    if (text.length > MAX_BANNER_BYTES) break;
+  }
+  throw new AppError(
+    "connection_lost",
+    text === "" ? "the tunnel closed before an SSH banner came" : "what answers in the tunnel is no SSH server",
+  );
+}
+
+/** IPv4 addresses as such, also on a socket that listens for both. */
+function plain(address: string | undefined): string | undefined {
+  return address?.replace(/^::ffff:(?=\d+\.)/i, "");
+}

@@ -1,0 +1,29 @@
+import { expect, test } from "vitest";
+import { MAX_DURATION_S } from "./contract.ts";
+import { HostDeployment } from "./host-channel.ts";
+import { Epoch, MAX_CLAIMED_EPOCH } from "./ids.ts";
+
+const described = {
+  deploymentId: "01234567-89ab-4cde-8f01-23456789abcd",
+  provider: "proxy",
+  probe: "none",
+  publicPort: true,
+  maxDurationS: 3600,
+  endTimeoutS: 0,
+  isAdvertised: true,
+  highestEpoch: 0,
+  current: null,
+};
+
+test("no host can claim an epoch after which there is none, since its hub would understand nothing any more", () => {
+  const claim = (highestEpoch: number) => HostDeployment.safeParse({ ...described, highestEpoch }).success;
+  expect(claim(MAX_CLAIMED_EPOCH)).toBe(true);
+  expect(Epoch.safeParse(MAX_CLAIMED_EPOCH + 1_000_000).success).toBe(true);
+  expect(claim(Number.MAX_SAFE_INTEGER)).toBe(false);
+});
+
+test("no host can allow a time that ends at no date", () => {
+  const allow = (maxDurationS: number) => HostDeployment.safeParse({ ...described, maxDurationS }).success;
+  expect(allow(MAX_DURATION_S)).toBe(true);
+  expect(allow(1e300)).toBe(false);
+});

@@ -1,0 +1,150 @@
+import { z } from "zod";
+import { MAX_DURATION_S } from "./contract.ts";
+import { HelloBase, Refused, Welcome, Challenge } from "./handshake.ts";
+import { DeploymentId, Epoch, InstanceId, MAX_CLAIMED_EPOCH } from "./ids.ts";
+import { EndReason, Probe, Provider, PublicKeyLine, StepPhase } from "./instances.ts";
+import { foreignText, MAX_REASON_CHARS } from "./texts.ts";
+
+/**
+ * The channel between a host and the server: one outbound WebSocket per host, JSON text frames.
+ * Every message is idempotent and carries the epoch; the fence is (epoch, instance id).
+ */
+
+/** Where and as whom the host dials the hub for one instance. */
+export const TunnelTarget = z.object({
+  host: z.string(),
+  port: z.int().min(1).max(65_535),
+  /** SSH host key of the hub, an OpenSSH public key line: anything else there is refused. */
+  hostKey: z.string(),
+  /** SSH user name to present; the hub knows the endpoint by it. */
+  username: z.string(),
+  /** How many SSH connections to keep. */
+  connections: z.int().min(1).max(16),
+});
+export type TunnelTarget = z.infer<typeof TunnelTarget>;
+
+/** What should be with one instance, as the database says. */
+export const DesiredInstance = z.object({
+  instanceId: InstanceId,
+  epoch: Epoch,
+  want: z.enum(["run", "end"]),
+  /** Why it should end. */
+  reason: EndReason.optional(),
+  user: z.string(),
+  /** Absolute end, and the milliseconds that were left when this was sent: the host takes the earlier. */
+  deadline: z.iso.datetime(),
+  remainingMs: z.number(),
+  /** OpenSSH public key lines for the instance's authorised keys. */
+  publicKeys: z.array(z.string()),
+  /** Absent until the hub reported the endpoint as open. */
+  tunnel: TunnelTarget.nullable(),
+  /** Highest report sequence number that the server has recorded; the host continues above it. */
+  lastSequence: z.int(),
+});
+export type DesiredInstance = z.infer<typeof DesiredInstance>;
+
+export const DesiredDeployment = z.object({
+  deploymentId: DeploymentId,
+  /** The lock-out in force at the server, or null. Never clears one that the host has not had acknowledged. */
+  lockout: z.object({ reason: z.string(), actor: z.string() }).nullable(),
+  /** The instance that holds the deployment, or null. What the host runs beside it must end. */
+  instance: DesiredInstance.nullable(),
+});
+export type DesiredDeployment = z.infer<typeof DesiredDeployment>;
+
+/** The whole desired state (`full`: deployments that are not listed are unknown to the server), or that of some deployments. */
+export const HostDesired = z.object({ type: z.literal("desired"), full: z.boolean(), deployments: z.array(DesiredDeployment) });
+export type HostDesired = z.infer<typeof HostDesired>;
+
+/** The server recorded all reports of this instance up to `sequence`. */
+export const ReportAck = z.object({ type: z.literal("report_ack"), instanceId: InstanceId, epoch: Epoch, sequence: z.int() });
+export const LockoutAck = z.object({ type: z.literal("lockout_ack"), lockoutId: z.string() });
+
+export const ServerToHost = z.discriminatedUnion("type", [Challenge, Welcome, Refused, HostDesired, ReportAck, LockoutAck]);
+export type ServerToHost = z.infer<typeof ServerToHost>;
+
+/** Where an instance stands at the host. */
+export const HostPhase = z.enum(["accepted", "up", "ending", "ended"]);
+export type HostPhase = z.infer<typeof HostPhase>;
+
+/** A deployment as its host describes it when connecting and after a change. */
+export const HostDeployment = z.object({
+  deploymentId: DeploymentId,
+  provider: Provider,
+  probe: Probe,
+  publicPort: z.boolean(),
+  maxDurationS: z.number().positive().max(MAX_DURATION_S),
+  /** Sum of the timeouts of the programs that run at the end. */
+  endTimeoutS: z.number().nonnegative(),
+  /** Whether `hardshare ad` offers it now. */
+  isAdvertised: z.boolean(),
+  /** Highest epoch in the host's journal, 0 if none: the server raises its counter above it. */
+  highestEpoch: z.int().min(0).max(MAX_CLAIMED_EPOCH),
+  /** Live instance at the host, or one whose end is not yet acknowledged. */
+  current: z.object({ instanceId: InstanceId, epoch: Epoch, phase: HostPhase }).nullable(),
+});
+export type HostDeployment = z.infer<typeof HostDeployment>;
+
+export const HostHello = HelloBase.extend({
+  bootId: z.string(),
+  softwareVersion: z.string(),
+  deployments: z.array(HostDeployment).max(1000),
+});
+export type HostHello = z.infer<typeof HostHello>;
+
+/** The deployments as they are now (a contract changed, `ad` or `stop-ad` was used). Replaces what `hello` said. */
+export const HostDeployments = z.object({ type: z.literal("deployments"), deployments: z.array(HostDeployment).max(1000) });
+
+/** Longest piece of program output in one report. */
+export const MAX_REPORT_LOG_CHARS = 16_384;
+const ReportLog = foreignText(MAX_REPORT_LOG_CHARS);
+const StepName = foreignText(64);
+
+export const ReportBody = z.discriminatedUnion("kind", [
+  /** Written to the journal: this epoch has begun here. */
+  z.object({ kind: z.literal("accepted") }),
+  z.object({ kind: z.literal("step"), step: StepName, phase: StepPhase, ms: z.number().optional(), log: ReportLog.optional() }),
+  z.object({ kind: z.literal("log"), step: StepName, text: ReportLog }),
+  /** Every step is done and the tunnel stands; the hub may probe. Keys are OpenSSH public key lines, none for `proxy`. */
+  z.object({ kind: z.literal("up"), hostKeys: z.array(PublicKeyLine).max(8) }),
+  /** Something the user and the owner should see; `alert` also reaches the owner's channels. */
+  z.object({ kind: z.literal("notice"), level: z.enum(["info", "warning", "alert"]), text: ReportLog }),
+  /** The host let go. `clean`: nothing is left; else `residue` names what is, and a lock-out was sent before. */
+  z.object({
+    kind: z.literal("ended"),
+    reason: EndReason,
+    /** The launch step that failed, with its last lines. */
+    failedStep: StepName.optional(),
+    log: ReportLog.optional(),
+    clean: z.boolean(),
+    residue: z.array(foreignText(MAX_REASON_CHARS)).max(32).default([]),
+  }),
+]);
+export type ReportBody = z.infer<typeof ReportBody>;
+
+export const HostReport = z.object({
+  type: z.literal("report"),
+  deploymentId: DeploymentId,
+  instanceId: InstanceId,
+  epoch: Epoch,
+  /** Strictly increasing for one instance. */
+  sequence: z.int().min(1),
+  at: z.iso.datetime(),
+  body: ReportBody,
+});
+export type HostReport = z.infer<typeof HostReport>;
+
+/** A lock-out decided at the host; journalled there first and repeated until acknowledged. */
+export const HostLockout = z.object({
+  type: z.literal("lockout"),
+  lockoutId: z.string().max(64),
+  deploymentId: DeploymentId,
+  instanceId: InstanceId.optional(),
+  reason: foreignText(MAX_REASON_CHARS),
+  actor: foreignText(100),
+  at: z.iso.datetime(),
+});
+export type HostLockout = z.infer<typeof HostLockout>;
+
+export const HostToServer = z.discriminatedUnion("type", [HostHello, HostDeployments, HostReport, HostLockout]);
+export type HostToServer = z.infer<typeof HostToServer>;

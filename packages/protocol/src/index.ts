@@ -1,0 +1,22 @@
+/**
+ * Words on the wire: schemas of the HTTP API, of the host and hub channels, of the contract; ids, times, the error
+ * catalogue. Every other package imports this one; it ships to browsers, so it imports nothing but zod.
+ */
+export * from "./access.ts";
+export * from "./contract.ts";
+export * from "./durations.ts";
+export * from "./error-answers.ts";
+export * from "./errors.ts";
+export * from "./filter-decisions.ts";
+export * from "./filter-rules.ts";
+export * from "./handshake.ts";
+export * from "./host-channel.ts";
+export * from "./http-api.ts";
+export * from "./hub-channel.ts";
+export * from "./ids.ts";
+export * from "./instances.ts";
+export * from "./parsing.ts";
+export * from "./texts.ts";
+export * from "./times.ts";
+export * from "./tokens.ts";
+export * from "./tunnel.ts";

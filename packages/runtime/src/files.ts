@@ -1,0 +1,51 @@
+import { mkdir, open, readFile, rename, rmdir } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/**
+ * Writes a file whole or not at all: to a temporary name beside it, synced, then renamed; the folder is synced too,
+ * so that the file survives loss of power.
+ * @param mode permission bits, 0600 unless told otherwise
+ */
+export async function writeFileDurably(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
+  const temporary = `${path}.${process.pid}.new`;
+  const file = await open(temporary, "w", mode);
+  try {
+    await file.chmod(mode);
+    await file.writeFile(content);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  await syncFolder(dirname(path));
+}
+
+/** Makes a folder (and those above it) that only its owner can enter. */
+export async function makePrivateFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
+}
+
+/** Removes folders that are empty, in this order; one that is not, or is not there, stays as it is. */
+export async function removeEmptyFolders(...paths: string[]): Promise<void> {
+  for (const path of paths) await rmdir(path).catch(() => {});
+}
+
+/** The file's text, or undefined when there is none. */
+export async function readTextIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Makes what was created, renamed or removed in a folder survive loss of power. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

@@ -1,0 +1,17 @@
+/**
+ * Node basics that every program shares: clock, randomness, logging, back-off, files, child processes, lifelines,
+ * failpoints. Knows nothing of robots, servers or databases.
+ */
+export * from "./back-off.ts";
+export * from "./clock.ts";
+export * from "./deferred.ts";
+export * from "./failpoints.ts";
+export * from "./files.ts";
+export * from "./folder-lock.ts";
+export * from "./lifeline.ts";
+export * from "./logging.ts";
+export * from "./paths.ts";
+export * from "./pause.ts";
+export * from "./programs.ts";
+export * from "./random.ts";
+export * from "./yaml-files.ts";

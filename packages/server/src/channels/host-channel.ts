@@ -1,0 +1,120 @@
+import type { Database, DesiredAtHost } from "@hardshare/db";
+import {
+  AppError,
+  DeploymentId,
+  type DesiredDeployment,
+  type DesiredInstance,
+  forwarderUsername,
+  type HostDeployment,
+  HostHello,
+  HostId,
+  type HostToServer,
+  HostToServer as HostToServerSchema,
+  type ServerToHost,
+  type TunnelTarget,
+} from "@hardshare/protocol";
+import type { Clock } from "@hardshare/runtime";
+import type { HostReports } from "../features/hosts/host-reports.ts";
+import { scopes } from "../wake-ups/topics.ts";
+import type { PeerProtocol } from "./peer-channel.ts";
+
+/** SSH connections that a host keeps for one instance: one stalled stream leaves three others. */
+const TUNNEL_CONNECTIONS = 4;
+
+/** The channel of hosts (protocol's host-channel): desired state out, reports in. */
+export function hostProtocol(deps: {
+  database: Database;
+  reports: HostReports;
+  clock: Clock;
+}): PeerProtocol<HostHello, HostToServer, ServerToHost> {
+  const { database, reports, clock } = deps;
+
+  const describe = (hostId: HostId, described: readonly HostDeployment[], connection?: { softwareVersion: string; bootId: string }) =>
+    database.transaction(async (tx) => {
+      if (connection !== undefined) await database.hosts.recordConnection(tx, { hostId, ...connection, at: new Date(clock.now()) });
+      for (const deployment of described) await database.deployments.updateFromHost(tx, hostId, deployment);
+      await database.deployments.withdrawUnlisted(
+        tx,
+        hostId,
+        described.map((deployment) => deployment.deploymentId),
+      );
+    });
+
+  return {
+    role: "host",
+    scope: scopes.host,
+    hello: HostHello,
+    receive: HostToServerSchema,
+
+    async lookUpKey(id) {
+      const hostId = HostId.safeParse(id).data;
+      if (hostId !== id) return undefined; // no id of ours, or in other letter case
+      return (await database.transaction((tx) => database.hosts.get(tx, hostId)))?.publicKey;
+    },
+
+    admit: (hello) => describe(HostId.parse(hello.id), hello.deployments, hello),
+
+    open: async () => {},
+
+    async desired(peerId, detail) {
+      const hostId = HostId.parse(peerId);
+      const query = detail === null ? { hostId } : { hostId, deploymentId: DeploymentId.parse(detail) };
+      const found = await database.transaction((tx) => database.instances.listDesiredAtHost(tx, query));
+      const deployments = found.map((each) => desiredDeployment(each, clock.now()));
+      return { type: "desired", full: detail === null, deployments };
+    },
+
+    async receiveMessage(peerId, message) {
+      const hostId = HostId.parse(peerId);
+      switch (message.type) {
+        case "deployments":
+          await describe(hostId, message.deployments);
+          return { lookAgain: null };
+        case "report": {
+          const verdict = await reports.receive(hostId, message);
+          const { instanceId, epoch, sequence } = message;
+          const answer = { type: "report_ack", instanceId, epoch, sequence } as const;
+          return verdict === "fits" ? { answer } : { answer, lookAgain: message.deploymentId };
+        }
+        case "lockout":
+          await reports.receiveLockout(hostId, message);
+          return { answer: { type: "lockout_ack", lockoutId: message.lockoutId } };
+        case "hello":
+          throw new AppError("protocol_violation", "a second hello on one channel");
+      }
+    },
+  };
+}
+
+function desiredDeployment({ deploymentId, lockout, live }: DesiredAtHost, nowMs: number): DesiredDeployment {
+  return {
+    deploymentId,
+    lockout: lockout === null ? null : { reason: lockout.reason, actor: lockout.actor },
+    instance: live === null ? null : desiredInstance(live, nowMs),
+  };
+}
+
+function desiredInstance({ instance, hub }: NonNullable<DesiredAtHost["live"]>, nowMs: number): DesiredInstance {
+  const tunnel: TunnelTarget | null =
+    instance.endpointOpenAt === null || hub.address === null
+      ? null
+      : {
+          host: hub.address.publicHost,
+          port: hub.address.sshPort,
+          hostKey: hub.sshHostKey,
+          username: forwarderUsername(instance.id),
+          connections: TUNNEL_CONNECTIONS,
+        };
+  return {
+    instanceId: instance.id,
+    epoch: instance.epoch,
+    want: instance.state === "TERMINATING" ? "end" : "run",
+    ...(instance.endReason === null ? {} : { reason: instance.endReason }),
+    user: instance.user,
+    deadline: instance.deadline.toISOString(),
+    remainingMs: instance.deadline.getTime() - nowMs,
+    publicKeys: instance.publicKeys,
+    tunnel,
+    lastSequence: instance.lastSequence,
+  };
+}

@@ -1,0 +1,104 @@
+import type { Database, DesiredAtHub } from "@hardshare/db";
+import {
+  AppError,
+  type DesiredEndpoint,
+  HubHello,
+  HubId,
+  type HubToServer,
+  HubToServer as HubToServerSchema,
+  InstanceId,
+  type ServerToHub,
+} from "@hardshare/protocol";
+import type { Clock } from "@hardshare/runtime";
+import { sameKey } from "@hardshare/wire/ssh";
+import type { EndpointReports } from "../features/hubs/endpoint-reports.ts";
+import { announceInstance, scopes } from "../wake-ups/topics.ts";
+import type { PeerProtocol } from "./peer-channel.ts";
+
+/** The channel of hubs (protocol's hub-channel): endpoints that should be open out, what became of them in. */
+export function hubProtocol(deps: {
+  database: Database;
+  reports: EndpointReports;
+  clock: Clock;
+}): PeerProtocol<HubHello, HubToServer, ServerToHub> {
+  const { database, reports, clock } = deps;
+
+  return {
+    role: "hub",
+    scope: scopes.hub,
+    hello: HubHello,
+    receive: HubToServerSchema,
+
+    async lookUpKey(id) {
+      const hubId = HubId.safeParse(id).data;
+      if (hubId !== id) return undefined; // no id of ours, or in other letter case
+      return (await database.transaction((tx) => database.hubs.get(tx, hubId)))?.publicKey;
+    },
+
+    async admit(hello) {
+      const hubId = HubId.parse(hello.id);
+      await database.transaction(async (tx) => {
+        const hub = await database.hubs.get(tx, hubId);
+        if (hub === null || !sameKey(hub.sshHostKey, hello.sshHostKey)) {
+          throw new AppError(
+            "identity_refused",
+            `the SSH host key of hub ${hello.id} is not the one that was pinned when it registered; restore it`,
+          );
+        }
+        const { publicHost, sshPort, firstPort, lastPort, softwareVersion } = hello;
+        const hasMoved = hub.address?.publicHost !== publicHost || hub.address.sshPort !== sshPort;
+        const address = { publicHost, sshPort, firstPort, lastPort };
+        await database.hubs.recordConnection(tx, { hubId, softwareVersion, address, at: new Date(clock.now()) });
+        if (!hasMoved) return;
+        // Hosts dial what their desired state says.
+        for (const { instance, deployment } of await database.instances.listDesiredAtHub(tx, { hubId })) {
+          await announceInstance(database, tx, { instanceId: instance.id, deploymentId: deployment.id, hostId: deployment.hostId, hubId });
+        }
+      });
+    },
+
+    /** What `hello` says of endpoints matters only for launches under way. */
+    async open(hello) {
+      const hubId = HubId.parse(hello.id);
+      if (hello.endpoints.length === 0) return;
+      const wanted = await database.transaction((tx) => database.instances.listDesiredAtHub(tx, { hubId }));
+      const launching = new Set(wanted.filter(({ instance }) => instance.state === "INIT").map(({ instance }) => instance.id));
+      for (const report of hello.endpoints) if (launching.has(report.instanceId)) await reports.receive(hubId, report);
+    },
+
+    async desired(peerId, detail) {
+      const hubId = HubId.parse(peerId);
+      if (detail === null) {
+        const all = await database.transaction((tx) => database.instances.listDesiredAtHub(tx, { hubId }));
+        return { type: "desired", full: true, endpoints: all.map(desiredEndpoint), closed: [] };
+      }
+      const instanceId = InstanceId.parse(detail);
+      return database.transaction(async (tx) => {
+        const wanted = await database.instances.listDesiredAtHub(tx, { hubId, instanceId });
+        if (wanted.length > 0) return { type: "desired", full: false, endpoints: wanted.map(desiredEndpoint), closed: [] };
+        const found = await database.instances.get(tx, instanceId);
+        if (found === null) return null;
+        return { type: "desired", full: false, endpoints: [], closed: [{ instanceId, epoch: found.instance.epoch }] };
+      });
+    },
+
+    async receiveMessage(peerId, message) {
+      if (message.type === "hello") throw new AppError("protocol_violation", "a second hello on one channel");
+      await reports.receive(HubId.parse(peerId), message);
+      return {};
+    },
+  };
+}
+
+function desiredEndpoint({ instance, deployment, forwarderKey, firewall }: DesiredAtHub): DesiredEndpoint {
+  return {
+    instanceId: instance.id,
+    epoch: instance.epoch,
+    deploymentId: deployment.id,
+    publicPort: instance.publicPort,
+    forwarderKey,
+    userKeys: instance.publicKeys,
+    firewall,
+    probe: deployment.probe,
+  };
+}

@@ -1,0 +1,148 @@
+import type { PeerRole } from "@hardshare/protocol";
+import { AppError } from "@hardshare/protocol";
+import type { Clock, Logger, Random } from "@hardshare/runtime";
+import { acceptChannel, type AcceptChannelOptions, type FrameChannel } from "@hardshare/wire";
+import { MAX_MESSAGE_BYTES, wrapWebSocket } from "@hardshare/wire/node";
+import { sameKey, signWith, verifyWith } from "@hardshare/wire/ssh";
+import type { WebSocket } from "ws";
+import type { UpgradeRoute } from "../http/upgrades.ts";
+import { Refresher } from "../wake-ups/refresher.ts";
+import type { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
+import type { Presence } from "./presence.ts";
+
+export interface PeerChannelDeps {
+  presence: Presence;
+  wakeUps: WakeUpRouter;
+  identity: { privateKey: string; publicKey: string };
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+}
+
+type HelloFields = Parameters<
+  AcceptChannelOptions<{ id: string; version: number; session: string; nonce: string; signature: string }, never>["admit"]
+>[0];
+
+/** What a channel of one role says and hears. */
+export interface PeerProtocol<Hello extends HelloFields, In, Out> {
+  role: PeerRole;
+  scope(peerId: string): string;
+  hello: AcceptChannelOptions<Hello, In>["hello"];
+  receive: AcceptChannelOptions<Hello, In>["receive"];
+  lookUpKey(id: string): Promise<string | undefined>;
+  /** Called before `welcome`, when the peer has proved its key and has no other connection; throws to refuse it. */
+  admit(hello: Hello): Promise<void>;
+  /** Called after `welcome`, before the first message. */
+  open(hello: Hello): Promise<void>;
+  /** What should be, in all (`null`) or at one place; nothing when there is nothing to say. */
+  desired(peerId: string, detail: string | null): Promise<Out | null>;
+  /** @returns what to answer, and where to look again because the message does not fit (`null`: everywhere) */
+  receiveMessage(peerId: string, message: In): Promise<{ answer?: Out; lookAgain?: string | null }>;
+}
+
+/**
+ * The server's end of all channels of one role. A channel gets the whole desired state when it opens, then that of each
+ * place where something changed. Any failure of ours closes it: the peer connects again and everything is looked at anew.
+ */
+export function peerChannelRoute<Hello extends HelloFields, In, Out>(
+  protocol: PeerProtocol<Hello, In, Out>,
+  deps: PeerChannelDeps,
+): UpgradeRoute {
+  return {
+    path: new RegExp(`^/channel/${protocol.role}$`),
+    maxMessageBytes: MAX_MESSAGE_BYTES,
+    prepare: async (request) => {
+      const address = request.socket.remoteAddress;
+      const logger = deps.logger.child({ channel: protocol.role, address });
+      return (socket) =>
+        serve(protocol, { ...deps, logger }, socket).catch((error: unknown) => {
+          // A peer that goes before it is greeted is no failure of ours.
+          const isOurs = !(error instanceof AppError) ? socket.readyState === socket.OPEN : error.code === "internal";
+          logger[isOurs ? "error" : "info"]("a channel was not opened", { error });
+        });
+    },
+  };
+}
+
+async function serve<Hello extends HelloFields, In, Out>(
+  protocol: PeerProtocol<Hello, In, Out>,
+  deps: PeerChannelDeps,
+  socket: WebSocket,
+): Promise<void> {
+  const connectionId = deps.random.uuid();
+  let entered: string | undefined;
+  try {
+    const { hello, channel } = await acceptChannel<Hello, In, Out>({
+      socket: wrapWebSocket(socket),
+      role: protocol.role,
+      hello: protocol.hello,
+      receive: protocol.receive,
+      ...deps.identity,
+      lookUpKey: (id) => protocol.lookUpKey(id),
+      async admit(hello) {
+        const peer = { role: protocol.role, peerId: hello.id, session: hello.session, connectionId };
+        await deps.presence.enter(peer, { ping: () => ping(socket), cut: () => socket.terminate() });
+        entered = hello.id;
+        await protocol.admit(hello);
+      },
+      now: () => new Date(deps.clock.now()),
+      crypto: { sign: signWith, verify: verifyWith, sameKey },
+      clock: deps.clock,
+      random: deps.random,
+    });
+    deps.logger.info(`${protocol.role} connected`, { id: hello.id });
+    const reason = await converse(protocol, deps, { connectionId, hello, channel });
+    deps.logger.info(`${protocol.role} disconnected`, { id: hello.id, reason });
+  } finally {
+    socket.terminate();
+    if (entered !== undefined) await deps.presence.leave({ role: protocol.role, peerId: entered, connectionId });
+  }
+}
+
+/** @returns why the channel ended */
+async function converse<Hello extends HelloFields, In, Out>(
+  protocol: PeerProtocol<Hello, In, Out>,
+  deps: PeerChannelDeps,
+  talk: { connectionId: string; hello: Hello; channel: FrameChannel<In, Out> },
+): Promise<string> {
+  const { hello, channel, connectionId } = talk;
+  const peerId = hello.id;
+  const fail = (error: unknown) => {
+    deps.logger.error(`a channel is closed because of a failure here; the ${protocol.role} connects again`, { id: peerId, error });
+    channel.close("failure at the server; connect again");
+  };
+  const look = async (detail: string | null) => {
+    if (detail === null && !(await deps.presence.isCurrent({ role: protocol.role, peerId, connectionId }))) {
+      return channel.close("replaced by a newer connection");
+    }
+    const desired = await protocol.desired(peerId, detail);
+    if (desired !== null) channel.send(desired);
+  };
+  const refresher = new Refresher(look, fail);
+  using _subscription = deps.wakeUps.subscribe(protocol.scope(peerId), (detail) => refresher.request(detail));
+  refresher.request(null);
+  const run = async () => {
+    await protocol.open(hello);
+    channel.handle(async (message) => {
+      try {
+        const { answer, lookAgain } = await protocol.receiveMessage(peerId, message);
+        if (answer !== undefined) channel.send(answer);
+        if (lookAgain !== undefined) refresher.request(lookAgain);
+      } catch (error) {
+        fail(error);
+      }
+    });
+  };
+  run().catch(fail);
+  const reason = await channel.closed;
+  await refresher.stop();
+  return reason;
+}
+
+/** Settles when the peer's WebSocket answers a ping (RFC 6455 §5.5.2); never when it does not. */
+function ping(socket: WebSocket): Promise<true> {
+  return new Promise((resolve) => {
+    socket.once("pong", () => resolve(true));
+    socket.ping(undefined, undefined, () => {});
+  });
+}

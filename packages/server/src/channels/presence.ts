@@ -1,0 +1,134 @@
+import type { Channel, Database } from "@hardshare/db";
+import { AppError, type PeerRole } from "@hardshare/protocol";
+import type { Clock, Logger } from "@hardshare/runtime";
+import { scopes } from "../wake-ups/topics.ts";
+import type { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
+
+/** How long a peer may take to answer a ping before its connection counts as dead. */
+const PING_TIMEOUT_MS = 1500;
+/** How long the replica that holds a connection may take to say whether its peer is alive. */
+const ANSWER_TIMEOUT_MS = 2000;
+/** Pause before a connection's end that the store did not take is recorded again. */
+const RETRY_MS = 1000;
+
+/** A connection that this process holds. */
+export interface HeldConnection {
+  /** Settles true when the peer answers a ping; never false. */
+  ping(): Promise<true>;
+  /** Cuts it at once. */
+  cut(): void;
+}
+
+/**
+ * Who is connected, to any replica. At most one connection for each identity: the same process of a peer may replace
+ * its own; another process is refused while the first one answers (a cloned card), and takes over when it does not.
+ */
+export class Presence implements Disposable {
+  readonly #database: Database;
+  readonly #wakeUps: WakeUpRouter;
+  readonly #clock: Clock;
+  readonly #replicaId: string;
+  readonly #held = new Map<string, HeldConnection>();
+  readonly #subscription: Disposable;
+  readonly #logger: Logger;
+  #isDisposed = false;
+
+  constructor(deps: { database: Database; wakeUps: WakeUpRouter; clock: Clock; replicaId: string; logger: Logger }) {
+    this.#database = deps.database;
+    this.#wakeUps = deps.wakeUps;
+    this.#clock = deps.clock;
+    this.#replicaId = deps.replicaId;
+    this.#logger = deps.logger;
+    this.#subscription = deps.wakeUps.subscribe(scopes.presenceCheck, (connectionId) => void this.#check(connectionId));
+  }
+
+  /** @throws AppError `identity_in_use` when another process with this identity is connected and answers */
+  async enter(peer: { role: PeerRole; peerId: string; session: string; connectionId: string }, connection: HeldConnection): Promise<void> {
+    let inUseBy = await this.#open(peer);
+    if (inUseBy !== null) {
+      if (await this.#isAlive(inUseBy)) throw inUse(peer.role, peer.peerId);
+      await this.#close(inUseBy);
+      inUseBy = await this.#open(peer);
+      if (inUseBy !== null) throw inUse(peer.role, peer.peerId);
+    }
+    this.#held.set(peer.connectionId, connection);
+  }
+
+  /** Whether a connection is still the one of its peer. */
+  async isCurrent(peer: { role: PeerRole; peerId: string; connectionId: string }): Promise<boolean> {
+    const channel = await this.#database.transaction((tx) => this.#database.channels.get(tx, peer.role, peer.peerId));
+    return channel?.connectionId === peer.connectionId;
+  }
+
+  /** The connection has ended. When the store does not take it, it is tried again until it does. */
+  async leave(peer: { role: PeerRole; peerId: string; connectionId: string }): Promise<void> {
+    this.#held.delete(peer.connectionId);
+    if (this.#isDisposed) return;
+    try {
+      await this.#close(peer);
+    } catch (error) {
+      this.#logger.warn("cannot record that a connection ended; trying again", { role: peer.role, id: peer.peerId, error });
+      this.#clock.after(RETRY_MS, () => void this.leave(peer));
+    }
+  }
+
+  /** Connections that are still open are closed by the store's `closeAllOfReplica`. */
+  [Symbol.dispose](): void {
+    this.#isDisposed = true;
+    this.#subscription[Symbol.dispose]();
+  }
+
+  /** @returns the connection that has the identity now, or null when it was free */
+  async #open(peer: { role: PeerRole; peerId: string; session: string; connectionId: string }): Promise<Channel | null> {
+    const channel = { ...peer, replicaId: this.#replicaId, connectedAt: new Date(this.#clock.now()) };
+    return this.#database.transaction(async (tx) => {
+      const outcome = await this.#database.channels.open(tx, channel);
+      if (outcome.kind === "in_use") return outcome.by;
+      if (outcome.replaced !== null) await this.#database.wakeUps.notify(tx, scopeOf(peer));
+      await this.#database.wakeUps.notify(tx, scopes.deadlines);
+      return null;
+    });
+  }
+
+  async #close(peer: { role: PeerRole; peerId: string; connectionId: string }): Promise<void> {
+    const { role, peerId, connectionId } = peer;
+    await this.#database.transaction(async (tx) => {
+      if (!(await this.#database.channels.close(tx, { role, peerId, connectionId, at: new Date(this.#clock.now()) }))) return;
+      await this.#database.wakeUps.notify(tx, scopeOf(peer), scopes.deadlines);
+    });
+  }
+
+  /** Asks the replica that holds a connection. One that does not answer is gone itself. */
+  async #isAlive(channel: Channel): Promise<boolean> {
+    let answer!: (isAlive: boolean) => void;
+    const answered = new Promise<boolean>((resolve) => (answer = resolve));
+    using _alive = this.#wakeUps.subscribe(scopes.presenceAlive, (id) => id === channel.connectionId && answer(true));
+    using _gone = this.#wakeUps.subscribe(scopeOf(channel), () => answer(false));
+    using _timer = this.#clock.after(ANSWER_TIMEOUT_MS, () => answer(false));
+    await this.#database.transaction((tx) => this.#database.wakeUps.notify(tx, `${scopes.presenceCheck}/${channel.connectionId}`));
+    return await answered;
+  }
+
+  /** Somebody asks for one of our connections (or, after lost wake-ups, maybe for any): dead ones are cut, which makes them leave. */
+  async #check(connectionId: string | null): Promise<void> {
+    const connection = connectionId === null ? undefined : this.#held.get(connectionId);
+    if (connection === undefined) return;
+    let giveUp!: (isAlive: false) => void;
+    const timedOut = new Promise<false>((resolve) => (giveUp = resolve));
+    using _timer = this.#clock.after(PING_TIMEOUT_MS, () => giveUp(false));
+    if (!(await Promise.race([connection.ping(), timedOut]))) return connection.cut();
+    // When the store fails now, the one who asks takes over: this connection then finds that it is no longer current.
+    await this.#database.transaction((tx) => this.#database.wakeUps.notify(tx, `${scopes.presenceAlive}/${connectionId}`)).catch(() => {});
+  }
+}
+
+function scopeOf(peer: { role: PeerRole; peerId: string }): string {
+  return peer.role === "host" ? scopes.host(peer.peerId) : scopes.hub(peer.peerId);
+}
+
+function inUse(role: PeerRole, id: string): AppError {
+  return new AppError(
+    "identity_in_use",
+    `another process with the identity of ${role} ${id} is connected: stop it, or, if this is a copy of another computer, make a new identity for this one`,
+  );
+}

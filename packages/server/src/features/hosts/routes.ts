@@ -1,0 +1,127 @@
+import type { Database, DeploymentStatus, StoredEvent } from "@hardshare/db";
+import {
+  AppError,
+  DeploymentId,
+  formatMinuteUtc,
+  formatNaiveUtc,
+  HostId,
+  NewDeployment,
+  type NewDeploymentAnswer,
+  type OwnedDeployments,
+  parseWith,
+} from "@hardshare/protocol";
+import type { Clock, Random } from "@hardshare/runtime";
+import type { FastifyInstance } from "fastify";
+import { z } from "zod";
+import { callerOf, NEEDS_CALLER, plainAddress, requireWriter } from "../../http/caller.ts";
+import { QueryFlag } from "../../http/queries.ts";
+import { ownerNameOf } from "../deployments/ownership.ts";
+import { lockoutView } from "../deployments/views.ts";
+import { requireProof } from "./registration-proof.ts";
+
+const DEFAULT_TYPE = "user_provided";
+/** Newest alerts that a list shows of each deployment. */
+const ALERTS_SHOWN = 5;
+
+export interface HostRouteDeps {
+  database: Database;
+  clock: Clock;
+  random: Random;
+  /** The server's identity key, which hosts pin. */
+  serverKey: string;
+}
+
+/** `/hardshare/register`, `/hardshare/list`: owners share workspace deployments. */
+export function addHostRoutes(app: FastifyInstance, deps: HostRouteDeps): void {
+  const { database, clock, random } = deps;
+
+  app.post("/hardshare/register", NEEDS_CALLER, async (request): Promise<z.infer<typeof NewDeploymentAnswer>> => {
+    const caller = callerOf(request);
+    requireWriter(caller);
+    if (caller.isGuest) throw new AppError("access_denied", "guests share nothing; use a token of a user");
+    const body = parseWith(NewDeployment, request.body ?? {}, "request body");
+    const owner = ownerNameOf(caller);
+    const at = new Date(clock.now());
+    if (body.host !== undefined) requireProof("host", body.host.key, caller, body.host.signature, "host.signature");
+    const id = DeploymentId.parse(random.uuid());
+    const host = await database.transaction(async (tx) => {
+      const pinned = body.host === undefined ? null : await database.hosts.register(tx, newHost(body.host, owner, at));
+      if (pinned !== null && pinned.owner !== owner) {
+        throw new AppError(
+          "access_denied",
+          "host.key: this host is registered by another owner; make a new identity with `hardshare init`",
+          {
+            details: { field: "host.key" },
+          },
+        );
+      }
+      await database.deployments.insert(tx, {
+        id,
+        owner,
+        type: body.type ?? DEFAULT_TYPE,
+        typeVersion: 1,
+        description: body.desc ?? null,
+        region: "",
+        hostId: pinned?.id ?? null,
+        supportedAddons: [],
+        origin: plainAddress(request.ip),
+        at,
+      });
+      await database.accessRules.add(tx, { deploymentId: id, user: owner, capability: "CAP_INSTANTIATE", at });
+      const data = { owner, host: pinned?.id ?? null };
+      await database.events.append(tx, { at, deploymentId: id, instanceId: null, kind: "registered", actor: caller.user, data });
+      return pinned;
+    });
+    return { id, owner, ...(host === null ? {} : { host: host.id, serverKey: deps.serverKey }) };
+  });
+
+  app.get("/hardshare/list", NEEDS_CALLER, async (request): Promise<z.infer<typeof OwnedDeployments>> => {
+    const owner = ownerNameOf(callerOf(request));
+    const query = parseWith(z.object({ with_dissolved: QueryFlag }), request.query, "query");
+    return database.transaction(async (tx) => {
+      const filter = { owners: [owner], withDissolved: query.with_dissolved };
+      const { items } = await database.deployments.list(tx, { filter, order: { by: "created", direction: "asc" } });
+      const wdeployments = [];
+      for (const deployment of items) {
+        const alerts = await database.events.listNewestOfDeployment(tx, {
+          deploymentId: deployment.id,
+          kinds: ["alert"],
+          limit: ALERTS_SHOWN,
+        });
+        wdeployments.push(ownedView(deployment, alerts));
+      }
+      return { owner, wdeployments };
+    });
+  });
+
+  function newHost(host: NonNullable<z.infer<typeof NewDeployment>["host"]>, owner: string, at: Date) {
+    return { id: HostId.parse(random.uuid()), owner, name: host.name, publicKey: host.key, at };
+  }
+}
+
+type OwnedView = z.infer<typeof OwnedDeployments>["wdeployments"][number];
+
+function ownedView(deployment: DeploymentStatus, alerts: readonly StoredEvent[]): OwnedView {
+  const { holder, lockout, hostLastSeenAt, dissolvedAt } = deployment;
+  return {
+    id: deployment.id,
+    date_created: formatMinuteUtc(deployment.createdAt),
+    origin: deployment.origin,
+    dissolved: dissolvedAt === null ? null : formatMinuteUtc(dissolvedAt),
+    heartbeat: hostLastSeenAt === null ? null : formatMinuteUtc(hostLastSeenAt),
+    lockout: lockout !== null,
+    desc: deployment.description,
+    online: deployment.isOnline,
+    host: deployment.hostName,
+    provider: deployment.provider,
+    ...(lockout === null ? {} : { lockout_info: lockoutView(lockout) }),
+    instance:
+      holder === null ? null : { id: holder.instanceId, user: holder.user, status: holder.state, expires: formatNaiveUtc(holder.deadline) },
+    alerts: alerts.map((event) => ({ at: formatNaiveUtc(event.at), message: messageOf(event) })),
+  };
+}
+
+function messageOf(event: StoredEvent): string {
+  const { message } = event.data;
+  return typeof message === "string" ? message : "";
+}

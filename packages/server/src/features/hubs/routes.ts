@@ -1,0 +1,40 @@
+import type { Database } from "@hardshare/db";
+import { AppError, HubId, NewHub, type NewHubAnswer, parseWith } from "@hardshare/protocol";
+import type { Clock, Random } from "@hardshare/runtime";
+import { sameKey } from "@hardshare/wire/ssh";
+import type { FastifyInstance } from "fastify";
+import type { z } from "zod";
+import { callerOf, NEEDS_CALLER, requireSuperuser, requireWriter } from "../../http/caller.ts";
+import { requireProof } from "../hosts/registration-proof.ts";
+
+/** `POST /hubs/register`: a superuser makes a hub known; its identity key and SSH host key are pinned. */
+export function addHubRoutes(app: FastifyInstance, deps: { database: Database; clock: Clock; random: Random; serverKey: string }): void {
+  const { database, clock, random } = deps;
+
+  app.post("/hubs/register", NEEDS_CALLER, async (request): Promise<z.infer<typeof NewHubAnswer>> => {
+    const caller = callerOf(request);
+    requireSuperuser(caller);
+    requireWriter(caller);
+    const body = parseWith(NewHub, request.body ?? {}, "request body");
+    requireProof("hub", body.key, caller, body.signature, "signature");
+    const hub = await database.transaction((tx) =>
+      database.hubs.register(tx, {
+        id: HubId.parse(random.uuid()),
+        name: body.name,
+        publicKey: body.key,
+        sshHostKey: body.sshHostKey,
+        at: new Date(clock.now()),
+      }),
+    );
+    if (!sameKey(hub.sshHostKey, body.sshHostKey)) {
+      throw new AppError(
+        "conflict",
+        "sshHostKey: this hub is registered with another SSH host key; restore the old one, or make a new identity",
+        {
+          details: { field: "sshHostKey" },
+        },
+      );
+    }
+    return { id: hub.id, serverKey: deps.serverKey };
+  });
+}

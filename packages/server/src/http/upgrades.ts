@@ -1,0 +1,82 @@
+import type { IncomingMessage, Server } from "node:http";
+import type { Duplex } from "node:stream";
+import { AppError } from "@hardshare/protocol";
+import type { Logger, Random } from "@hardshare/runtime";
+import { type WebSocket, WebSocketServer } from "ws";
+import { CORS_HEADERS } from "./cors.ts";
+import { errorBody, unexpected } from "./error-answers.ts";
+
+/** A WebSocket route: `path` must match the whole path; its first group is handed over. */
+export interface UpgradeRoute {
+  path: RegExp;
+  /** Largest message that is accepted, in bytes. */
+  maxMessageBytes: number;
+  /**
+   * Decides about a request before it becomes a WebSocket; throws an AppError to answer with that error instead.
+   * @returns what to do with the socket; must not reject. Disposing waits for it.
+   */
+  prepare(request: IncomingMessage, parameter: string): Promise<(socket: WebSocket) => void | Promise<void>>;
+}
+
+/** Connections that are neither answered nor upgraded yet, at most; more are refused at once. */
+const MAX_PENDING = 1000;
+
+/** Serves WebSocket routes on an HTTP server. Disposing cuts every WebSocket and waits for what was done with it. */
+export function serveUpgrades(server: Server, routes: readonly UpgradeRoute[], deps: { logger: Logger; random: Random }): AsyncDisposable {
+  const prepared = routes.map((route) => ({
+    ...route,
+    sockets: new WebSocketServer({ noServer: true, maxPayload: route.maxMessageBytes, perMessageDeflate: false }),
+  }));
+  const running = new Set<Promise<void>>();
+  let pending = 0;
+  let isClosing = false;
+
+  const run = (work: void | Promise<void>) => {
+    if (work === undefined) return;
+    running.add(work);
+    void work.finally(() => running.delete(work));
+  };
+  const upgrade = async (request: IncomingMessage, connection: Duplex, head: Buffer): Promise<void> => {
+    const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
+    for (const route of prepared) {
+      const match = route.path.exec(path);
+      if (match === null) continue;
+      const accept = await route.prepare(request, match[1] ?? "");
+      if (isClosing) connection.destroy();
+      else if (!connection.destroyed) route.sockets.handleUpgrade(request, connection, head, (socket) => run(accept(socket)));
+      return;
+    }
+    throw new AppError("unrecognized_command", "unrecognized command");
+  };
+  const onUpgrade = (request: IncomingMessage, connection: Duplex, head: Buffer): void => {
+    connection.on("error", () => connection.destroy());
+    if (pending >= MAX_PENDING || isClosing) {
+      connection.destroy();
+      return;
+    }
+    pending += 1;
+    upgrade(request, connection, head)
+      .catch((error: unknown) => answer(connection, unexpected(error, `upgrade ${request.url}`, deps)))
+      .finally(() => (pending -= 1));
+  };
+  server.on("upgrade", onUpgrade);
+
+  return {
+    async [Symbol.asyncDispose]() {
+      isClosing = true;
+      for (const { sockets } of prepared) {
+        for (const client of sockets.clients) client.terminate();
+        await new Promise<void>((resolve) => sockets.close(() => resolve()));
+      }
+      await Promise.all(running);
+      server.off("upgrade", onUpgrade);
+    },
+  };
+}
+
+function answer(connection: Duplex, error: AppError): void {
+  const body = JSON.stringify(errorBody(error));
+  const headers = { ...CORS_HEADERS, "content-type": "application/json", "content-length": Buffer.byteLength(body), connection: "close" };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  connection.end(`HTTP/1.1 ${error.httpStatus} Refused\r\n${lines.join("")}\r\n${body}`);
+}

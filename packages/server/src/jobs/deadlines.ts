@@ -1,0 +1,119 @@
+import type { Database, EndingInstance, Instance } from "@hardshare/db";
+import type { InstanceId } from "@hardshare/protocol";
+import type { Clock, Logger } from "@hardshare/runtime";
+import { applyLifecycleEvent } from "../features/instances/instance-changes.ts";
+import { announceDeployment, scopes } from "../wake-ups/topics.ts";
+import type { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
+import { Refresher } from "../wake-ups/refresher.ts";
+import { giveUpAtMs } from "./silent-hosts.ts";
+
+/** Overdue instances that are read at once. */
+const BATCH = 100;
+/** Pause before the store is asked again after it failed. */
+const RETRY_MS = 1000;
+
+export interface DeadlinesDeps {
+  database: Database;
+  wakeUps: WakeUpRouter;
+  clock: Clock;
+  logger: Logger;
+}
+
+/**
+ * Ends what is overdue: instances in INIT or READY at their deadline, and TERMINATING ones whose host does not say that
+ * it let go. One timer for the nearest time, set anew when something changed. Every replica runs it; each change is a
+ * compare-and-set, so that one of them wins.
+ */
+export class DeadlinesJob implements AsyncDisposable {
+  readonly #deps: DeadlinesDeps;
+  readonly #startedAtMs: number;
+  readonly #refresher: Refresher;
+  readonly #subscription: Disposable;
+  #timer: Disposable | undefined;
+
+  constructor(deps: DeadlinesDeps) {
+    this.#deps = deps;
+    this.#startedAtMs = deps.clock.now();
+    this.#refresher = new Refresher(
+      () => this.#look(),
+      (error) => {
+        deps.logger.error("cannot look at the deadlines; trying again", { error });
+        this.#arm(deps.clock.now() + RETRY_MS);
+      },
+    );
+    this.#subscription = deps.wakeUps.subscribe(scopes.deadlines, () => this.#refresher.request(null));
+    this.#refresher.request(null);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#subscription[Symbol.dispose]();
+    await this.#refresher.stop();
+    this.#timer?.[Symbol.dispose]();
+  }
+
+  async #look(): Promise<void> {
+    const { database, clock } = this.#deps;
+    for (;;) {
+      const overdue = await database.transaction((tx) => database.instances.listOverdue(tx, { at: new Date(clock.now()), limit: BATCH }));
+      for (const instance of overdue) await this.#expire(instance);
+      if (overdue.length < BATCH) break;
+    }
+    const ending = await database.transaction((tx) => database.instances.listEnding(tx));
+    const times: number[] = [];
+    for (const each of ending) {
+      const atMs = giveUpAtMs(each, this.#startedAtMs);
+      if (atMs <= clock.now()) await this.#giveUp(each.instance.id);
+      else times.push(atMs);
+    }
+    const next = await database.transaction((tx) => database.instances.nextDeadline(tx));
+    if (next !== null) times.push(next.getTime());
+    this.#arm(times.length === 0 ? undefined : Math.min(...times));
+  }
+
+  #arm(atMs: number | undefined): void {
+    this.#timer?.[Symbol.dispose]();
+    const { clock } = this.#deps;
+    this.#timer = atMs === undefined ? undefined : clock.after(atMs - clock.now(), () => this.#refresher.request(null));
+  }
+
+  async #expire({ id }: Instance): Promise<void> {
+    const { database, clock } = this.#deps;
+    await database.transaction(async (tx) => {
+      const found = await database.instances.get(tx, id);
+      const instance = await database.instances.getForUpdate(tx, id);
+      if (found === null || instance === null || instance.deadline.getTime() > clock.now()) return;
+      const cause = { at: new Date(clock.now()), actor: "server", reason: "expired" } as const;
+      await applyLifecycleEvent(database, tx, { instance, hostId: found.deployment.hostId }, { kind: "end", reason: "expired" }, cause);
+    });
+  }
+
+  /** Nobody knows what is left at the host: free for the books, locked for launches. */
+  async #giveUp(id: InstanceId): Promise<void> {
+    const { database, clock, logger } = this.#deps;
+    const given = await database.transaction(async (tx): Promise<EndingInstance | null> => {
+      const instance = await database.instances.getForUpdate(tx, id);
+      // Looked at again with the row held: the host may have come back or have said it meanwhile.
+      const ending = (await database.instances.listEnding(tx)).find((each) => each.instance.id === id);
+      if (instance === null || ending === undefined || giveUpAtMs(ending, this.#startedAtMs) > clock.now()) return null;
+      const at = new Date(clock.now());
+      const { deploymentId, epoch } = instance;
+      const reason = `host not confirmed: it did not say that instance ${id} ended and nothing is left`;
+      const cause = { at, actor: "server", reason: "host_not_confirmed" } as const;
+      await applyLifecycleEvent(database, tx, { instance, hostId: ending.hostId }, { kind: "host_not_confirmed" }, cause);
+      const lockoutId = `host_not_confirmed:${id}:${epoch}`;
+      const lockout = { id: lockoutId, deploymentId, instanceId: id, kind: "host_not_confirmed" as const, reason, actor: "server", at };
+      await database.lockouts.add(tx, lockout);
+      const data = { message: `locked out: ${reason}` };
+      await database.events.append(tx, { at, deploymentId, instanceId: id, kind: "alert", actor: "server", data });
+      if (ending.hostId !== null) await announceDeployment(database, tx, { hostId: ending.hostId, deploymentId });
+      return ending;
+    });
+    if (given === null) return;
+    const { deploymentId } = given.instance;
+    logger.warn("alert: locked out, because the host did not say that an instance ended", {
+      deploymentId,
+      instanceId: id,
+      hostId: given.hostId,
+    });
+  }
+}

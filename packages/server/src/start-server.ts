@@ -1,0 +1,153 @@
+import type { AddressInfo } from "node:net";
+import { isIPv6 } from "node:net";
+import { join } from "node:path";
+import { type Connection, connectDatabase, type Database, startPrivateCluster } from "@hardshare/db";
+import { AppError, toAppError } from "@hardshare/protocol";
+import { type Clock, type Logger, type Random, readTextIfThere, socketFolder, writeFileDurably } from "@hardshare/runtime";
+import type { FastifyInstance } from "fastify";
+import { createApp } from "./app.ts";
+import { hostProtocol } from "./channels/host-channel.ts";
+import { hubProtocol } from "./channels/hub-channel.ts";
+import { peerChannelRoute } from "./channels/peer-channel.ts";
+import { Presence } from "./channels/presence.ts";
+import { HostReports } from "./features/hosts/host-reports.ts";
+import { EndpointReports } from "./features/hubs/endpoint-reports.ts";
+import { keepAdminToken } from "./features/tokens/admin-token.ts";
+import { TokenCodec } from "./features/tokens/token-codec.ts";
+import { TokenService } from "./features/tokens/token-service.ts";
+import { DEFAULT_RATE_LIMITS, type RateLimits } from "./http/rate-limits.ts";
+import { serveUpgrades } from "./http/upgrades.ts";
+import { DeadlinesJob } from "./jobs/deadlines.ts";
+import { openServerSecrets } from "./secrets/server-secrets.ts";
+import { tunnelRoute } from "./tunnels/tunnel-route.ts";
+import { scopes } from "./wake-ups/topics.ts";
+import { WakeUpRouter } from "./wake-ups/wake-up-router.ts";
+
+export interface ServerOptions {
+  /** Keys, `admin.token`, and the private database unless `databaseUrl` is given. Made when missing. */
+  dataFolder: string;
+  /** Address to listen on. */
+  host: string;
+  /** Port to listen on; 0 picks a free one. */
+  port: number;
+  /** PostgreSQL to use: `postgres://…`, or its parts. Without it a private cluster in the data folder. */
+  databaseUrl?: Connection | undefined;
+  /** Where users reach the server, when that is not where it listens (a proxy in front of it). */
+  publicUrl?: string | undefined;
+  /** Folder of the private database's socket, a short path; by default one that belongs to the data folder. */
+  socketFolder?: string | undefined;
+  rateLimits?: Partial<RateLimits> | undefined;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+}
+
+export interface RunningServer extends AsyncDisposable {
+  readonly url: string;
+  readonly port: number;
+  /** Holds a superuser token of the account `admin`. */
+  readonly adminTokenFile: string;
+  /** Settles when the server cannot go on: its private database ended and nobody asked it to. */
+  readonly failed: Promise<AppError>;
+}
+
+/**
+ * Starts the server: HTTP API, channels of hosts and hubs, tunnels, deadlines. All wiring is here.
+ * @throws AppError `port_in_use`, `conflict` (data folder in use), `store_unavailable`, `config_invalid`
+ */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { dataFolder, clock, random, logger } = options;
+  const undo: (() => Promise<void>)[] = [];
+  const stop = async () => {
+    for (let end = undo.pop(); end !== undefined; end = undo.pop()) await end();
+  };
+  const owned = <Resource extends AsyncDisposable>(resource: Resource): Resource => {
+    undo.push(async () => resource[Symbol.asyncDispose]());
+    return resource;
+  };
+  try {
+    const secrets = await openServerSecrets(dataFolder, random);
+    const replicaId = await readOrMakeReplicaId(join(dataFolder, "replica-id"), random);
+    const { connection, failed } = await openStore(options, owned);
+    const database = owned(await connectDatabase({ connection, logger, clock, random }));
+    const wakeUps = new WakeUpRouter(database.wakeUps);
+    undo.push(async () => wakeUps[Symbol.dispose]());
+
+    const codec = new TokenCodec({ tokenKey: secrets.tokenKey, clock, random });
+    const tokens = new TokenService({ database, codec, clock });
+    const identify = (token: string, origin: string) => tokens.identify(token, origin);
+    const adminTokenFile = join(dataFolder, "admin.token");
+    await keepAdminToken({ database, tokens, codec, clock }, adminTokenFile);
+
+    const deps = { database, wakeUps, tokens, identify, secrets, identity: secrets.identity, clock, random, logger };
+    await clearPresence(database, replicaId, clock);
+    undo.push(() => clearPresence(database, replicaId, clock));
+    const presence = new Presence({ ...deps, replicaId });
+    const app = createApp({ ...deps, rateLimits: { ...DEFAULT_RATE_LIMITS, ...options.rateLimits } });
+    undo.push(() => app.close());
+    const routes = [
+      peerChannelRoute(hostProtocol({ ...deps, reports: new HostReports(deps) }), { ...deps, presence }),
+      peerChannelRoute(hubProtocol({ ...deps, reports: new EndpointReports(deps) }), { ...deps, presence }),
+      tunnelRoute(deps),
+    ];
+    owned(serveUpgrades(app.server, routes, deps));
+    undo.push(async () => presence[Symbol.dispose]());
+    owned(new DeadlinesJob(deps));
+
+    const port = await listen(app, options);
+    const url = options.publicUrl ?? `http://${reachable(options.host)}:${port}`;
+    logger.info("server is listening", { url, port });
+    return { url, port, adminTokenFile, failed, [Symbol.asyncDispose]: stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function openStore(
+  options: ServerOptions,
+  owned: <Resource extends AsyncDisposable>(resource: Resource) => Resource,
+): Promise<{ connection: Connection; failed: Promise<AppError> }> {
+  if (options.databaseUrl !== undefined) return { connection: options.databaseUrl, failed: new Promise(() => {}) };
+  const { dataFolder, logger, random } = options;
+  const folder = options.socketFolder ?? socketFolder(dataFolder, { uid: process.getuid?.() ?? -1 });
+  const cluster = owned(await startPrivateCluster({ dataFolder, socketFolder: folder, logger, random }));
+  const failed = cluster.ended.then(() => new AppError("store_unavailable", "the private database ended; start the server again"));
+  return { connection: cluster.connection, failed };
+}
+
+/** Connections that a killed process of this replica left, or that ours leave when they are cut at the end. */
+async function clearPresence(database: Database, replicaId: string, clock: Clock): Promise<void> {
+  await database.transaction(async (tx) => {
+    await database.channels.closeAllOfReplica(tx, { replicaId, at: new Date(clock.now()) });
+    await database.wakeUps.notify(tx, scopes.deadlines);
+  });
+}
+
+/** Stays the same over restarts, so that a replica knows which connections were its own. */
+async function readOrMakeReplicaId(path: string, random: Random): Promise<string> {
+  const present = (await readTextIfThere(path))?.trim();
+  if (present) return present;
+  const made = random.uuid();
+  await writeFileDurably(path, `${made}\n`);
+  return made;
+}
+
+async function listen(app: FastifyInstance, { host, port }: ServerOptions): Promise<number> {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw toAppError(error);
+    throw new AppError("port_in_use", `port ${port} on ${host} is used by another program; stop it, or choose another port (--port)`, {
+      details: { field: "port", port },
+      cause: error,
+    });
+  }
+  return (app.server.address() as AddressInfo).port;
+}
+
+/** A host name for a URL: an address to listen on everywhere is reached on this computer. */
+function reachable(host: string): string {
+  if (host === "0.0.0.0" || host === "::") return "127.0.0.1";
+  return isIPv6(host) ? `[${host}]` : host;
+}

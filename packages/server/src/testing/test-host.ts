@@ -1,0 +1,113 @@
+import {
+  type DesiredDeployment,
+  type DesiredInstance,
+  type HostDeployment,
+  type HostLockout,
+  type HostReport,
+  type HostToServer,
+  type ReportBody,
+  type ServerToHost,
+  ServerToHost as ServerToHostSchema,
+} from "@hardshare/protocol";
+import type { ChannelClient } from "@hardshare/wire";
+import { Moments } from "./moments.ts";
+import { connectPeer, type PeerOptions } from "./test-peer.ts";
+
+/** A host that does nothing by itself: it keeps what the server says and sends what the test says. */
+export class TestHost implements AsyncDisposable {
+  readonly moments = new Moments();
+  readonly desired = new Map<string, DesiredDeployment>();
+  readonly acknowledged: { instanceId: string; sequence: number }[] = [];
+  readonly acknowledgedLockouts: string[] = [];
+  readonly deployments: HostDeployment[];
+  desiredCount = 0;
+  refusal: string | undefined;
+  #sequence = 0;
+  readonly #client: ChannelClient<HostToServer>;
+
+  constructor(options: PeerOptions, deployments: HostDeployment[]) {
+    this.deployments = deployments;
+    this.#client = connectPeer<ServerToHost, HostToServer>("host", options, {
+      moments: this.moments,
+      receive: ServerToHostSchema,
+      hello: () => ({ bootId: "boot", softwareVersion: "0.1.0", deployments: this.deployments }),
+      onOpen: () => {},
+      onMessage: (message) => this.#keep(message),
+      onRefused: (code, message) => (this.refusal = `${code}: ${message}`),
+    });
+  }
+
+  /** Waits for a desired state; the first that was or is received and fits. */
+  until<T>(find: (deployments: ReadonlyMap<string, DesiredDeployment>) => T | undefined | null | false): Promise<T> {
+    return this.moments.until(() => find(this.desired));
+  }
+
+  /** Waits until the server wants an instance of this deployment to run or to end. */
+  untilWanted(deploymentId: string, want: "run" | "end"): Promise<DesiredInstance> {
+    return this.until((all) => {
+      const instance = all.get(deploymentId)?.instance;
+      return instance?.want === want && instance;
+    });
+  }
+
+  untilRefused(): Promise<string> {
+    return this.moments.until(() => this.refusal);
+  }
+
+  /** Sends a report and waits until the server has committed it. */
+  async report(
+    deploymentId: string,
+    instance: { instanceId: string; epoch: number },
+    body: ReportBody,
+    sequence = ++this.#sequence,
+  ): Promise<void> {
+    const before = this.acknowledged.length;
+    const { instanceId, epoch } = instance;
+    this.#send({ type: "report", deploymentId, instanceId, epoch, sequence, at: new Date().toISOString(), body } as HostReport);
+    await this.moments.until(() => this.acknowledged.length > before);
+  }
+
+  async lockOut(deploymentId: string, lockoutId: string, reason: string): Promise<void> {
+    const before = this.acknowledgedLockouts.length;
+    const at = new Date().toISOString();
+    this.#send({ type: "lockout", lockoutId, deploymentId, reason, actor: "host", at } as HostLockout);
+    await this.moments.until(() => this.acknowledgedLockouts.length > before);
+  }
+
+  /** Says again what it has; resolves when the server answered with the whole desired state. */
+  async describe(): Promise<void> {
+    const before = this.desiredCount;
+    this.#send({ type: "deployments", deployments: this.deployments });
+    await this.moments.until(() => this.desiredCount > before);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client[Symbol.asyncDispose]();
+  }
+
+  #send(message: HostToServer): void {
+    if (!this.#client.send(message)) throw new Error("the test's host is not connected");
+  }
+
+  #keep(message: ServerToHost): void {
+    switch (message.type) {
+      case "desired":
+        if (message.full) {
+          this.desired.clear();
+          this.desiredCount += 1;
+        }
+        for (const deployment of message.deployments) this.desired.set(deployment.deploymentId, deployment);
+        break;
+      case "report_ack":
+        this.acknowledged.push({ instanceId: message.instanceId, sequence: message.sequence });
+        break;
+      case "lockout_ack":
+        this.acknowledgedLockouts.push(message.lockoutId);
+        break;
+      case "challenge":
+      case "welcome":
+      case "refused":
+        break;
+    }
+  }
+}

@@ -1,0 +1,149 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Database, InstanceDetails } from "@hardshare/db";
+import { AppError, InstanceId, parseWith, SERVER_USERNAME } from "@hardshare/protocol";
+import type { Clock, Logger } from "@hardshare/runtime";
+import { openThroughHub } from "@hardshare/wire/ssh";
+import type { WebSocket } from "ws";
+import { requireInstanceWriter, getInstanceAs } from "../features/instances/policy.ts";
+import type { TokenService } from "../features/tokens/token-service.ts";
+import { watchToken } from "../features/tokens/token-watch.ts";
+import { bearerToken, type Identify } from "../http/authentication.ts";
+import { type Caller, plainAddress, wrongToken } from "../http/caller.ts";
+import type { UpgradeRoute } from "../http/upgrades.ts";
+import { Refresher } from "../wake-ups/refresher.ts";
+import { scopes } from "../wake-ups/topics.ts";
+import type { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
+import { pumpTunnel } from "./pump.ts";
+
+/** Largest WebSocket message from a user; the bytes of one are held while the instance does not read. */
+const MAX_MESSAGE_BYTES = 256 * 1024;
+/** Tunnels of one instance at the same time, at this replica. */
+const MAX_TUNNELS_PER_INSTANCE = 256;
+/** Silence on the user's connection after which TCP asks whether it is still there. */
+const TCP_KEEP_ALIVE_MS = 30_000;
+/** How long a user's side may take to close after a cut. */
+const CLOSE_GRACE_MS = 500;
+/** What the user sent before closing has so long to reach the instance. */
+const DRAIN_MS = 10_000;
+
+export interface TunnelDeps {
+  database: Database;
+  wakeUps: WakeUpRouter;
+  identify: Identify;
+  tokens: TokenService;
+  /** The server's identity key, with which it logs in at hubs. */
+  identity: { privateKey: string };
+  clock: Clock;
+  logger: Logger;
+}
+
+/**
+ * `GET /tunnel/<instanceId>`, a WebSocket whose binary frames are bytes to and from the instance, for networks that let
+ * nothing else through. For the instance's user only, while it is READY; cut when it no longer is, or the token ends.
+ */
+export function tunnelRoute(deps: TunnelDeps): UpgradeRoute {
+  const counts = new Map<string, number>();
+  const changeCount = (id: string, by: number) => {
+    const count = (counts.get(id) ?? 0) + by;
+    if (count > 0) counts.set(id, count);
+    else counts.delete(id);
+  };
+
+  return {
+    path: /^\/tunnel\/([^/]+)$/,
+    maxMessageBytes: MAX_MESSAGE_BYTES,
+    async prepare(request, parameter) {
+      const id = parseWith(InstanceId, parameter, "path: instance");
+      const caller = await identifyCaller(deps, request);
+      requireInstanceWriter(caller);
+      const found = await deps.database.transaction((tx) => getInstanceAs(deps.database, tx, { id, caller, roles: ["user"] }));
+      const { state } = found.instance;
+      if (state !== "READY") {
+        throw new AppError("wrong_state", `instance is not READY but ${state}; there is nothing to connect to`, { details: { state } });
+      }
+      if ((counts.get(id) ?? 0) >= MAX_TUNNELS_PER_INSTANCE) {
+        throw new AppError("busy", `${MAX_TUNNELS_PER_INSTANCE} tunnels to this instance are open already; close some`);
+      }
+      changeCount(id, 1);
+      // Until the stream is open and the WebSocket stands, the end of the request ends the attempt.
+      const attempt = new AbortController();
+      const abandon = () => attempt.abort(new AppError("connection_lost", "the user closed the connection"));
+      request.socket.once("close", abandon);
+      try {
+        const stream = await openStream(deps, found, request, attempt.signal);
+        stream.once("close", () => changeCount(id, -1));
+        request.socket.setNoDelay(true);
+        request.socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+        return (socket) => {
+          request.socket.off("close", abandon);
+          carry(deps, { id, caller, socket, stream });
+        };
+      } catch (error) {
+        request.socket.off("close", abandon);
+        changeCount(id, -1);
+        throw error;
+      }
+    },
+  };
+}
+
+async function identifyCaller(deps: TunnelDeps, request: IncomingMessage): Promise<Caller> {
+  const token = bearerToken(request.headers.authorization);
+  const caller = token === undefined ? undefined : await deps.identify(token, plainAddress(request.socket.remoteAddress));
+  if (caller === undefined) throw wrongToken();
+  return caller;
+}
+
+async function openStream(
+  deps: TunnelDeps,
+  { instance, hub }: InstanceDetails,
+  request: IncomingMessage,
+  signal: AbortSignal,
+): Promise<Duplex> {
+  if (hub.address === null) throw new AppError("no_hub", "the hub of this instance has never been connected; try again");
+  return openThroughHub({
+    host: hub.address.publicHost,
+    port: hub.address.sshPort,
+    hostKey: hub.sshHostKey,
+    username: SERVER_USERNAME,
+    privateKey: deps.identity.privateKey,
+    destination: instance.id,
+    originAddress: plainAddress(request.socket.remoteAddress),
+    originPort: request.socket.remotePort ?? 0,
+    signal,
+  });
+}
+
+/** Carries bytes until either side ends, the instance is no longer READY, or the token no longer good. */
+function carry(deps: TunnelDeps, tunnel: { id: InstanceId; caller: Caller; socket: WebSocket; stream: Duplex }): void {
+  const { id, caller, socket, stream } = tunnel;
+  const cut = (reason: string) => {
+    stream.destroy();
+    socket.close(1008, reason);
+    deps.clock.after(CLOSE_GRACE_MS, () => socket.terminate());
+  };
+  const refresher = new Refresher(
+    async () => {
+      const found = await deps.database.transaction((tx) => deps.database.instances.get(tx, id));
+      if (found?.instance.state !== "READY") cut("the instance has ended");
+    },
+    (error) => {
+      deps.logger.warn("cannot check an instance; its tunnel is cut", { instanceId: id, error });
+      cut("the instance cannot be checked");
+    },
+  );
+  const subscription = deps.wakeUps.subscribe(scopes.instance(id), () => refresher.request(null));
+  const watch = watchToken(deps, caller, cut);
+  refresher.request(null); // it may have ended between the first check and the subscription
+  socket.once("close", () => {
+    if (!stream.closed) {
+      const drain = deps.clock.after(DRAIN_MS, () => stream.destroy());
+      stream.once("close", () => drain[Symbol.dispose]());
+    }
+    subscription[Symbol.dispose]();
+    watch[Symbol.dispose]();
+    void refresher.stop();
+  });
+  pumpTunnel(socket, stream);
+}

@@ -1,0 +1,131 @@
+import type { Duplex } from "node:stream";
+import { AppError, FORWARD_PORT, toAppError, type TunnelTarget } from "@hardshare/protocol";
+import type { ChannelClock, ChannelLogger } from "../channel/needs.ts";
+import type { ChannelRequest } from "./channel-table.ts";
+import { type ClientConnection, connectToHub } from "./client-connection.ts";
+import { HOST_LIVENESS, watchLiveness } from "./liveness.ts";
+import { cut, pump } from "./pump.ts";
+
+export interface SshForwarderOptions {
+  target: TunnelTarget;
+  /** The host's identity key. */
+  privateKey: string;
+  /**
+   * Connects to what the tunnel leads to; called for each stream before it is accepted. A socket should be made with
+   * `allowHalfOpen`. The signal is aborted when the stream is no longer wanted.
+   */
+  dial(signal: AbortSignal): Promise<Duplex>;
+  /** The first connection stands and its forward is bound; again after each `onLost`. */
+  onBound(): void;
+  /** No connection stands any more; all are being dialled again. */
+  onLost(): void;
+  /** An attempt failed, or a connection broke; the next attempt follows by itself. */
+  onError(error: AppError): void;
+  /** Delays between attempts, made anew for each connection; the first should be at most 100 ms, the longest 3 s, so that a restarted hub is found within 5 s. */
+  newBackOff(): { nextMs(): number; reset(): void };
+  clock: ChannelClock;
+  logger: ChannelLogger;
+  signal?: AbortSignal;
+}
+
+/**
+ * The host's end of a tunnel: keeps `target.connections` SSH connections to the hub, each with the same forward, and
+ * carries the streams that come in. Disposing it, or aborting the signal, cuts everything at once.
+ */
+export class SshForwarder implements AsyncDisposable {
+  readonly #options: SshForwarderOptions;
+  readonly #stop = new AbortController();
+  readonly #ended: Promise<unknown>;
+  #bound = 0;
+
+  constructor(options: SshForwarderOptions) {
+    this.#options = options;
+    const stop = () => this.#stop.abort();
+    options.signal?.addEventListener("abort", stop, { once: true, signal: this.#stop.signal });
+    if (options.signal?.aborted) stop();
+    this.#ended = Promise.all(Array.from({ length: options.target.connections }, () => this.#keepConnected()));
+  }
+
+  /** How many connections stand. */
+  get boundConnections(): number {
+    return this.#bound;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#ended;
+  }
+
+  async #keepConnected(): Promise<void> {
+    const backOff = this.#options.newBackOff();
+    while (!this.#stop.signal.aborted) {
+      try {
+        const error = await this.#forwardUntilClosed(() => backOff.reset());
+        if (!this.#stop.signal.aborted) this.#options.onError(error);
+      } catch (error) {
+        if (!this.#stop.signal.aborted) this.#options.onError(toAppError(error));
+      }
+      if (this.#stop.signal.aborted) return;
+      await pause(this.#options.clock, backOff.nextMs(), this.#stop.signal);
+    }
+  }
+
+  async #forwardUntilClosed(onBound: () => void): Promise<AppError> {
+    const { target, privateKey, clock } = this.#options;
+    const ended = new AbortController();
+    const connection = await connectToHub({ ...target, privateKey }, this.#stop.signal, (request) => {
+      void this.#accept(request, ended.signal);
+    });
+    connection.socket.once("close", () => ended.abort());
+    // The hub pings, so something comes at least that often.
+    watchLiveness(connection.socket, clock, { ...HOST_LIVENESS, misses: HOST_LIVENESS.misses + 1 });
+    await this.#bind(connection);
+    onBound();
+    this.#bound += 1;
+    if (this.#bound === 1) this.#options.onBound();
+    const reason = await connection.closed;
+    this.#bound -= 1;
+    if (this.#bound === 0 && !this.#stop.signal.aborted) this.#options.onLost();
+    return reason;
+  }
+
+  async #bind(connection: ClientConnection): Promise<void> {
+    try {
+      await connection.forward("", FORWARD_PORT);
+    } catch (error) {
+      connection.socket.destroy();
+      throw error;
+    }
+  }
+
+  /** Dials first, so that an open channel means an open connection. */
+  async #accept(request: ChannelRequest, signal: AbortSignal): Promise<void> {
+    if (request.host !== "" || request.port !== FORWARD_PORT) return request.reject("prohibited", "this port was not forwarded");
+    let stream: Duplex;
+    try {
+      stream = await this.#options.dial(signal);
+    } catch (error) {
+      const { message } = toAppError(error);
+      this.#options.logger.warn("a stream was refused: its target does not answer", { error: message });
+      return request.reject("connect_failed", "the target does not answer");
+    }
+    try {
+      await pump(request.accept(), stream);
+    } catch {
+      cut(stream); // the connection ended while the target was dialled
+    }
+  }
+}
+
+function pause(clock: ChannelClock, delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const finish = () => {
+      timer[Symbol.dispose]();
+      signal.removeEventListener("abort", finish);
+      resolve();
+    };
+    const timer = clock.after(delayMs, finish);
+    signal.addEventListener("abort", finish, { once: true });
+    if (signal.aborted) finish();
+  });
+}

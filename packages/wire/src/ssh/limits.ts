@@ -1,0 +1,24 @@
+/**
+ * Bounds of the SSH transport. One stream's share of memory in one process, towards one stalled peer, in one direction:
+ * what the peer may still send (`WINDOW_BYTES`) and one chunk on its way into the other stream, or one chunk from the
+ * other stream, one in that stream's own buffer and the connection's send queue: 256 kB either way.
+ */
+
+/** Receive window of a channel: what a peer may send before we have consumed it. */
+export const WINDOW_BYTES = 192 * 1024;
+/** Consumed bytes after which the window is opened again. */
+export const WINDOW_STEP_BYTES = 64 * 1024;
+/** Largest payload of one packet, both ways (RFC 4253, section 6.1; ssh2 refuses packets over 35,000 bytes). */
+export const PACKET_BYTES = 32 * 1024;
+/** Smallest packet size that a peer may ask for; each byte as a packet of its own would be an attack. */
+export const MIN_PACKET_BYTES = 1024;
+/** Bytes in a connection's send queue above which channels wait. */
+export const SEND_QUEUE_BYTES = 64 * 1024;
+/** Bytes in a connection's send queue at which it is cut: a peer that asks for replies without reading them. */
+export const MAX_SEND_QUEUE_BYTES = 1024 * 1024;
+/** Channels of one connection, being opened, open, or closed by one side only. */
+export const MAX_CHANNELS = 128;
+/** Longest time from a connection to a successful login. */
+export const LOGIN_TIMEOUT_MS = 10_000;
+/** Data packets of a connection after which its keys are exchanged anew: long before the 2^32 at which nonces of chacha20-poly1305 repeat. */
+export const REKEY_PACKETS = 2 ** 28;

@@ -1,0 +1,24 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { cliPage } from "./cli-page.mjs";
+import { contractPage, contractSchema } from "./contract-page.mjs";
+import { errorsPage } from "./errors-page.mjs";
+import { importTable } from "./import-table.mjs";
+import { fillMarker } from "./markdown.mjs";
+
+/**
+ * Everything that is generated.
+ * @param {string} root
+ * @returns {Promise<Map<string, string>>} path from the root → content
+ */
+export async function generate(root) {
+  const architecture = JSON.parse(await readFile(join(root, "architecture.json"), "utf8"));
+  const map = await readFile(join(root, "ARCHITECTURE.md"), "utf8");
+  return new Map([
+    ["docs/reference/cli.md", cliPage()],
+    ["docs/reference/errors.md", errorsPage()],
+    ["docs/reference/contract.schema.json", `${JSON.stringify(contractSchema(), undefined, 2)}\n`],
+    ["docs/reference/contract.md", contractPage()],
+    ["ARCHITECTURE.md", fillMarker(map, "imports", importTable(architecture))],
+  ]);
+}
