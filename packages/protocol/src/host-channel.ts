@@ -56,11 +56,14 @@ export type DesiredDeployment = z.infer<typeof DesiredDeployment>;
 export const HostDesired = z.object({ type: z.literal("desired"), full: z.boolean(), deployments: z.array(DesiredDeployment) });
 export type HostDesired = z.infer<typeof HostDesired>;
 
+/** The server recorded the host's word on its deployments: from now on launches go by it. */
+export const DeploymentsAck = z.object({ type: z.literal("deployments_ack"), revision: z.int() });
+
 /** The server recorded all reports of this instance up to `sequence`. */
 export const ReportAck = z.object({ type: z.literal("report_ack"), instanceId: InstanceId, epoch: Epoch, sequence: z.int() });
 export const LockoutAck = z.object({ type: z.literal("lockout_ack"), lockoutId: z.string() });
 
-export const ServerToHost = z.discriminatedUnion("type", [Challenge, Welcome, Refused, HostDesired, ReportAck, LockoutAck]);
+export const ServerToHost = z.discriminatedUnion("type", [Challenge, Welcome, Refused, HostDesired, DeploymentsAck, ReportAck, LockoutAck]);
 export type ServerToHost = z.infer<typeof ServerToHost>;
 
 /** Where an instance stands at the host. */
@@ -93,7 +96,12 @@ export const HostHello = HelloBase.extend({
 export type HostHello = z.infer<typeof HostHello>;
 
 /** The deployments as they are now (a contract changed, `ad` or `stop-ad` was used). Replaces what `hello` said. */
-export const HostDeployments = z.object({ type: z.literal("deployments"), deployments: z.array(HostDeployment).max(1000) });
+export const HostDeployments = z.object({
+  type: z.literal("deployments"),
+  /** Grows with each such message of a host process; repeated in the acknowledgement. */
+  revision: z.int().min(1),
+  deployments: z.array(HostDeployment).max(1000),
+});
 
 /** Longest piece of program output in one report. */
 export const MAX_REPORT_LOG_CHARS = 16_384;

@@ -43,7 +43,7 @@ export interface HostDaemonOptions {
 }
 
 export interface HostDaemon extends AsyncDisposable {
-  /** Settles once the daemon is connected, knows what should be, and offers what it can. */
+  /** Settles once the daemon is connected, knows what should be, and the server has recorded what it offers. */
   readonly ready: Promise<void>;
   /** Settles when there is nothing more to offer and nothing runs: the last deployment was stopped. */
   readonly ended: Promise<void>;
@@ -137,7 +137,7 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
       connectionProblem: link.problem,
       deployments: keepers.all.map((keeper) => keeper.status()),
     });
-    own(await ControlServer.listen(controlSocket(state), controlActions({ home, keepers, status, onNothingLeft: () => ended.resolve() })));
+    own(await ControlServer.listen(controlSocket(state), controlActions({ home, keepers, link, status, onNothingLeft: () => ended.resolve() })));
     own(watchContracts(options, config, keepers));
 
     await Promise.all(keepers.configured.map((keeper) => keeper.offer.reload()));
@@ -152,7 +152,7 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
     let closing: Promise<void> | undefined;
     const stop = ({ endInstances }: { endInstances: boolean }) => (closing ??= close(endInstances));
     return {
-      ready: Promise.all([link.desiredKnown, offering]).then(() => {}),
+      ready: Promise.all([link.desiredKnown, offering.then(() => link.untilAnnounced())]).then(() => {}),
       ended: ended.promise,
       status,
       stop,
@@ -172,21 +172,24 @@ export async function configuredDeployments(options: { home: string }): Promise<
 function controlActions(options: {
   home: string;
   keepers: DeploymentKeepers;
+  link: ServerLink;
   status: () => DaemonStatus;
   onNothingLeft: () => void;
 }): ControlActions {
-  const { home, keepers } = options;
+  const { home, keepers, link } = options;
   return {
     status: options.status,
     start: async (id) => {
       keepers.configure(await readHostConfig(home));
       await keepers.find(id).offer.openOrThrow();
+      await link.settleOffers();
     },
     stop: async (id, isNow) => {
       const chosen =
         id === undefined ? keepers.all.filter((keeper) => keeper.offer.isAdvertised || keeper.current !== undefined) : [keepers.find(id)];
       for (const keeper of chosen) keeper.offer.close();
       await Promise.all(chosen.map((keeper) => keeper.untilFree(isNow)));
+      await link.settleOffers();
       if (keepers.all.every((keeper) => !keeper.offer.isAdvertised && keeper.current === undefined)) options.onNothingLeft();
       return chosen.map((keeper) => keeper.deploymentId);
     },

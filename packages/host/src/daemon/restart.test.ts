@@ -169,24 +169,29 @@ test("without an engine proxies are offered, and containers are shown with the r
   });
 });
 
+/** What the server was told last. */
+const offered = () => {
+  const told = world.server.heard.findLast((each) => each.type === "deployments");
+  return told?.deployments.filter((each) => each.isAdvertised).map((each) => each.deploymentId);
+};
+
+test("a daemon is ready once the server has recorded what it offers", async () => {
+  await startWithEngine();
+  expect(offered()).toEqual([container, proxy]);
+});
+
 test("deployments are added to and taken from a running daemon, which ends when the last was stopped", async () => {
   expect(await daemonStatus({ state: world.state })).toBeUndefined();
   await expect(stopAdvertising({ state: world.state })).rejects.toMatchObject({ code: "wrong_state" });
   const daemon = await world.start({ deployments: [] });
   expect((await daemonStatus({ state: world.state }))?.deployments.every((each) => !each.isAdvertised)).toBe(true);
   await startAdvertising({ state: world.state, deployments: [proxy.slice(0, 8)] });
-  await world.server.until(() =>
-    world.server.heard.find(
-      (each) => each.type === "deployments" && each.deployments.some((it) => it.deploymentId === proxy && it.isAdvertised),
-    ),
-  );
+  expect(offered()).toEqual([proxy]); // the server knows it: a launch that is asked for now is not refused
   await expect(startAdvertising({ state: world.state, deployments: ["0000"] })).rejects.toMatchObject({ code: "not_found" });
   const instance = world.launch(proxy);
   await world.server.report(instance.instanceId, "up");
   const stopping = stopAdvertising({ state: world.state, id: proxy });
-  await world.server.until(
-    () => world.server.heard.findLast((each) => each.type === "deployments")?.deployments.every((it) => !it.isAdvertised) || undefined,
-  );
+  await world.server.until(() => offered()?.length === 0 || undefined);
   expect((await daemonStatus({ state: world.state }))?.deployments.find(({ id }) => id === proxy)?.instance).toMatchObject({
     id: instance.instanceId,
     phase: "up",

@@ -5,7 +5,7 @@ import { ReportOutbox } from "../channel/report-outbox.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { DeploymentKeepers } from "./deployment-keepers.ts";
 
-/** How long a daemon that ends waits for the server to record the ends of its instances. */
+/** How long somebody waits for the server to record what this host said, when the host can go on without. */
 const RECORDED_WITHIN_MS = 3000;
 
 /** What the host says to its server, and hears from it: through the channel, or as soon as that stands again. */
@@ -20,7 +20,11 @@ export class ServerLink implements AsyncDisposable {
   readonly #known = new Deferred();
   #channel: HostChannel | undefined;
   #keepers: DeploymentKeepers | undefined;
+  /** What the server was told of the offers, and the number of that message; what it has recorded; who waits for that. */
   #announced = "";
+  #revision = 0;
+  #recordedRevision = 0;
+  #untilAnnounced = new Deferred();
 
   constructor(options: { journal: Journal; clock: Clock; random: Random; logger: Logger }) {
     this.#journal = options.journal;
@@ -65,7 +69,18 @@ export class ServerLink implements AsyncDisposable {
     const deployments = this.#keepers?.describe() ?? [];
     const facts = JSON.stringify(deployments.map(offerOf));
     if (facts === this.#announced) return;
-    if (this.#channel?.send({ type: "deployments", deployments }) === true) this.#announced = facts;
+    this.#revision += 1;
+    if (this.#channel?.send({ type: "deployments", revision: this.#revision, deployments }) === true) this.#announced = facts;
+  }
+
+  /** Settles once the server has recorded what is offered now: a launch that is asked for afterwards finds it. */
+  async untilAnnounced(): Promise<void> {
+    if (this.#recordedRevision < this.#revision) await this.#untilAnnounced.promise;
+  }
+
+  /** Like `untilAnnounced`, but not for long, and not without a server. */
+  async settleOffers(): Promise<void> {
+    if (this.isConnected) await this.#atMost(RECORDED_WITHIN_MS, this.untilAnnounced());
   }
 
   /** Locks a deployment out: written down first, then told until the server has recorded it. A long reason is cut. Never rejects. */
@@ -80,10 +95,7 @@ export class ServerLink implements AsyncDisposable {
 
   /** Waits until the server has recorded the ends of all instances, but not for long. */
   async settle(): Promise<void> {
-    if (!this.isConnected) return;
-    const giveUp = new AbortController();
-    await Promise.race([this.outbox.untilEndsRecorded(), pause(this.#clock, RECORDED_WITHIN_MS, giveUp.signal)]);
-    giveUp.abort();
+    if (this.isConnected) await this.#atMost(RECORDED_WITHIN_MS, this.outbox.untilEndsRecorded());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -91,11 +103,23 @@ export class ServerLink implements AsyncDisposable {
     this.outbox[Symbol.dispose]();
   }
 
+  async #atMost(timeoutMs: number, recorded: Promise<void>): Promise<void> {
+    const giveUp = new AbortController();
+    await Promise.race([recorded, pause(this.#clock, timeoutMs, giveUp.signal)]);
+    giveUp.abort();
+  }
+
   #hear(message: ServerToHost, keepers: DeploymentKeepers): void {
     switch (message.type) {
       case "desired":
         keepers.apply(message);
         if (message.full) this.#known.resolve();
+        break;
+      case "deployments_ack":
+        this.#recordedRevision = Math.max(this.#recordedRevision, message.revision);
+        if (this.#recordedRevision < this.#revision) break;
+        this.#untilAnnounced.resolve();
+        this.#untilAnnounced = new Deferred();
         break;
       case "report_ack":
         if (this.outbox.acknowledgeReports(message.instanceId, message.epoch, message.sequence)) {

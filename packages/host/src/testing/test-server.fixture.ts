@@ -177,6 +177,7 @@ export class TestServer implements AsyncDisposable {
 
   #hear(message: HostToServer, channel: FrameChannel<HostToServer, ServerToHost>): void {
     this.heard.push(message);
+    if (message.type === "deployments") channel.send({ type: "deployments_ack", revision: message.revision });
     if (this.isAcknowledging) {
       if (message.type === "report") {
         const { instanceId, epoch, sequence } = message;

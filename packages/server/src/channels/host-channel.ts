@@ -69,7 +69,7 @@ export function hostProtocol(deps: {
       switch (message.type) {
         case "deployments":
           await describe(hostId, message.deployments);
-          return { lookAgain: null };
+          return { answer: { type: "deployments_ack", revision: message.revision }, lookAgain: null };
         case "report": {
           const verdict = await reports.receive(hostId, message);
           const { instanceId, epoch, sequence } = message;

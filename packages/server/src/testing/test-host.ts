@@ -23,6 +23,7 @@ export class TestHost implements AsyncDisposable {
   desiredCount = 0;
   refusal: string | undefined;
   #sequence = 0;
+  #revision = 0;
   readonly #client: ChannelClient<HostToServer>;
 
   constructor(options: PeerOptions, deployments: HostDeployment[]) {
@@ -77,7 +78,7 @@ export class TestHost implements AsyncDisposable {
   /** Says again what it has; resolves when the server answered with the whole desired state. */
   async describe(): Promise<void> {
     const before = this.desiredCount;
-    this.#send({ type: "deployments", deployments: this.deployments });
+    this.#send({ type: "deployments", revision: ++this.#revision, deployments: this.deployments });
     await this.moments.until(() => this.desiredCount > before);
   }
 
@@ -104,6 +105,7 @@ export class TestHost implements AsyncDisposable {
       case "lockout_ack":
         this.acknowledgedLockouts.push(message.lockoutId);
         break;
+      case "deployments_ack":
       case "challenge":
       case "welcome":
       case "refused":
