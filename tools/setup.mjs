@@ -11,6 +11,7 @@ import { runQuietly, runTelling } from "./setup/commands.mjs";
  * @property {string} name of the Debian package
  * @property {string} provides a program of it; or the path of a file of it
  * @property {string} why what it is needed for, to be read after "…, for"
+ * @property {readonly string[]} [units] systemd units of it that must not run, not after the next boot either
  */
 
 /** Needed wherever hardshare runs. @type {SystemPackage[]} */
@@ -34,6 +35,12 @@ export const TEST_PACKAGES = [
   { name: "iproute2", provides: "ip", why: "network namespaces that stand in for a network" },
   { name: "procps", provides: "pgrep", why: "looking for processes that are left" },
   { name: "curl", provides: "curl", why: "the examples of the guides" },
+  {
+    name: "openssh-server",
+    provides: "/usr/sbin/sshd",
+    why: "SSH servers of tests, on 127.0.0.1 and in namespaces; its own service is not started",
+    units: ["ssh.service", "ssh.socket"],
+  },
 ];
 
 /**
@@ -55,6 +62,8 @@ export async function ensureSystemPackages({ want, onProgress }) {
   }
   for (const { name, why } of absent) onProgress(`installing ${name}, for ${why}`);
   await install(absent.map(({ name }) => name));
+  const units = absent.flatMap((wanted) => wanted.units ?? []);
+  if (units.length > 0 && findProgram("systemctl") !== undefined) await runQuietly(...asRoot(["systemctl", "disable", ...units]));
   const missing = absent.filter((wanted) => !isProvided(wanted.provides));
   if (missing.length > 0) tellMissing(missing, `apt-get did not install it: see above, then try: sudo ${command}`, onProgress);
   return { installed: absent.filter((wanted) => !missing.includes(wanted)).map(({ name }) => name), missing };
@@ -72,13 +81,27 @@ async function findObstacle() {
   return undefined;
 }
 
+/**
+ * Runs a command while nothing that is installed is started: the programs of this repository start what they need, and
+ * nobody asked for a service of the machine (policy-rc.d: https://people.debian.org/~hmh/invokerc.d-policyrc.d-specification.txt).
+ */
+const WITHOUT_STARTING = `
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ]; then
+  trap 'rm -f $policy' EXIT
+  trap 'exit 1' INT TERM HUP
+  printf '#!/bin/sh\\nexit 101\\n' >$policy && chmod 755 $policy || exit 1
+fi
+"$@"`;
+
 /** The lists of packages are fetched only when they are not there, or too old for what they name. */
 async function install(names) {
   const ask = ["-o", "DPkg::Lock::Timeout=120", "-qq", "--yes", "-o", "Dpkg::Use-Pty=0", "--no-install-recommends", "install", ...names];
   const isKnown = await runQuietly("apt-get", ["--simulate", ...ask]);
-  if (isKnown && (await runTelling(...asRoot(["apt-get", ...ask])))) return;
+  const installIt = asRoot(["sh", "-c", WITHOUT_STARTING, "install", "apt-get", ...ask]);
+  if (isKnown && (await runTelling(...installIt))) return;
   await runTelling(...asRoot(["apt-get", "-qq", "update"]));
-  await runTelling(...asRoot(["apt-get", ...ask]));
+  await runTelling(...installIt);
 }
 
 /** @returns {[command: string, args: string[]]} */

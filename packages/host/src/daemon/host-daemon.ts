@@ -137,7 +137,12 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
       connectionProblem: link.problem,
       deployments: keepers.all.map((keeper) => keeper.status()),
     });
-    own(await ControlServer.listen(controlSocket(state), controlActions({ home, keepers, link, status, onNothingLeft: () => ended.resolve() })));
+    own(
+      await ControlServer.listen(
+        controlSocket(state),
+        controlActions({ home, keepers, link, status, onNothingLeft: () => ended.resolve() }),
+      ),
+    );
     own(watchContracts(options, config, keepers));
 
     await Promise.all(keepers.configured.map((keeper) => keeper.offer.reload()));

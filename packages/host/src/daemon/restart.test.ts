@@ -8,7 +8,7 @@ import { systemRandom } from "@hardshare/runtime";
 import { readHostKey } from "@hardshare/wire/ssh";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { HostWorld } from "../testing/host-world.fixture.ts";
-import { NamespaceEngine, TEST_IMAGE } from "../testing/namespace-engine.fixture.ts";
+import { NamespaceEngine, TEST_IMAGE, whyNoNamespaces } from "../testing/namespace-engine.fixture.ts";
 import { daemonStatus, startAdvertising, stopAdvertising } from "./control-client.ts";
 
 const SERVE = `import net from "node:net";
@@ -37,7 +37,9 @@ afterEach(async () => {
 const beside = (name: string) => readFile(join(world.home, "deployments", name), "utf8").catch(() => "");
 const startWithEngine = () => world.start({ openEngine: async () => engine });
 
-describe.skipIf(process.geteuid?.() !== 0)("a container that goes on while the daemon is restarted (needs root)", () => {
+const problem = whyNoNamespaces();
+const name = "a container that goes on while the daemon is restarted";
+describe.skipIf(problem !== undefined)(problem === undefined ? name : `${name} (left out: ${problem})`, () => {
   test("is adopted: made safe, its services and its tunnel made anew", async () => {
     const first = await startWithEngine();
     const { instanceId } = world.launch(container);

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "@hardshare/runtime";
 import { generateIdentity } from "@hardshare/wire/ssh";
@@ -9,6 +9,13 @@ import { FakeEngine } from "../engine/fake-engine.ts";
 
 /** The image that the contracts of tests name when they name none. */
 export const TEST_IMAGE = "localhost/hardshare/generic";
+
+/** Why there can be no `NamespaceEngine` here; undefined when there can. On CI nothing is left out. */
+export function whyNoNamespaces(): string | undefined {
+  if (process.env["CI"] !== undefined) return undefined;
+  if (process.geteuid?.() !== 0) return "needs root";
+  return existsSync("/usr/sbin/sshd") ? undefined : "needs openssh-server";
+}
 
 /**
  * The engine in memory, but each running container has a network namespace of its own with a real SSH server in it, so
