@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { MAX_DURATION_S } from "./contract.ts";
 import { HelloBase, Refused, Welcome, Challenge } from "./handshake.ts";
+import { HostName } from "./host-names.ts";
 import { DeploymentId, Epoch, InstanceId, MAX_CLAIMED_EPOCH } from "./ids.ts";
 import { EndReason, Probe, Provider, PublicKeyLine, StepPhase } from "./instances.ts";
 import { foreignText, MAX_REASON_CHARS } from "./texts.ts";
@@ -12,7 +13,7 @@ import { foreignText, MAX_REASON_CHARS } from "./texts.ts";
 
 /** Where and as whom the host dials the hub for one instance. */
 export const TunnelTarget = z.object({
-  host: z.string(),
+  host: HostName,
   port: z.int().min(1).max(65_535),
   /** SSH host key of the hub, an OpenSSH public key line: anything else there is refused. */
   hostKey: z.string(),

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { AccessRule, Capability, FirewallAction, FirewallRule } from "./access.ts";
+import { HostName } from "./host-names.ts";
 import { AccessRuleUser, DeploymentId, InstanceId, UserName } from "./ids.ts";
 import { InstanceState, PublicKeyLine, TimelineEvent } from "./instances.ts";
 import { MAX_REASON_CHARS } from "./texts.ts";
@@ -98,7 +99,7 @@ export const InstanceView = z.object({
   status: InstanceState,
   wdinfo: DeploymentView,
   /** Public address, not later than READY; empty for a deployment without a public port. */
-  fwd: z.object({ ipv4: z.string().optional(), port: z.int().optional() }).optional(),
+  fwd: z.object({ ipv4: HostName.optional(), port: z.int().optional() }).optional(),
   hostkeys: z.array(z.string()).optional(),
   // ours:
   provider: z.string().nullable(),
@@ -108,7 +109,7 @@ export const InstanceView = z.object({
   failed_step: z.string().optional(),
   failed_log: z.string().optional(),
   /** The jump host: address, SSH port, SSH host key (an OpenSSH public key line). */
-  hub: z.object({ host: z.string(), ssh_port: z.int(), host_key: z.string() }).optional(),
+  hub: z.object({ host: HostName, ssh_port: z.int(), host_key: z.string() }).optional(),
 });
 export type InstanceView = z.infer<typeof InstanceView>;
 

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { Firewall } from "./access.ts";
 import { Challenge, HelloBase, Refused, Welcome } from "./handshake.ts";
+import { HostName } from "./host-names.ts";
 import { DeploymentId, Epoch, InstanceId } from "./ids.ts";
 import { Probe } from "./instances.ts";
 import { MAX_REASON_CHARS } from "./texts.ts";
@@ -63,7 +64,7 @@ export type EndpointReport = z.infer<typeof EndpointReport>;
 export const HubHello = HelloBase.extend({
   softwareVersion: z.string(),
   /** Public address and SSH port, as users and hosts reach them, and the ports that it may bind. */
-  publicHost: z.string(),
+  publicHost: HostName,
   sshPort: z.int().min(1).max(65_535),
   firstPort: z.int().min(1).max(65_535),
   lastPort: z.int().min(1).max(65_535),

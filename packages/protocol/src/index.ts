@@ -11,6 +11,7 @@ export * from "./filter-decisions.ts";
 export * from "./filter-rules.ts";
 export * from "./handshake.ts";
 export * from "./host-channel.ts";
+export * from "./host-names.ts";
 export * from "./http-api.ts";
 export * from "./hub-channel.ts";
 export * from "./ids.ts";

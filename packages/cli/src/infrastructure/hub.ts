@@ -1,4 +1,4 @@
-import { AppError } from "@hardshare/protocol";
+import { AppError, HostName, parseWith } from "@hardshare/protocol";
 import { findCredentials } from "../login/credentials.ts";
 import { readPort } from "../read-port.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
@@ -32,6 +32,7 @@ export const addHub: AddVerb = (program, shell) => {
     .action(
       runs(shell, async ({ context, options, output }, flags: HubFlags) => {
         const [firstPort, lastPort] = readRange(flags.ports);
+        const publicHost = parseWith(HostName, flags.publicHost, "--public-host");
         const { url, token } = await findCredentials(context, options);
         const { startHub } = await import("@hardshare/hub");
         await using hub = await startHub({
@@ -39,7 +40,7 @@ export const addHub: AddVerb = (program, shell) => {
           serverUrl: url,
           token,
           name: flags.name,
-          publicHost: flags.publicHost,
+          publicHost,
           bindHost: flags.bind,
           sshPort: flags.sshPort,
           firstPort,
@@ -48,7 +49,7 @@ export const addHub: AddVerb = (program, shell) => {
           random: context.random,
           logger: programLogger("hub", options),
         });
-        const facts = { id: hub.id, host: flags.publicHost, sshPort: hub.sshPort, hostKey: hub.hostKey };
+        const facts = { id: hub.id, host: publicHost, sshPort: hub.sshPort, hostKey: hub.hostKey };
         output.result(facts, () => `hub ${hub.id} listens on ${flags.bind}:${hub.sshPort}`);
         await untilInterrupted(context);
       }),
