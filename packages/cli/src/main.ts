@@ -4,6 +4,7 @@ import { systemClock, systemRandom, watchLifeline } from "@hardshare/runtime";
 import { commandNameOf } from "./command-name.ts";
 import { readEnvironment } from "./environment.ts";
 import { tellFailure } from "./output/failure.ts";
+import { untilWritten } from "./output/until-written.ts";
 import { runProgramOnce } from "./program.ts";
 
 /** 128 + SIGINT, as shells count. */
@@ -19,7 +20,9 @@ delete process.env["HARDSHARE_TOKEN"];
 const commandName = commandNameOf(process.argv[1] ?? "");
 const interruption = new AbortController();
 let firstAskedMs = 0;
+let exitCode: number | undefined;
 function interrupt(): void {
+  if (exitCode !== undefined) process.exit(exitCode); // all is done: somebody does not read our output
   if (interruption.signal.aborted && performance.now() - firstAskedMs > SAME_REQUEST_MS) process.exit(INTERRUPTED_EXIT_CODE);
   if (!interruption.signal.aborted) firstAskedMs = performance.now();
   interruption.abort();
@@ -34,17 +37,17 @@ process.on("uncaughtException", (error) => {
   process.exit(1);
 });
 
-process.exit(
-  await runProgramOnce({
-    args: process.argv.slice(2),
-    environment,
-    stdin: process.stdin,
-    stdout: process.stdout,
-    stderr: process.stderr,
-    selfCommand: [process.execPath, ...process.execArgv, process.argv[1] ?? ""],
-    commandName,
-    interrupted: interruption.signal,
-    clock: systemClock,
-    random: systemRandom,
-  }),
-);
+exitCode = await runProgramOnce({
+  args: process.argv.slice(2),
+  environment,
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  selfCommand: [process.execPath, ...process.execArgv, process.argv[1] ?? ""],
+  commandName,
+  interrupted: interruption.signal,
+  clock: systemClock,
+  random: systemRandom,
+});
+await Promise.all([untilWritten(process.stdout), untilWritten(process.stderr)]);
+process.exit(exitCode);
