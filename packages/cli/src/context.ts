@@ -34,6 +34,6 @@ export interface Invocation {
   context: CliContext;
   options: GlobalOptions;
   output: Output;
-  /** Tells a failure on standard error, for verbs that go on after it. */
-  tell(error: unknown): void;
+  /** Tells a failure on standard error, for verbs that go on after it, or whose exit code is not that of the failure. */
+  tell(error: unknown, options?: { namesCode?: boolean }): void;
 }

@@ -159,7 +159,8 @@ test("a process ends with the exit code of what happened: 255 for any failure of
   expect((await spawned(["frobnicate"])).exitCode).toBe(2);
   const { exitCode, stderr } = await spawned(["ssh", "--server", server.url, "--token-file", server.adminTokenFile, "--", "true"]);
   expect(exitCode).toBe(255);
-  expect(stderr).toContain("there is no instance to choose");
+  expect(stderr).toMatch(/there is no instance to choose.* \[not_found\]/);
+  expect((await hardshare(["ssh", "--bogus"])).exitCode).toBe(255);
 });
 
 test("a robot says where it is, serves, and ends when it is asked to", async () => {

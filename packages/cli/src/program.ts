@@ -24,7 +24,7 @@ import { addInstances } from "./use/instances.ts";
 import { addLaunch } from "./use/launch.ts";
 import { addLogin, addLogout, addWhoami } from "./use/login.ts";
 import { addSearch } from "./use/search.ts";
-import { addSsh } from "./use/ssh.ts";
+import { addSsh, SSH_FAILED } from "./use/ssh.ts";
 import { addTerminate } from "./use/terminate.ts";
 import { addTunnel } from "./use/tunnel.ts";
 import type { AddVerb, Shell } from "./verb.ts";
@@ -85,7 +85,7 @@ export async function runProgramOnce(context: CliContext): Promise<number> {
     if (error instanceof CommanderError) {
       if (error.exitCode === 0) return 0;
       if (format === "json") writeFailureJson(new AppError("bad_input", error.message), context.stderr);
-      return USAGE_EXIT_CODE;
+      return program.args[0] === "ssh" ? SSH_FAILED : USAGE_EXIT_CODE; // 2 could be the remote command's
     }
     const isStopped = context.interrupted.aborted && !(error instanceof AppError);
     const failure = isStopped ? new AppError("cancelled", "interrupted", { cause: error }) : error;

@@ -34,8 +34,9 @@ export function runs<Options, Arguments extends unknown[]>(
       commandName: context.commandName,
       hasColours: context.stderr.isTTY === true && !context.environment.isColourless,
     });
-    const tell = (error: unknown) =>
+    const tell: Invocation["tell"] = (error, how = {}) =>
       tellFailure(error, context.stderr, {
+        ...how,
         commandName: context.commandName,
         isJson: options.format === "json",
         isVerbose: options.verbose === true,

@@ -41,6 +41,7 @@ export async function writeConnectionFiles(
       hasSshServer: hasSshServer(view),
       address: view.fwd?.ipv4 === undefined || view.fwd.port === undefined ? undefined : { host: view.fwd.ipv4, port: view.fwd.port },
       hub: view.hub === undefined ? undefined : { host: view.hub.host, sshPort: view.hub.ssh_port },
+      configFile,
       knownHostsFile,
       identityFile: record.identityFile ?? undefined,
       tunnelCommand: [

@@ -15,10 +15,13 @@ const facts: SshConfigFacts = {
   hasSshServer: true,
   address: { host: "203.0.113.7", port: 22_001 },
   hub: { host: "hub.example.org", sshPort: 8422 },
+  configFile: "/state/launches/x/ssh_config",
   knownHostsFile: "/state/launches/x/known_hosts",
   identityFile: "/state/launches/x/key",
   tunnelCommand: ["/usr/bin/node", "/opt/hardshare.js", "tunnel", instanceId, "--server", "http://127.0.0.1:8484"],
 };
+
+const JUMP_COMMAND = `ssh -F /state/launches/x/ssh_config -W '[%h]:%p' ${deploymentId}-hub`;
 
 let folder: string;
 beforeAll(async () => {
@@ -46,7 +49,7 @@ test("the configuration names the ways to an instance", () => {
 
     Host d0000000-0000-4000-8000-000000000001-jump
       HostName a0000000-0000-4000-8000-000000000002
-      ProxyJump d0000000-0000-4000-8000-000000000001-hub
+      ProxyCommand ssh -F /state/launches/x/ssh_config -W '[%h]:%p' d0000000-0000-4000-8000-000000000001-hub
       User root
       HostKeyAlias a0000000-0000-4000-8000-000000000002
 
@@ -91,7 +94,7 @@ test("OpenSSH reads the public port, our key alone, and strict checking of the h
 
 test("OpenSSH reads the jump host, with the instance as its user and a host key of its own", async () => {
   const config = formatSshConfig(facts);
-  expect(await readByOpenssh(config, `${deploymentId}-jump`)).toMatchObject({ hostname: instanceId, proxyjump: `${deploymentId}-hub` });
+  expect(await readByOpenssh(config, `${deploymentId}-jump`)).toMatchObject({ hostname: instanceId, proxycommand: JUMP_COMMAND });
   expect(await readByOpenssh(config, `${deploymentId}-hub`)).toMatchObject({
     hostname: "hub.example.org",
     port: "8422",
@@ -107,6 +110,7 @@ test("paths and commands with blanks, quotes and percent signs stay what they ar
     ...facts,
     identityFile: "/home/a da/100% key",
     knownHostsFile: '/home/a da/100% "known"',
+    configFile: "/home/a da/it's 100%",
     tunnelCommand: ["/opt/my node", "it's 100%"],
   });
   expect(await readByOpenssh(config, `${deploymentId}-ws`)).toMatchObject({
@@ -115,11 +119,13 @@ test("paths and commands with blanks, quotes and percent signs stay what they ar
     userknownhostsfile: '/home/a da/100% "known"',
     proxycommand: String.raw`'/opt/my node' 'it'\''s 100%%'`,
   });
+  const jump = await readByOpenssh(config, `${deploymentId}-jump`);
+  expect(jump["proxycommand"]).toBe(String.raw`ssh -F '/home/a da/it'\''s 100%%' -W '[%h]:%p' ${deploymentId}-hub`);
 });
 
 test("without a public port an instance is reached by the jump host", async () => {
   const config = formatSshConfig({ ...facts, address: undefined });
-  expect(await readByOpenssh(config, deploymentId)).toMatchObject({ hostname: instanceId, proxyjump: `${deploymentId}-hub` });
+  expect(await readByOpenssh(config, deploymentId)).toMatchObject({ hostname: instanceId, proxycommand: JUMP_COMMAND });
 });
 
 test("for a proxy deployment there is the hub alone", () => {

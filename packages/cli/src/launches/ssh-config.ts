@@ -1,3 +1,5 @@
+import { quoteForShell } from "../output/shell-quote.ts";
+
 /** What an ssh configuration file of one instance is made from. */
 export interface SshConfigFacts {
   instanceId: string;
@@ -7,6 +9,8 @@ export interface SshConfigFacts {
   /** Public port of the instance, if known. */
   address: { host: string; port: number } | undefined;
   hub: { host: string; sshPort: number } | undefined;
+  /** Where this configuration itself will lie. */
+  configFile: string;
   knownHostsFile: string;
   /** Private key, or the public one of a key that an agent holds; undefined: OpenSSH's own choice. */
   identityFile: string | undefined;
@@ -25,18 +29,19 @@ export const HUB_SUFFIX = "-hub";
 /**
  * An OpenSSH client configuration (ssh_config(5)) by which `ssh -F FILE <deployment>` reaches the instance, with both
  * SSH host keys checked against `knownHostsFile` and nothing else. To a `-J` host OpenSSH passes neither `-i` nor `-o`,
- * but it does pass `-F`: that is why this is a file.
+ * and a `-F` that breaks at a blank: that is why this is a file, and its way through the jump host a command of ours.
  */
 export function formatSshConfig(facts: SshConfigFacts): string {
   const { deploymentId, instanceId, hub, address } = facts;
-  const viaJump = hub === undefined ? [] : [`ProxyJump ${deploymentId}${HUB_SUFFIX}`];
+  const jump = ["ssh", "-F", facts.configFile, "-W"].map(quoteForProxy);
+  const viaJump = hub === undefined ? [] : [`ProxyCommand ${jump.join(" ")} '[%h]:%p' ${deploymentId}${HUB_SUFFIX}`];
   const inside = ["User root", `HostKeyAlias ${instanceId}`];
   const blocks: string[][] = [];
   if (facts.hasSshServer) {
     const direct = address === undefined ? [`HostName ${instanceId}`, ...viaJump] : [`HostName ${address.host}`, `Port ${address.port}`];
     blocks.push([`Host ${deploymentId} ${instanceId}`, ...direct, ...inside]);
     if (hub !== undefined) blocks.push([`Host ${deploymentId}${JUMP_SUFFIX}`, `HostName ${instanceId}`, ...viaJump, ...inside]);
-    const command = facts.tunnelCommand.map(quoteForShell).join(" ").replaceAll("%", "%%");
+    const command = facts.tunnelCommand.map(quoteForProxy).join(" ");
     blocks.push([`Host ${deploymentId}${WEB_SUFFIX}`, `HostName ${instanceId}`, `ProxyCommand ${command}`, ...inside]);
   }
   if (hub !== undefined) {
@@ -79,6 +84,7 @@ function quoteForConfig(path: string): string {
   return /^[\w./%@+:=,-]+$/.test(doubled) ? doubled : `"${doubled.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 }
 
-function quoteForShell(word: string): string {
-  return /^[\w./@+:=,-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+/** One word of a ProxyCommand: for the shell, with the percent sign of ssh_config's tokens doubled. */
+function quoteForProxy(word: string): string {
+  return quoteForShell(word).replaceAll("%", "%%");
 }

@@ -4,13 +4,22 @@ import { z } from "zod";
 import { withCommandName } from "../command-name.ts";
 import { printable } from "./printable.ts";
 
+export interface TellOptions {
+  commandName: string;
+  isJson: boolean;
+  isVerbose: boolean;
+  /** Names the error code for people too, where the exit code does not tell it. */
+  namesCode?: boolean;
+}
+
 /**
  * Tells a failure on standard error, one line for people (`hardshare: what, why, what to do`) and with `--format json`
  * one for programs; its stack and causes only when asked for.
  */
-export function tellFailure(error: unknown, stderr: Writable, options: { commandName: string; isJson: boolean; isVerbose: boolean }): void {
+export function tellFailure(error: unknown, stderr: Writable, options: TellOptions): void {
   const failure = toAppError(error);
-  stderr.write(`hardshare: ${withCommandName(printable(adviseOn(failure), true), options.commandName)}\n`);
+  const code = options.namesCode === true ? ` [${failure.code}]` : "";
+  stderr.write(`hardshare: ${withCommandName(printable(adviseOn(failure), true), options.commandName)}${code}\n`);
   if (options.isJson) writeFailureJson(failure, stderr);
   if (options.isVerbose) {
     for (let inner: unknown = error; inner instanceof Error; inner = inner.cause) stderr.write(`${inner.stack ?? inner.message}\n`);

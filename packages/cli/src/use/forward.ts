@@ -17,7 +17,7 @@ import { type Access, openAccess } from "../login/credentials.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
 import { readPort } from "../read-port.ts";
 import { followUntilEnded, followUntilReady } from "./follow.ts";
-import { reachReady, sshMissing } from "./ssh.ts";
+import { reachReady, sshMissing, variablesForSsh } from "./ssh.ts";
 
 const SSH_END_GRACE_MS = 2_000;
 
@@ -81,7 +81,7 @@ async function openWay(invocation: Invocation, { access, chosen, port, openTunne
       });
     }
     const { view, configFile } = await reachReady(invocation, access, chosen.id);
-    return openSshWay(invocation, ["-F", configFile], `${view.deployment}${WEB_SUFFIX}`, port);
+    return openSshWay(invocation, { access, options: ["-F", configFile], host: `${view.deployment}${WEB_SUFFIX}`, port });
   }
   if (port !== undefined) {
     throw new AppError("bad_input", "a proxy deployment has no ports inside: leave PORT out (--local-port says where to listen)", {
@@ -97,14 +97,17 @@ async function openWay(invocation: Invocation, { access, chosen, port, openTunne
 }
 
 /** `ssh -N -L` to a Unix socket of ours, so that no local port has to be guessed; it says when it is connected. */
-async function openSshWay(invocation: Invocation, options: readonly string[], host: string, port: number): Promise<Way> {
+async function openSshWay(
+  { context }: Invocation,
+  { access, options, host, port }: { access: Access; options: readonly string[]; host: string; port: number },
+): Promise<Way> {
   const folder = await mkdtemp(join(tmpdir(), "hardshare-forward-"));
   const socketPath = join(folder, "s");
   const settings = ["-o", "PermitLocalCommand=yes", "-o", "LocalCommand=echo connected", "-o", "ExitOnForwardFailure=yes"];
   const child = spawn("ssh", [...options, ...settings, "-N", "-L", `${socketPath}:127.0.0.1:${port}`, host], {
     stdio: ["ignore", "pipe", "inherit"],
     detached: true,
-    env: invocation.context.environment.variables,
+    env: variablesForSsh(context, access),
   });
   const end = async () => {
     await endProcessGroup(child, SSH_END_GRACE_MS);
@@ -118,10 +121,10 @@ async function openSshWay(invocation: Invocation, options: readonly string[], ho
   });
   broken.catch(() => {}); // also told by whoever waits for it
   try {
-    await Promise.race([once(createInterface(child.stdout), "line", { signal: invocation.context.interrupted }), broken]);
+    await Promise.race([once(createInterface(child.stdout), "line", { signal: context.interrupted }), broken]);
   } catch (error) {
     await end();
-    throw invocation.context.interrupted.aborted ? new AppError("cancelled", "interrupted while connecting") : error;
+    throw context.interrupted.aborted ? new AppError("cancelled", "interrupted while connecting") : error;
   }
   return {
     broken,

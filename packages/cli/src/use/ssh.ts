@@ -9,8 +9,8 @@ import { type Access, openAccess } from "../login/credentials.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
 import { followUntilReady } from "./follow.ts";
 
-/** What ssh itself ends with for failures that are not the remote command's. */
-const SSH_FAILED = 255;
+/** What `hardshare ssh`, like ssh itself, ends with for failures that are not the remote command's. */
+export const SSH_FAILED = 255;
 
 export const addSsh: AddVerb = (program, shell) => {
   program
@@ -28,9 +28,15 @@ export const addSsh: AddVerb = (program, shell) => {
         try {
           const access = await openAccess(invocation.context, invocation.options);
           const ready = await reachReady(invocation, access, id);
-          return await runSsh(invocation.context, ["-F", ready.configFile, `${ready.view.deployment}${WEB_SUFFIX}`, ...command]);
+          const words = [
+            "-F",
+            ready.configFile,
+            `${ready.view.deployment}${WEB_SUFFIX}`,
+            ...(command.length === 0 ? [] : ["--", ...command]),
+          ];
+          return await runSsh(invocation.context, access, words);
         } catch (error) {
-          invocation.tell(error);
+          invocation.tell(error, { namesCode: true });
           return SSH_FAILED;
         }
       }),
@@ -75,8 +81,8 @@ export async function reachReady(
 }
 
 /** Runs the system's ssh on our own terminal. @returns its exit code @throws AppError `program_failed` when there is none */
-async function runSsh(context: CliContext, args: readonly string[]): Promise<number> {
-  const child = spawn("ssh", args, { stdio: "inherit", env: context.environment.variables });
+async function runSsh(context: CliContext, access: Access, args: readonly string[]): Promise<number> {
+  const child = spawn("ssh", args, { stdio: "inherit", env: variablesForSsh(context, access) });
   // Ctrl-C reaches ssh through the terminal too; a signal that was sent to us alone must reach it from here.
   const end = () => child.kill("SIGTERM");
   context.interrupted.addEventListener("abort", end, { once: true });
@@ -88,6 +94,11 @@ async function runSsh(context: CliContext, args: readonly string[]): Promise<num
   } finally {
     context.interrupted.removeEventListener("abort", end);
   }
+}
+
+/** What ssh inherits: a token that lies in no file reaches the ProxyCommand through it. */
+export function variablesForSsh({ environment }: CliContext, access: Access): Record<string, string | undefined> {
+  return access.tokenFile === undefined ? { ...environment.variables, HARDSHARE_TOKEN: access.token } : environment.variables;
 }
 
 /** Why the system's ssh could not be started. */
