@@ -175,27 +175,30 @@ describe("the serial line", () => {
     return found;
   }
 
-  test("is a device file that speaks the line protocol, to one client after the other", async () => {
-    await using folder = await makeFolder();
-    const link = join(folder.path, "ttyROBOT");
-    await using robot = await startTestRobot({ serialLink: link });
-    expect({ path: robot.serialPath, problem: robot.serialProblem }).toEqual({ path: link, problem: null });
-    expect(await readlink(link)).toMatch(/^\/dev\/pts\/\d+$/);
-    expect(await talk(link, "G0 X10 Y20\rM112\n", /ok\r\nok\r\n$/)).toBe("ok\r\nok\r\n");
-    expect(await talk(link, "G5\r\n", /\n$/)).toBe("error:expected G0, G1, M114, M112 or ?, not G5\r\n");
-    expect(await talk(link, `${"x".repeat(300)}\n`, /\n$/)).toBe("error:expected at most 256 characters in a line\r\n");
-    const { entries } = await readLedger(robot);
-    expect(entries.map((entry) => [entry.channel, entry.kind, entry.action])).toEqual([
-      ["serial", "act", "G0"],
-      ["serial", "answer", "ok"],
-      ["serial", "act", "M112"],
-      ["serial", "answer", "ok"],
-      ["serial", "act", "G5"],
-      ["serial", "answer", "error:expected G0, G1, M114, M112 or ?, not G5"],
-      ["serial", "act", "too long"],
-      ["serial", "answer", "error:expected at most 256 characters in a line"],
-    ]);
-  });
+  test.each(["ttyROBOT", `it's a, "robot"!: 100%`])(
+    "is a device file (%s) that speaks the line protocol, to one client after the other",
+    async (name) => {
+      await using folder = await makeFolder();
+      const link = join(folder.path, name);
+      await using robot = await startTestRobot({ serialLink: link });
+      expect({ path: robot.serialPath, problem: robot.serialProblem }).toEqual({ path: link, problem: null });
+      expect(await readlink(link)).toMatch(/^\/dev\/pts\/\d+$/);
+      expect(await talk(link, "G0 X10 Y20\rM112\n", /ok\r\nok\r\n$/)).toBe("ok\r\nok\r\n");
+      expect(await talk(link, "G5\r\n", /\n$/)).toBe("error:expected G0, G1, M114, M112 or ?, not G5\r\n");
+      expect(await talk(link, `${"x".repeat(300)}\n`, /\n$/)).toBe("error:expected at most 256 characters in a line\r\n");
+      const { entries } = await readLedger(robot);
+      expect(entries.map((entry) => [entry.channel, entry.kind, entry.action])).toEqual([
+        ["serial", "act", "G0"],
+        ["serial", "answer", "ok"],
+        ["serial", "act", "M112"],
+        ["serial", "answer", "ok"],
+        ["serial", "act", "G5"],
+        ["serial", "answer", "error:expected G0, G1, M114, M112 or ?, not G5"],
+        ["serial", "act", "too long"],
+        ["serial", "answer", "error:expected at most 256 characters in a line"],
+      ]);
+    },
+  );
 
   test("carries a thousand lines without losing one", async () => {
     await using folder = await makeFolder();
@@ -255,7 +258,6 @@ describe("the serial line", () => {
   test.each([
     ["a file is at its path", (folder: string) => join(folder, "file"), /exists and is not a link/],
     ["its folder is missing", (folder: string) => join(folder, "none", "tty"), /No such file or directory/],
-    ["socat would take its path for options", (folder: string) => join(folder, "a,b"), /without blanks, commas/],
   ])("when %s the robot comes up without it and says why", async (_name, linkIn, problem) => {
     await using folder = await makeFolder();
     await writeFile(join(folder.path, "file"), "mine");
