@@ -28,7 +28,8 @@ export const addSim: AddVerb = (program, shell) => {
           logger,
         });
         if (robot.serialProblem !== null) logger.warn("no serial line", { problem: robot.serialProblem });
-        output.result({ url: robot.url, serial: robot.serialPath }, () => `robot on ${robot.url}`);
+        const { url, serialPath: serial, serialProblem } = robot;
+        output.result({ url, serial, serialProblem }, () => `robot on ${robot.url}`);
         await untilInterrupted(context);
       }),
     )

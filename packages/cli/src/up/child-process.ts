@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { AppError, ERROR_CATALOGUE, type ErrorCode } from "@hardshare/protocol";
@@ -12,6 +12,8 @@ export interface ChildOptions {
   variables: Record<string, string | undefined>;
   /** Where its log lines go, each behind its name. */
   log: Writable;
+  /** A file that it holds open as long as it lives; see `ProgramsLock`. */
+  heldDescriptor?: number;
 }
 
 /**
@@ -30,10 +32,10 @@ export class Child {
     this.name = options.name;
     const [program, ...args] = options.command;
     const child = spawn(program, args, {
-      stdio: ["pipe", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", "pipe", options.heldDescriptor ?? "ignore"],
       detached: true,
       env: { ...options.variables, [LIFELINE_VARIABLE]: "1" },
-    });
+    }) as ChildProcessByStdio<Writable, Readable, Readable>;
     this.#process = child;
     child.stdin.on("error", () => {});
     this.#firstLine = new Promise((resolve) => createInterface(child.stdout).once("line", resolve));

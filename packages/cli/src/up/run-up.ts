@@ -14,6 +14,7 @@ import { readTokenFile } from "../login/token-file.ts";
 import { type ContainerSupport, prepareContainers } from "./container-support.ts";
 import { hostHome, hostState, setUpHost } from "./host-of-up.ts";
 import { ProgramStack } from "./kept-running.ts";
+import { lockForPrograms } from "./programs-lock.ts";
 import { choosePorts, defaultDataFolder, loadSettings, type UpSettings } from "./settings.ts";
 import { formatUpFacts, type UpFacts } from "./summary.ts";
 
@@ -31,7 +32,7 @@ const PASSABLE = 0o711;
 
 const ServerSaid = z.object({ url: z.string(), adminTokenFile: z.string() });
 const HubSaid = z.object({ host: z.string(), sshPort: z.int(), hostKey: z.string() });
-const RobotSaid = z.object({ url: z.string(), serial: z.string().nullable() });
+const RobotSaid = z.object({ url: z.string(), serial: z.string().nullable(), serialProblem: z.string().nullable() });
 
 /**
  * Runs everything until interrupted.
@@ -43,6 +44,10 @@ export async function runUp(invocation: Invocation, flags: UpFlags): Promise<voi
   const dataFolder = resolve(flags.dataDir ?? defaultDataFolder(context.environment));
   await mkdir(dataFolder, { recursive: true, mode: PASSABLE });
   await using _lock = await lockFolder({ folder: dataFolder, name: "up.lock", holder: "another `hardshare up`" });
+  await using programsLock = await lockForPrograms(dataFolder, {
+    signal: interrupted,
+    onWait: () => output.progress("waiting until the programs of the last `up`, whose supervisor was killed, have ended"),
+  });
   await using programs = new ProgramStack();
   const settings = await loadSettings(dataFolder, context.random);
   const ports = await choosePorts(dataFolder, settings, flags.port, context.random);
@@ -52,9 +57,16 @@ export async function runUp(invocation: Invocation, flags: UpFlags): Promise<voi
   const containers = prepareContainers(invocation, { isWanted: flags.container, stateFolder: hostState(dataFolder), signal });
   containers.catch(() => {}); // another failure may come first
   try {
-    const started = await startAll(invocation, { dataFolder, settings, serverPort: ports.server, programs, containers });
-    if (!interrupted.aborted)
-      output.result(started.facts, () => formatUpFacts(started.facts, { missing: started.missing, commandName: context.commandName }));
+    const started = await startAll(invocation, {
+      dataFolder,
+      settings,
+      serverPort: ports.server,
+      heldDescriptor: programsLock.descriptor,
+      programs,
+      containers,
+    });
+    const { facts, ...more } = started;
+    if (!interrupted.aborted) output.result(facts, () => formatUpFacts(facts, { ...more, commandName: context.commandName }));
   } catch (error) {
     if (interrupted.aborted) throw new AppError("cancelled", "stopped before everything was up", { cause: error });
     throw error;
@@ -70,14 +82,15 @@ interface StartOptions {
   dataFolder: string;
   settings: UpSettings;
   serverPort: number;
+  heldDescriptor: number;
   programs: ProgramStack;
   containers: Promise<ContainerSupport>;
 }
 
 async function startAll(
   invocation: Invocation,
-  { dataFolder, settings, serverPort, programs, containers }: StartOptions,
-): Promise<{ facts: UpFacts; missing: string | undefined }> {
+  { dataFolder, settings, serverPort, heldDescriptor, programs, containers }: StartOptions,
+): Promise<{ facts: UpFacts; tokenFile: string; missing: string | undefined }> {
   const { context, options, output } = invocation;
   const { interrupted, random, clock } = context;
   const start = async <T>(schema: z.ZodType<T>, name: string, args: readonly string[], graceMs = GRACE_MS): Promise<T> => {
@@ -88,6 +101,7 @@ async function startAll(
         command: ourCommand(context, options.verbose, args),
         variables: variablesOf(context, dataFolder),
         log: context.stderr,
+        heldDescriptor,
         graceMs,
         clock,
         random,
@@ -99,7 +113,7 @@ async function startAll(
   const folder = (name: string) => join(dataFolder, name);
 
   const robot = await start(RobotSaid, "robot", ["sim", "--port", String(settings.robot_port), "--serial", folder("robot-serial")]);
-  if (robot.serial === null) output.progress("the robot has no serial line: install socat (`apt install socat`) to give it one");
+  if (robot.serialProblem !== null) output.progress(`the robot has no serial line: ${robot.serialProblem}`);
   const server = await start(ServerSaid, "server", ["serve", "--data-dir", folder("server"), "--port", String(serverPort)]);
   const token = await readTokenFile(server.adminTokenFile);
   const at = ["--server", server.url, "--token-file", server.adminTokenFile];
@@ -121,11 +135,11 @@ async function startAll(
       url: server.url,
       user,
       token,
-      tokenFile: server.adminTokenFile,
       deployments,
       hub: { host: hub.host, sshPort: hub.sshPort, hostKey: hub.hostKey },
       robot: { url: robot.url },
     },
+    tokenFile: server.adminTokenFile,
     missing: support.canRun ? undefined : support.why,
   };
 }

@@ -5,7 +5,6 @@ const facts: UpFacts = {
   url: "http://127.0.0.1:8484",
   user: "admin",
   token: "x.y.z",
-  tokenFile: "/data/server/admin.token",
   deployments: [
     { id: "d0000000-0000-4000-8000-000000000001", type: "sim_robot", provider: "podman" },
     { id: "e0000000-0000-4000-8000-000000000002", type: "sim_robot_http", provider: "proxy" },
@@ -15,7 +14,7 @@ const facts: UpFacts = {
 };
 
 test("a person gets addresses, deployments and whole commands to copy, but never the token itself", () => {
-  const text = formatUpFacts(facts, { missing: undefined, commandName: "npx hardshare" });
+  const text = formatUpFacts(facts, { tokenFile: "/data/server/admin.token", missing: undefined, commandName: "npx hardshare" });
   expect(text).not.toContain(facts.token);
   expect(text).toMatchInlineSnapshot(`
     "hardshare is up.
@@ -55,7 +54,7 @@ test("a person gets addresses, deployments and whole commands to copy, but never
 test("without containers it says what is missing instead of commands that can't work", () => {
   const text = formatUpFacts(
     { ...facts, deployments: facts.deployments.slice(1) },
-    { missing: "podman is not installed. Install it", commandName: "hardshare" },
+    { tokenFile: "/data/server/admin.token", missing: "podman is not installed. Install it", commandName: "hardshare" },
   );
   expect(text).not.toContain("hardshare ssh");
   expect(text).toContain("\n  hardshare launch sim_robot_http");

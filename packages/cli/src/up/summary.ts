@@ -1,3 +1,4 @@
+import { quoteForShell } from "../output/shell-quote.ts";
 import { formatTable } from "../output/table.ts";
 
 /** What `up` tells when all is ready: one JSON line for programs. */
@@ -5,7 +6,6 @@ export interface UpFacts {
   url: string;
   user: string;
   token: string;
-  tokenFile: string;
   deployments: { id: string; type: string; provider: string }[];
   hub: { host: string; sshPort: number; hostKey: string };
   robot: { url: string };
@@ -17,6 +17,8 @@ const SHORT_ID = 8;
 const FORWARD_PORT = 8090;
 
 export interface SummaryOptions {
+  /** File that holds the token. */
+  tokenFile: string;
   /** Why there is no container deployment, if there is none. */
   missing: string | undefined;
   /** What people type to start this command. */
@@ -24,7 +26,7 @@ export interface SummaryOptions {
 }
 
 /** The same for people, with commands to copy. */
-export function formatUpFacts(facts: UpFacts, { missing, commandName }: SummaryOptions): string {
+export function formatUpFacts(facts: UpFacts, { tokenFile, missing, commandName }: SummaryOptions): string {
   const container = facts.deployments.find((it) => it.provider !== "proxy");
   const proxy = facts.deployments.find((it) => it.provider === "proxy");
   const blocks = [
@@ -32,7 +34,7 @@ export function formatUpFacts(facts: UpFacts, { missing, commandName }: SummaryO
 
   address     ${facts.url}
   user        ${facts.user}
-  token file  ${facts.tokenFile}
+  token file  ${tokenFile}
   robot       ${facts.robot.url}   (itself, with no filter before it; GET /ledger lists what reached it)`,
     indent(
       formatTable(
@@ -42,7 +44,7 @@ export function formatUpFacts(facts: UpFacts, { missing, commandName }: SummaryO
     ),
     `Sign in, in another terminal, in this folder:
 
-  ${commandName} login --server ${facts.url} --token-file ${facts.tokenFile}`,
+  ${commandName} login --server ${facts.url} --token-file ${quoteForShell(tokenFile)}`,
   ];
   if (container !== undefined) {
     const id = container.id.slice(0, SHORT_ID);

@@ -2,6 +2,7 @@ import { FORWARD_PORT, type InstanceView } from "@hardshare/protocol";
 import { type ConnectionFiles, hasSshServer } from "../launches/connection-files.ts";
 import { HUB_SUFFIX, JUMP_SUFFIX } from "../launches/ssh-config.ts";
 import { printable } from "../output/printable.ts";
+import { quoteForShell } from "../output/shell-quote.ts";
 import { formatFacts } from "../output/table.ts";
 import { timeLeft } from "./time-left.ts";
 
@@ -43,12 +44,12 @@ function waysIn(view: InstanceView, { configFile }: ConnectionFiles, commandName
   if (!hasSshServer(view)) {
     return [
       ["through the server", `${commandName} forward ${view.id}`],
-      ["ssh by jump host", `ssh -F ${configFile} -N -L 8080:${view.id}:${FORWARD_PORT} ${view.deployment}${HUB_SUFFIX}`],
+      ["ssh by jump host", `ssh -F ${quoteForShell(configFile)} -N -L 8080:${view.id}:${FORWARD_PORT} ${view.deployment}${HUB_SUFFIX}`],
     ];
   }
   return [
     ["shell", `${commandName} ssh ${view.id}`],
-    ["plain ssh", `ssh -F ${configFile} ${view.deployment}`],
-    ["ssh by jump host", `ssh -F ${configFile} ${view.deployment}${JUMP_SUFFIX}`],
+    ["plain ssh", `ssh -F ${quoteForShell(configFile)} ${view.deployment}`],
+    ["ssh by jump host", `ssh -F ${quoteForShell(configFile)} ${view.deployment}${JUMP_SUFFIX}`],
   ];
 }
