@@ -21,13 +21,12 @@ export const BASE_PACKAGES = [
   { name: "util-linux", provides: "setpriv", why: "ending child processes with their parents" },
 ];
 
-/** Needed where instances are containers. @type {SystemPackage[]} */
+/** Needed where instances are containers, which takes root. @type {SystemPackage[]} */
 export const CONTAINER_PACKAGES = [
   { name: "podman", provides: "podman", why: "containers" },
   ...(needsRunc() ? [{ name: "runc", provides: "runc", why: "containers on this machine's mixed control groups" }] : []),
   { name: "mmdebstrap", provides: "mmdebstrap", why: "the image of instances, where no registry of images can be reached" },
   { name: "debian-archive-keyring", provides: "/usr/share/keyrings/debian-archive-keyring.gpg", why: "checking Debian's signatures" },
-  ...(isRoot() ? [] : [{ name: "uidmap", provides: "newuidmap", why: "containers without root" }]),
 ];
 
 /** Needed by tests alone. @type {SystemPackage[]} */
@@ -110,7 +109,7 @@ function asRoot(command) {
   return isRoot() ? ["env", quiet] : ["sudo", ["-n", "env", ...quiet]];
 }
 
-function isRoot() {
+export function isRoot() {
   return process.geteuid?.() === 0;
 }
 

@@ -6,7 +6,7 @@
  */
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { BASE_PACKAGES, CONTAINER_PACKAGES, ensureSystemPackages } from "./setup.mjs";
+import { BASE_PACKAGES, CONTAINER_PACKAGES, ensureSystemPackages, isRoot } from "./setup.mjs";
 import { endCommands } from "./setup/commands.mjs";
 import { build, ensureDependencies, nodeProblem } from "./setup/dependencies.mjs";
 
@@ -45,7 +45,8 @@ async function setUp() {
     return false;
   }
   if (!args.includes("--help") && !args.includes("-h")) {
-    const want = args.includes("--no-container") ? BASE_PACKAGES : [...BASE_PACKAGES, ...CONTAINER_PACKAGES];
+    const hasContainers = isRoot() && !args.includes("--no-container");
+    const want = hasContainers ? [...BASE_PACKAGES, ...CONTAINER_PACKAGES] : BASE_PACKAGES;
     await ensureSystemPackages({ want, onProgress: tell });
   }
   return true;

@@ -1,4 +1,5 @@
-import { mkdir, open, readFile, rename, rmdir } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { mkdir, open, readFile, rename, rm, rmdir } from "node:fs/promises";
 import { dirname } from "node:path";
 
 /**
@@ -7,16 +8,22 @@ import { dirname } from "node:path";
  * @param mode permission bits, 0600 unless told otherwise
  */
 export async function writeFileDurably(path: string, content: string | Uint8Array, mode = 0o600): Promise<void> {
-  const temporary = `${path}.${process.pid}.new`;
-  const file = await open(temporary, "w", mode);
+  // Not a name that somebody else who may write there could have taken before.
+  const temporary = `${path}.${randomUUID()}.new`;
   try {
-    await file.chmod(mode);
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
+    const file = await open(temporary, "wx", mode);
+    try {
+      await file.chmod(mode);
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
   }
-  await rename(temporary, path);
   await syncFolder(dirname(path));
 }
 

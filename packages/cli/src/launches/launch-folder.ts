@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, rm } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError, type InstanceView, parseWith, PublicKeyLine } from "@hardshare/protocol";
 import { makePrivateFolder, parseYamlWith, readTextIfThere, writeFileDurably } from "@hardshare/runtime";
@@ -16,6 +16,10 @@ export type LaunchRecord = z.infer<typeof LaunchRecord>;
 
 /** Milliseconds after its latest end that a launch's files are kept for a late look. */
 const KEEP_MS = 3_600_000;
+/** The same for a launch of which no end is known, and for one that was killed before it had an id. */
+const KEEP_UNKNOWN_MS = 30 * 24 * 3_600_000;
+const KEEP_UNNAMED_MS = 24 * 3_600_000;
+const UNNAMED = "new-";
 const RECORD = "launch.yaml";
 
 /** Files of the user's own launches: one private folder per instance, below the state folder. */
@@ -32,7 +36,7 @@ export class LaunchFolders {
 
   /** A folder for a launch that has no id yet, with a key in it: the given one or a new one. */
   async prepare(options: { uuid: string; publicKeyFile: string | undefined }): Promise<PreparedLaunch> {
-    const temporary = join(this.#folder, `new-${options.uuid}`);
+    const temporary = join(this.#folder, `${UNNAMED}${options.uuid}`);
     await makePrivateFolder(temporary);
     try {
       const { publicKey, identityFile } =
@@ -71,9 +75,15 @@ export class LaunchFolders {
   async prune(nowMs: number): Promise<void> {
     await mkdir(this.#folder, { recursive: true, mode: 0o700 });
     for (const name of await readdir(this.#folder)) {
-      const record = await this.readRecord(name).catch(() => undefined);
-      if (record?.endsAt && record.endsAt + KEEP_MS < nowMs) await this.remove(name);
+      if ((await this.#keptUntilMs(name)) < nowMs) await this.remove(name);
     }
+  }
+
+  async #keptUntilMs(name: string): Promise<number> {
+    const record = await this.readRecord(name).catch(() => undefined);
+    if (record !== undefined && record.endsAt !== null) return record.endsAt + KEEP_MS;
+    const { mtimeMs } = await stat(this.path(name));
+    return mtimeMs + (name.startsWith(UNNAMED) ? KEEP_UNNAMED_MS : KEEP_UNKNOWN_MS);
   }
 }
 

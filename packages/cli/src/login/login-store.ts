@@ -28,6 +28,7 @@ export async function readLogin(home: string): Promise<(Login & { token: string 
 /** Keeps the login, readable by its user alone. */
 export async function writeLogin(home: string, login: Login, token: string): Promise<void> {
   await makePrivateFolder(join(home, "tokens"));
+  await rm(loginPath(home), { force: true }); // a new token must never go to the old server, whenever this is cut short
   await writeFileDurably(tokenPath(home), `${token}\n`);
   await writeFileDurably(loginPath(home), stringify(login));
 }

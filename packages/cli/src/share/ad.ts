@@ -17,16 +17,17 @@ export const addAd: AddVerb = (program, shell) => {
     .argument("[id...]", "ids of deployments of this host, or their beginnings; otherwise all")
     .action(
       runs(shell, async (invocation, _options, ids: string[]) => {
-        const { home, state } = invocation.context.environment;
+        const { environment, interrupted: signal } = invocation.context;
+        const { home, state } = environment;
         const host = await import("@hardshare/host");
         const configured = await host.configuredDeployments({ home });
         const deployments = ids.length === 0 ? configured : ids.map((id) => chooseConfigured(configured, id));
         if (deployments.length === 0) throw new AppError("not_configured", "this host has no deployment: `hardshare register` adds one");
-        if ((await host.daemonStatus({ state })) === undefined) {
+        if ((await host.daemonStatus({ state, signal })) === undefined) {
           await runDaemon(invocation, deployments);
           return;
         }
-        await host.startAdvertising({ state, deployments });
+        await host.startAdvertising({ state, deployments, signal });
         invocation.output.result({ deployments }, () => `the host daemon offers ${deployments.join(", ")}`);
       }),
     )

@@ -9,7 +9,7 @@ export const addStatus: AddVerb = (program, shell) => {
     .action(
       runs(shell, async ({ context, output }) => {
         const { daemonStatus } = await import("@hardshare/host");
-        const status = await daemonStatus({ state: context.environment.state });
+        const status = await daemonStatus({ state: context.environment.state, signal: context.interrupted });
         if (status === undefined) throw new AppError("wrong_state", "no host daemon runs here; `hardshare ad` starts one");
         output.result(status, () =>
           [

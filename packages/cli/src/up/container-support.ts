@@ -15,6 +15,8 @@ export async function prepareContainers(
   { isWanted, stateFolder, signal }: { isWanted: boolean; stateFolder: string; signal: AbortSignal },
 ): Promise<ContainerSupport> {
   if (!isWanted) return { canRun: false, why: "it was left out by --no-container" };
+  // Nothing is tried: podman would leave a process of its own behind.
+  if (context.environment.uid !== 0) return { canRun: false, why: "containers need root here: start with `sudo npm start` or as root" };
   try {
     const { ensureImage } = await import("@hardshare/host");
     await ensureImage({

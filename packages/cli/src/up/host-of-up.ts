@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { DeploymentId } from "@hardshare/protocol";
 import { readTextIfThere, writeFileDurably } from "@hardshare/runtime";
 import { parseDocument } from "yaml";
 import { containerDemo, type DemoDeployment, placeDemoRules, proxyDemo } from "./demo.ts";
@@ -33,6 +34,7 @@ export async function setUpHost(options: HostOfUpOptions): Promise<{ id: string;
   const home = hostHome(dataFolder);
   await initOrMove(home, server);
   await placeDemoRules(join(home, "deployments"));
+  await findRegistered(home, settings);
   const proxy = proxyDemo(options.robot);
   settings.proxy ??= (await register(options, proxy)) as UpSettings["proxy"];
   await saveSettings(dataFolder, settings);
@@ -42,6 +44,15 @@ export async function setUpHost(options: HostOfUpOptions): Promise<{ id: string;
   settings.container ??= (await register(options, container)) as UpSettings["container"];
   await saveSettings(dataFolder, settings);
   return [{ id: String(settings.container), type: container.type, provider: container.provider }, ...advertised];
+}
+
+/** A start that was killed after it had registered a deployment, and before it had noted that, must not register another. */
+async function findRegistered(home: string, settings: UpSettings): Promise<void> {
+  const { configuredDeployments } = await import("@hardshare/host");
+  for (const id of await configuredDeployments({ home })) {
+    const contract = parseDocument((await readTextIfThere(join(home, "deployments", `${id}.yaml`))) ?? "");
+    settings[contract.get("provider") === "proxy" ? "proxy" : "container"] ??= DeploymentId.parse(id);
+  }
 }
 
 async function initOrMove(home: string, server: string): Promise<void> {

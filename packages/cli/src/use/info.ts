@@ -1,5 +1,5 @@
 import type { HardshareClient } from "@hardshare/client";
-import { type AccessRule, AppError, type DeploymentView, type InstanceView } from "@hardshare/protocol";
+import { type AccessRule, AppError, type DeploymentView, type InstanceView, isFinalState } from "@hardshare/protocol";
 import { chooseByPrefix } from "../ids/choose-by-prefix.ts";
 import { writeConnectionFiles } from "../launches/connection-files.ts";
 import { LaunchFolders } from "../launches/launch-folder.ts";
@@ -22,12 +22,19 @@ export const addInfo: AddVerb = (program, shell) => {
           const view = await access.client.instance(found.id);
           const isLive = view.status === "INIT" || view.status === "READY";
           const folders = new LaunchFolders(context.environment.state);
-          const files = isLive ? await writeConnectionFiles(view, { access, folders, selfCommand: context.selfCommand }) : undefined;
+          if (isFinalState(view.status)) await folders.remove(view.id);
+          const files =
+            isLive && found.isMine ? await writeConnectionFiles(view, { access, folders, selfCommand: context.selfCommand }) : undefined;
           output.result(view, () => describeInstance(view, { nowMs: context.clock.now(), commandName: context.commandName, files }));
           return;
         }
-        const [view, rules] = await Promise.all([access.client.deployment(found.id), access.client.accessRules(found.id)]);
-        output.result({ ...view, rules }, () => describeDeployment(view, rules));
+        const [view, rules, owned] = await Promise.all([
+          access.client.deployment(found.id),
+          access.client.accessRules(found.id),
+          access.client.ownedDeployments(),
+        ]);
+        const alerts = owned.wdeployments.find(({ id }) => id === found.id)?.alerts ?? [];
+        output.result({ ...view, rules, alerts }, () => describeDeployment(view, rules, alerts));
       }),
     )
     .addHelpText("after", examples(["hardshare info 3f2a", "the deployment or instance whose id begins with 3f2a"]));
@@ -36,14 +43,16 @@ export const addInfo: AddVerb = (program, shell) => {
 interface Found {
   kind: "deployment" | "instance";
   id: string;
+  /** An instance that the caller uses. */
+  isMine: boolean;
   ids: string[];
 }
 
 async function chooseAny(client: HardshareClient, text: string): Promise<Found> {
   const [deployments, instances] = await Promise.all([client.deployments(), client.instances({ includeEnded: true })]);
   const choices: Found[] = [
-    ...deployments.workspace_deployments.map((id) => ({ kind: "deployment" as const, id, ids: [id] })),
-    ...instances.map(({ id }) => ({ kind: "instance" as const, id, ids: [id] })),
+    ...deployments.workspace_deployments.map((id) => ({ kind: "deployment" as const, id, isMine: false, ids: [id] })),
+    ...instances.map(({ id }) => ({ kind: "instance" as const, id, isMine: true, ids: [id] })),
   ];
   try {
     return chooseByPrefix(text, choices, {
@@ -54,7 +63,7 @@ async function chooseAny(client: HardshareClient, text: string): Promise<Found> 
     // An instance of somebody else, which an owner may look at.
     const other = error instanceof AppError && error.code === "not_found" ? await findInstance(client, text) : undefined;
     if (other === undefined) throw error;
-    return { kind: "instance", id: other.id, ids: [other.id] };
+    return { kind: "instance", id: other.id, isMine: false, ids: [other.id] };
   }
 }
 
@@ -62,7 +71,11 @@ async function findInstance(client: HardshareClient, id: string): Promise<Instan
   return client.instance(id).catch(() => undefined);
 }
 
-function describeDeployment(view: DeploymentView, rules: readonly AccessRule[]): string {
+function describeDeployment(
+  view: DeploymentView,
+  rules: readonly AccessRule[],
+  alerts: readonly { at: string; message: string }[],
+): string {
   const { holder, lockout_info: lockout } = view;
   return formatFacts([
     ["deployment", view.id],
@@ -74,6 +87,7 @@ function describeDeployment(view: DeploymentView, rules: readonly AccessRule[]):
     ["locked out", lockout === undefined ? undefined : `${lockout.reason} (by ${lockout.actor}, ${lockout.at})`],
     ["held by", holder === null ? "nobody" : `${holder.user} until ${holder.expires} UTC`],
     ["your instance", view.instance],
+    ...alerts.map((alert) => ["alert", `${alert.at} UTC ${alert.message}`] as const),
     ...rules.map((rule) => ["access rule", `${rule.capability === "CAP_INSTANTIATE" ? "permits" : "forbids"} ${rule.user}`] as const),
   ]);
 }

@@ -1,3 +1,5 @@
+import { isFinalState } from "@hardshare/protocol";
+import { LaunchFolders } from "../launches/launch-folder.ts";
 import { openAccess } from "../login/credentials.ts";
 import { formatTable } from "../output/table.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
@@ -13,6 +15,8 @@ export const addInstances: AddVerb = (program, shell) => {
         const { client } = await openAccess(context, options);
         const list = await client.instances({ includeEnded: all === true });
         const views = await Promise.all(list.map(({ id }) => client.instance(id)));
+        const folders = new LaunchFolders(context.environment.state);
+        for (const view of views) if (isFinalState(view.status)) await folders.remove(view.id);
         const now = context.clock.now();
         output.result(views, () =>
           views.length === 0

@@ -79,7 +79,10 @@ async function requestInstance(
     return id;
   } catch (error) {
     await prepared.discard();
-    throw error;
+    const isUnknown = error instanceof AppError && (error.code === "timed_out" || error.code === "connection_lost");
+    if (!isUnknown) throw error;
+    const message = `${error.message}; it may have been launched all the same: look with \`hardshare instances\`, and terminate it`;
+    throw new AppError(error.code, message, { details: error.details, cause: error });
   }
 }
 
@@ -90,7 +93,7 @@ async function waitOrCancel(invocation: Invocation, access: Access, folders: Lau
     await followUntilReady(access.client, id, { output, signal: context.interrupted });
   } catch (error) {
     if (!context.interrupted.aborted) {
-      if (error instanceof AppError && error.code === "launch_failed") await folders.remove(id);
+      if (error instanceof AppError && (error.code === "launch_failed" || error.code === "wrong_state")) await folders.remove(id);
       throw error;
     }
     output.progress(`cancelling the launch of ${id} (Ctrl-C again stops waiting for it)`);

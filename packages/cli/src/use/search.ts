@@ -21,7 +21,7 @@ export const addSearch: AddVerb = (program, shell) => {
                 found.map((it) => [
                   it.id,
                   it.type,
-                  it.locked ? "locked" : it.online ? "online" : "offline",
+                  it.locked ? "locked" : !it.online ? "offline" : it.queuelen > 0 ? "busy" : "free",
                   it.provider ?? "",
                   it.owner,
                   it.desc ?? "",

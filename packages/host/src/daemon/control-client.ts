@@ -10,9 +10,21 @@ const Stopped = z.object({ stopped: z.array(z.string()) });
 /** Answers are small; a longer one is none of ours. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 
-/** The status of the daemon that works on this state folder; undefined when none runs. */
-export async function daemonStatus(options: { state: string }): Promise<DaemonStatus | undefined> {
-  const answer = await ask(options.state, "GET", "/status");
+/** Milliseconds in which a daemon that lives says how it is. */
+const STATUS_TIMEOUT_MS = 10_000;
+
+/**
+ * The status of the daemon that works on this state folder; undefined when none runs.
+ * @throws AppError `timed_out` when it runs but does not answer, `cancelled`
+ */
+export async function daemonStatus(options: { state: string; signal?: AbortSignal }): Promise<DaemonStatus | undefined> {
+  const tooLate = AbortSignal.timeout(STATUS_TIMEOUT_MS);
+  const signal = options.signal === undefined ? tooLate : AbortSignal.any([options.signal, tooLate]);
+  const answer = await ask(options.state, "GET", "/status", signal).catch((error: unknown) => {
+    if (!tooLate.aborted) throw error;
+    const message = `the host daemon does not answer within ${STATUS_TIMEOUT_MS / 1000} s: it may be stopped or hung; end it and start it again`;
+    throw new AppError("timed_out", message, { cause: error });
+  });
   return answer === undefined ? undefined : parseWith(DaemonStatus, answer, "status of the host daemon", "protocol_violation");
 }
 
@@ -20,9 +32,13 @@ export async function daemonStatus(options: { state: string }): Promise<DaemonSt
  * Tells a running daemon to offer deployments, too.
  * @throws AppError `not_found` (no such deployment in the configuration), `wrong_state` (no daemon runs)
  */
-export async function startAdvertising(options: { state: string; deployments: readonly string[] }): Promise<DaemonStatus> {
+export async function startAdvertising(options: {
+  state: string;
+  deployments: readonly string[];
+  signal?: AbortSignal;
+}): Promise<DaemonStatus> {
   let answer: unknown;
-  for (const id of options.deployments) answer = await askRunning(options.state, `/start/${encodeURIComponent(id)}`);
+  for (const id of options.deployments) answer = await askRunning(options.state, `/start/${encodeURIComponent(id)}`, options.signal);
   return parseWith(DaemonStatus, answer, "status of the host daemon", "protocol_violation");
 }
 
