@@ -3,6 +3,7 @@
  * storage, and again only when its content changes. Called by `hardshare up`, by the host and by tests.
  */
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -55,7 +56,7 @@ export async function ensureImage(options: EnsureImageOptions): Promise<{ name: 
 
 async function buildIfNeeded(name: string, options: EnsureImageOptions, signal: AbortSignal): Promise<boolean> {
   const { folder, environment, logger, onProgress = () => {} } = options;
-  const contextFolder = options.contextFolder ?? fileURLToPath(new URL("../../../../images/generic/", import.meta.url));
+  const contextFolder = options.contextFolder ?? findContextFolder();
   const setup = await preparePodman({ folder, environment, logger, signal });
   const sources = await findDebianSources();
   const content = await hashContent(contextFolder, sources.suite);
@@ -69,6 +70,12 @@ async function buildIfNeeded(name: string, options: EnsureImageOptions, signal: 
   await buildImage({ setup, name, base, content, contextFolder, aptSettings, onProgress, signal });
   onProgress(`${name} is built`);
   return true;
+}
+
+/** Of the image of instances: in an installed package beside the code, in a checkout at its root. */
+function findContextFolder(): string {
+  const installed = fileURLToPath(new URL("../../images/generic/", import.meta.url));
+  return existsSync(installed) ? installed : fileURLToPath(new URL("../../../../images/generic/", import.meta.url));
 }
 
 interface BuildOptions {
