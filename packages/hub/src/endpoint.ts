@@ -46,6 +46,7 @@ export class Endpoint {
   #port: PublicPort | undefined;
   /** The port that is bound, being bound or taken; what counts is the last one that was asked for. */
   #wantedPort: number | null | undefined;
+  /** Of the port that is wanted; not known yet while it is being bound. */
   #report: { status: EndpointStatus; message?: string } | undefined;
 
   constructor(options: EndpointOptions) {
@@ -80,10 +81,10 @@ export class Endpoint {
     return this.#desired.deploymentId;
   }
 
-  /** Where it stands, or undefined while its port is being bound for the first time. */
+  /** Where it stands, or undefined while its port is being bound. */
   get report(): EndpointReport | undefined {
-    const { instanceId, epoch } = this.#desired;
-    return this.#report && { type: "endpoint", instanceId, epoch, ...this.#report };
+    const { instanceId, epoch, publicPort } = this.#desired;
+    return this.#report && { type: "endpoint", instanceId, epoch, publicPort, ...this.#report };
   }
 
   /** Takes over the desired state of the same epoch: who may no longer come is cut off at once. */
@@ -123,7 +124,7 @@ export class Endpoint {
   removeLink(session: InstanceSession): void {
     if (!this.#links.remove(session) || this.#links.size > 0) return;
     this.#prober.stop();
-    if (this.#report?.status !== "port_taken") this.#setStatus("open");
+    if (this.#report !== undefined && this.#report.status !== "port_taken") this.#setStatus("open");
   }
 
   /** Answers a request for a stream to this instance, which comes from `origin`, and carries its bytes. */
@@ -171,6 +172,7 @@ export class Endpoint {
   async #bind(port: number | null): Promise<void> {
     const { bindHost, firstPort, lastPort } = this.#options;
     this.#wantedPort = port;
+    this.#report = undefined;
     this.#prober.stop();
     this.#port?.[Symbol.dispose]();
     this.#port = undefined;

@@ -42,14 +42,14 @@ export class Endpoints implements Disposable {
   }
 
   #open(desired: DesiredEndpoint): void {
-    const { instanceId, epoch, deploymentId } = desired;
+    const { instanceId, epoch, deploymentId, publicPort } = desired;
     const current = this.#byInstance.get(instanceId);
     if (current?.epoch === epoch) return current.update(desired);
     const highest = this.#highest.get(deploymentId);
     const isStale = highest !== undefined && (epoch < highest.epoch || (epoch === highest.epoch && instanceId !== highest.instanceId));
     if (isStale) {
       const message = `epoch ${highest.epoch} of this deployment was here already`;
-      this.#options.onReport({ type: "endpoint", instanceId, epoch, status: "closed", message });
+      this.#options.onReport({ type: "endpoint", instanceId, epoch, publicPort, status: "closed", message });
       return;
     }
     this.#highest.set(deploymentId, { epoch, instanceId });
@@ -63,7 +63,7 @@ export class Endpoints implements Disposable {
     const endpoint = this.#byInstance.get(instanceId);
     if (endpoint !== undefined && endpoint.epoch <= epoch) return this.#end(endpoint);
     // Closed before, or never opened: say so again.
-    if (endpoint === undefined) this.#options.onReport({ type: "endpoint", instanceId, epoch, status: "closed" });
+    if (endpoint === undefined) this.#options.onReport({ type: "endpoint", instanceId, epoch, publicPort: null, status: "closed" });
   }
 
   #end(endpoint: Endpoint): void {

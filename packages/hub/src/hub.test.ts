@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DeploymentId, type DesiredEndpoint, InstanceId, registerTranscript } from "@hardshare/protocol";
-import { silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
-import { generateIdentity, sameKey, verifyWith } from "@hardshare/wire/ssh";
+import { DeploymentId, type DesiredEndpoint, forwarderUsername, InstanceId, registerTranscript } from "@hardshare/protocol";
+import { Deferred, silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
+import { generateIdentity, sameKey, SshForwarder, verifyWith } from "@hardshare/wire/ssh";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Hub, startHub, type StartHubOptions } from "./hub.ts";
 import { connectTo, findFreePort } from "./testing/hub-world.fixture.ts";
@@ -84,7 +84,6 @@ test("it connects, says who it is, and does what the server desires", async () =
     sshHostKey: hub.hostKey,
     firstPort: 20_000,
     lastPort: 32_000,
-    endpoints: [],
   });
   const desired = await makeDesired();
   server.send({ type: "desired", full: true, endpoints: [desired], closed: [] });
@@ -103,12 +102,48 @@ test("endpoints stay while the server is away, and are reported when it is back"
   (await connectTo(desired.publicPort ?? 0)).destroy();
   await server.listen(port);
   await expect.poll(() => server.hellos.length, { timeout: 10_000 }).toBe(2);
-  const { instanceId } = desired;
-  expect(server.hellos[1]?.endpoints).toEqual([
-    { type: "endpoint", instanceId, epoch: desired.epoch, status: "open" },
-    // Without its message: many long ones would make the hello larger than the server takes.
-    { type: "endpoint", instanceId: misplaced.instanceId, epoch: misplaced.epoch, status: "port_taken" },
+  await expect.poll(() => server.messages.length).toBe(4);
+  const { instanceId, publicPort } = desired;
+  expect(server.messages.slice(2)).toEqual([
+    { type: "endpoint", instanceId, epoch: 1, publicPort, status: "open" },
+    { type: "endpoint", instanceId: misplaced.instanceId, epoch: 1, publicPort: 1, status: "port_taken", message: expect.anything() },
   ]);
+  // However many there are: a hello must not get larger than the server takes.
+  expect(JSON.stringify(server.hellos[1])).not.toContain(instanceId);
+});
+
+test("what an endpoint does while the hub is being welcomed is reported too", async () => {
+  const hub = await start();
+  await expect.poll(() => server.hellos.length).toBe(1);
+  const host = generateIdentity("host");
+  const desired: DesiredEndpoint = { ...(await makeDesired()), forwarderKey: host.publicKey, probe: "none" };
+  server.send({ type: "desired", full: true, endpoints: [desired], closed: [] });
+  await expect.poll(() => server.messages.length).toBe(1);
+  const { port } = server;
+  await server.goAway();
+  const saidHello = new Deferred();
+  const mayEnter = new Deferred();
+  server.admit = async () => {
+    saidHello.resolve();
+    await mayEnter.promise;
+  };
+  await server.listen(port);
+  await saidHello.promise;
+  const isBound = new Deferred();
+  await using _forwarder = new SshForwarder({
+    target: { host: "127.0.0.1", port: hub.sshPort, hostKey: hub.hostKey, username: forwarderUsername(desired.instanceId), connections: 1 },
+    privateKey: host.privateKey,
+    dial: async () => Promise.reject(new Error("nothing is dialled")),
+    onBound: () => isBound.resolve(),
+    onLost: () => {},
+    onError: () => {},
+    newBackOff: () => ({ nextMs: () => 100, reset() {} }),
+    clock: systemClock,
+    logger: silentLogger,
+  });
+  await isBound.promise;
+  mayEnter.resolve();
+  await expect.poll(() => server.messages.at(-1)).toMatchObject({ instanceId: desired.instanceId, status: "probed" });
 });
 
 test("a server with another identity key is not obeyed", async () => {

@@ -100,12 +100,12 @@ function openChannel(
       firstPort,
       lastPort,
       sshHostKey: keys.sshHost.publicKey,
-      // Without messages, which hosts can make long: a hello must not get larger than the server takes.
-      endpoints: core.reports().map(({ message: _message, ...report }) => report),
     }),
     receive: HubDesired,
-    onOpen: () => {
+    onOpen: (send) => {
       problem = undefined;
+      // Nothing could be sent before, during the handshake neither.
+      for (const report of core.reports()) send(report);
       logger.info("connected to the server", { server: serverUrl });
     },
     onMessage: (message) => core.apply(message),

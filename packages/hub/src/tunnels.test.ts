@@ -27,7 +27,8 @@ test("what an endpoint reported is also said when the hub connects", async () =>
   const desired = await world.makeDesired();
   world.apply(desired);
   await world.reported("open", desired);
-  expect(world.core.reports()).toEqual([{ type: "endpoint", instanceId: desired.instanceId, epoch: desired.epoch, status: "open" }]);
+  const { instanceId, epoch, publicPort } = desired;
+  expect(world.core.reports()).toEqual([{ type: "endpoint", instanceId, epoch, publicPort, status: "open" }]);
 });
 
 test("a banner probe is content with an SSH server only, and tries again until one answers", async () => {

@@ -52,10 +52,13 @@ export type ServerToHub = z.infer<typeof ServerToHub>;
 export const EndpointStatus = z.enum(["open", "forwarded", "probed", "port_taken", "closed"]);
 export type EndpointStatus = z.infer<typeof EndpointStatus>;
 
+/** Sent at each change, and of every endpoint anew after each connect: what a report said may have been lost with its channel. */
 export const EndpointReport = z.object({
   type: z.literal("endpoint"),
   instanceId: InstanceId,
   epoch: Epoch,
+  /** Public port that the status is about, or null for none: the endpoint may have another one by now. */
+  publicPort: z.int().min(1).max(65_535).nullable(),
   status: EndpointStatus,
   message: z.string().max(MAX_REASON_CHARS).optional(),
 });
@@ -70,7 +73,6 @@ export const HubHello = HelloBase.extend({
   lastPort: z.int().min(1).max(65_535),
   /** SSH host key, an OpenSSH public key line; must equal the pinned one. */
   sshHostKey: z.string(),
-  endpoints: z.array(EndpointReport).max(100_000),
 });
 export type HubHello = z.infer<typeof HubHello>;
 

@@ -188,6 +188,45 @@ test("a port that a stranger holds is exchanged for another, still in INIT", asy
   expect((await owner.call("GET", `/instance/${id}`)).body.fwd.port).toBe(tried[2]);
 });
 
+test("what a hub says of a port that is given up proves nothing of the one that took its place", async () => {
+  const { host, deploymentId } = await world.addHost(owner);
+  hub.answer = () => [];
+  const { body } = await owner.call("POST", `/new/${deploymentId}`, { sshkey: USER_KEY });
+  const first = await hub.until((endpoints) => endpoints.get(body.id));
+  const wanted = await host.until((desired) => desired.get(deploymentId)?.instance);
+  await host.report(deploymentId, wanted, { kind: "up", hostKeys: [] });
+  hub.report(first, "port_taken");
+  const second = await hub.until((endpoints) => {
+    const endpoint = endpoints.get(body.id);
+    return endpoint?.publicPort !== first.publicPort && endpoint;
+  });
+  for (const status of ["open", "probed", "port_taken"] as const) hub.report(first, status);
+  hub.report(second, "open");
+  await host.until((desired) => desired.get(deploymentId)?.instance?.tunnel);
+  expect((await owner.call("GET", `/instance/${body.id}`)).body.status).toBe("INIT");
+  hub.report(second, "probed");
+  await world.untilState(owner, body.id, "READY");
+  hub.answer = () => ["open", "probed"];
+  expect((await owner.call("GET", `/instance/${body.id}`)).body.fwd.port).toBe(second.publicPort);
+});
+
+test("a launch for which the hub can bind no port ends with the name of that step", async () => {
+  await using narrow = await TestWorld.start(ground);
+  const admin = await narrow.admin();
+  const onePort = await narrow.addHub({ firstPort: 22_000, lastPort: 22_000 });
+  onePort.answer = () => ["port_taken"];
+  const { host, deploymentId } = await narrow.addHost(admin);
+  const { body } = await admin.call("POST", `/new/${deploymentId}`, { sshkey: USER_KEY });
+  const wanted = await host.untilWanted(deploymentId, "end");
+  await host.report(deploymentId, wanted, { kind: "ended", reason: "init_failed", clean: true, residue: [] });
+  await narrow.untilState(admin, body.id, "TERMINATED");
+  expect((await admin.call("GET", `/instance/${body.id}`)).body).toMatchObject({
+    end_reason: "init_failed",
+    failed_step: "endpoint",
+    failed_log: "the hub has no public port that it can bind",
+  });
+});
+
 test("a launch takes at most the owner's time, by default all of it", async () => {
   const { host, deploymentId } = await world.addHost(owner, { maxDurationS: 600 });
   const tooLong = await owner.call("POST", `/new/${deploymentId}`, { sshkey: USER_KEY, expire_d: 601 });

@@ -20,6 +20,8 @@ export class TestServer implements AsyncDisposable {
   readonly messages: HubToServer[] = [];
   /** What is answered to a registration instead, if anything. */
   refusal: { status: number; body: unknown } | undefined;
+  /** Called when the hub has said hello; it is welcome when this settles. */
+  admit: (hello: HubHello) => Promise<void> = async () => {};
   readonly #http: Server;
   readonly #sockets = new WebSocketServer({ noServer: true });
   #channel: FrameChannel<HubToServer, unknown> | undefined;
@@ -84,7 +86,7 @@ export class TestServer implements AsyncDisposable {
       receive: HubToServer,
       ...this.identity,
       lookUpKey: async () => this.registrations[0]?.body.key,
-      admit: async () => {},
+      admit: (hello) => this.admit(hello),
       now: () => new Date(systemClock.now()),
       crypto: { sign: signWith, verify: verifyWith, sameKey },
       clock: systemClock,

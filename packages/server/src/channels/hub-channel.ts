@@ -57,14 +57,7 @@ export function hubProtocol(deps: {
       });
     },
 
-    /** What `hello` says of endpoints matters only for launches under way. */
-    async open(hello) {
-      const hubId = HubId.parse(hello.id);
-      if (hello.endpoints.length === 0) return;
-      const wanted = await database.transaction((tx) => database.instances.listDesiredAtHub(tx, { hubId }));
-      const launching = new Set(wanted.filter(({ instance }) => instance.state === "INIT").map(({ instance }) => instance.id));
-      for (const report of hello.endpoints) if (launching.has(report.instanceId)) await reports.receive(hubId, report);
-    },
+    open: async () => {},
 
     async desired(peerId, detail) {
       const hubId = HubId.parse(peerId);

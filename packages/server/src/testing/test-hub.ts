@@ -1,6 +1,5 @@
 import {
   type DesiredEndpoint,
-  type EndpointReport,
   type EndpointStatus,
   type HubToServer,
   type ServerToHub,
@@ -37,7 +36,7 @@ export class TestHub implements AsyncDisposable {
     this.#client = connectPeer<ServerToHub, HubToServer>("hub", options, {
       moments: this.moments,
       receive: ServerToHubSchema,
-      hello: () => ({ softwareVersion: "0.1.0", ...address, endpoints: [] }),
+      hello: () => ({ softwareVersion: "0.1.0", ...address }),
       onOpen: () => (this.isOpen = true),
       onMessage: (message) => this.#keep(message),
       onRefused: (code, message) => (this.refusal = `${code}: ${message}`),
@@ -56,9 +55,9 @@ export class TestHub implements AsyncDisposable {
     return this.moments.until(() => this.refusal);
   }
 
-  report(endpoint: { instanceId: string; epoch: number }, status: EndpointStatus): void {
-    const { instanceId, epoch } = endpoint;
-    this.#client.send({ type: "endpoint", instanceId, epoch, status } as EndpointReport);
+  report(endpoint: Pick<DesiredEndpoint, "instanceId" | "epoch" | "publicPort">, status: EndpointStatus): void {
+    const { instanceId, epoch, publicPort } = endpoint;
+    this.#client.send({ type: "endpoint", instanceId, epoch, publicPort, status });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

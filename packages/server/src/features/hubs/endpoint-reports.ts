@@ -2,7 +2,7 @@ import type { Database, Transaction } from "@hardshare/db";
 import type { EndpointReport, HubId } from "@hardshare/protocol";
 import type { Clock, Logger } from "@hardshare/runtime";
 import { announceInstance } from "../../wake-ups/topics.ts";
-import { applyLifecycleEvent, makeReadyIfProved } from "../instances/instance-changes.ts";
+import { makeReadyIfProved } from "../instances/instance-changes.ts";
 
 /** What hubs say of their endpoints. Idempotent; what doesn't fit the row changes nothing. */
 export class EndpointReports {
@@ -18,7 +18,7 @@ export class EndpointReports {
 
   /** Resolves when the report is committed. */
   async receive(hubId: HubId, report: EndpointReport): Promise<void> {
-    if (report.status === "forwarded" || report.status === "closed") return; // what is desired does not depend on it
+    if (report.status === "closed") return; // what is desired does not depend on it
     await this.#database.transaction((tx) => this.#act(tx, hubId, report));
     if (report.status === "port_taken") {
       const { instanceId, epoch, message } = report;
@@ -27,31 +27,34 @@ export class EndpointReports {
   }
 
   async #act(tx: Transaction, hubId: HubId, report: EndpointReport): Promise<void> {
-    const { instances } = this.#database;
-    const { instanceId, epoch } = report;
+    const { instances, events } = this.#database;
+    const { instanceId, epoch, publicPort, status } = report;
     const found = await instances.get(tx, instanceId);
     if (found === null || found.instance.hubId !== hubId || found.instance.epoch !== epoch) return;
+    if (found.instance.state !== "INIT") return; // in READY the jump host is still a way in; after every connect hubs repeat what is known
     const { hostId, id: deploymentId } = found.deployment;
     const at = new Date(this.#clock.now());
     const instance = await instances.getForUpdate(tx, instanceId);
-    if (instance === null) return;
+    if (instance?.state !== "INIT") return;
+    if (instance.publicPort !== publicPort) return; // late: it was about a port that is given up, and proves nothing of the new one
     const announce = () => announceInstance(this.#database, tx, { instanceId, deploymentId, hostId, hubId });
 
-    if (report.status === "port_taken") {
-      if (instance.publicPort === null || instance.state !== "INIT") return; // in READY the jump host is still a way in
-      if ((await instances.reassignPort(tx, { instanceId, from: instance.publicPort, at })) !== null) return announce();
-      const data = { step: "endpoint", text: "the hub has no public port that it can bind" };
-      await this.#database.events.append(tx, { at, deploymentId, instanceId, kind: "log", actor: `hub:${hubId}`, data });
-      const cause = { at, actor: "server", reason: "init_failed" } as const;
-      await applyLifecycleEvent(this.#database, tx, { instance, hostId }, { kind: "end", reason: "init_failed" }, cause);
-      return;
+    if (status === "port_taken") {
+      if (publicPort !== null && (await instances.reassignPort(tx, { instanceId, from: publicPort, at })) !== null) return announce();
+      const failedLog = "the hub has no public port that it can bind";
+      const data = { step: "endpoint", text: failedLog };
+      await events.append(tx, { at, deploymentId, instanceId, kind: "log", actor: `hub:${hubId}`, data });
+      // Not INIT_FAIL yet: the host may have begun, and has to let go first.
+      const failure = { reason: "init_failed", failedStep: "endpoint", failedLog } as const;
+      await instances.changeState(tx, { instanceId, from: "INIT", to: "TERMINATING", at, actor: "server", ...failure });
+      return announce();
     }
-    const isKnown = (report.status === "open" ? instance.endpointOpenAt : instance.probedAt) !== null;
-    if (isKnown) return;
-    const kind = report.status === "open" ? "endpoint_open" : "probed";
-    const marked = await instances.mark(tx, { instanceId, epoch, mark: { kind }, at });
-    if (marked === null) return;
-    if (kind === "probed") await makeReadyIfProved(this.#database, tx, { instance: marked, hostId }, at);
-    else await announce();
+    if (instance.endpointOpenAt === null) {
+      await instances.mark(tx, { instanceId, epoch, mark: { kind: "endpoint_open" }, at });
+      await announce();
+    }
+    if (status !== "probed" || instance.probedAt !== null) return;
+    const probed = await instances.mark(tx, { instanceId, epoch, mark: { kind: "probed" }, at });
+    if (probed !== null) await makeReadyIfProved(this.#database, tx, { instance: probed, hostId }, at);
   }
 }
