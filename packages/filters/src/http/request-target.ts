@@ -41,6 +41,7 @@ function findAmbiguity(segment: string, decoded: string): string | undefined {
   // With its parameters cut off, `..;x` is `..` to some servers.
   const plain = decoded.split(";", 1)[0];
   if (plain === "." || plain === "..") return "the path holds a `.` or `..` segment";
+  if (plain === "" && decoded !== "") return "the path holds a segment of parameters only (`/;x`), which some servers leave out";
   if (decoded === segment) return undefined;
   for (const [triplet] of segment.matchAll(/%../g)) {
     if (triplet !== triplet.toUpperCase()) return `the path holds ${triplet}, which normalises to ${triplet.toUpperCase()}`;

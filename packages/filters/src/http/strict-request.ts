@@ -38,7 +38,16 @@ const OVERRIDING: ReadonlySet<string> = new Set([
   "x-http-method-override",
   "x-method-override",
   "x-original-url",
+  "x-original-uri",
   "x-rewrite-url",
+  "x-rewrite-uri",
+  "x-override-url",
+  "x-forwarded-path",
+  "x-forwarded-uri",
+  "x-forwarded-prefix",
+  "x-http-destinationurl",
+  "base-url",
+  "request-uri",
 ]);
 /** Methods whose body servers ignore or refuse (RFC 9110 §9.3.1, §9.3.2): one that ignores it reads it as the next request. */
 const WITHOUT_BODY: ReadonlySet<string> = new Set(["GET", "HEAD"]);

@@ -54,7 +54,16 @@ describe("judging", () => {
 
   test("a block also matches what a device could take for the same path", () => {
     const text = "default: allow\nrules: [{ block: POST /api/reboot }, { block: GET /act }]";
-    for (const path of ["/api/reboot", "/API/Reboot", "/api/reboot/", "/api;v=1/reboot;now", "/api/reboot/;x"]) {
+    const spellings = [
+      "/API/Reboot",
+      "/api/reboot/",
+      "/api;v=1/reboot;now",
+      "/api/reboot/;x",
+      "/api/reboot.",
+      "/api./reboot .",
+      "/api/reboot\u00a0",
+    ];
+    for (const path of ["/api/reboot", ...spellings]) {
       expect(judge(text, "POST", path)).toBe("block");
     }
     expect(judge(text, "HEAD", "/act")).toBe("block");

@@ -76,7 +76,7 @@ export function parseHttpRules(text: string, file: string): CompiledHttpRules {
 /**
  * What the rules say about a request: the first rule that matches decides, else the default.
  * An allow matches only the very path and method; a block also what a device could take for them (letter case, a final
- * slash, `;parameters`, HEAD for GET), because devices differ and a block must hold for all of them.
+ * slash, `;parameters`, final dots and blanks, HEAD for GET), because devices differ and a block must hold for all of them.
  * @param path decoded segments of the path
  */
 export function judgeHttp(rules: CompiledHttpRules, method: string, path: readonly string[]): HttpVerdict {

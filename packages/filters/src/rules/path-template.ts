@@ -55,7 +55,7 @@ export function matchesExactly(template: PathTemplate, path: readonly string[]):
 
 /**
  * Whether a device could take the path for one that fits the template: many servers ignore letter case, a final slash,
- * and parameters after a semicolon. For blocks, which must hold for every device.
+ * parameters after a semicolon, and dots or blanks at the end of a name. For blocks, which must hold for every device.
  */
 export function matchesLoosely(template: PathTemplate, path: readonly string[]): boolean {
   if (fits(template, path, fold)) return true;
@@ -63,7 +63,11 @@ export function matchesLoosely(template: PathTemplate, path: readonly string[]):
 }
 
 function fold(segment: string): string {
-  return (segment.split(";", 1)[0] ?? "").toLowerCase();
+  const plain = segment.split(";", 1)[0] ?? "";
+  // Not by an expression such as /[.\s]+$/, which takes quadratic time for many dots in the middle.
+  let end = plain.length;
+  while (end > 0 && /[.\s]/.test(plain.charAt(end - 1))) end -= 1;
+  return plain.slice(0, end).toLowerCase();
 }
 
 function fits(template: PathTemplate, path: readonly string[], spelling: (segment: string) => string): boolean {
