@@ -1,7 +1,9 @@
 import { spawn } from "node:child_process";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
 import { open } from "node:fs";
 import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
+import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ReadStream } from "node:tty";
@@ -93,6 +95,21 @@ describe("the HTTP API", () => {
     await using robot = await startTestRobot();
     await expect(startTestRobot({ port: robot.port })).rejects.toMatchObject({ code: "port_in_use", details: { port: robot.port } });
   });
+});
+
+test("a connection that can't be accepted does not end the robot", async () => {
+  const warnings: string[] = [];
+  await using robot = await startTestRobot({ logger: { ...silentLogger, warn: (message) => void warnings.push(message) } });
+  const accepted = new Promise<Server>((resolve) => {
+    subscribe("net.server.socket", function onSocket(message) {
+      unsubscribe("net.server.socket", onSocket);
+      resolve((message as { socket: { server: Server } }).socket.server);
+    });
+  });
+  const answer = fetch(`${robot.url}/api/battery`);
+  (await accepted).emit("error", new Error("accept EMFILE"));
+  expect(warnings).toEqual(["a connection was not accepted"]);
+  expect((await answer).status).toBe(200);
 });
 
 describe("the ledger", () => {

@@ -1,3 +1,5 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import type { Server } from "node:net";
 import { text } from "node:stream/consumers";
 import { silentLogger, systemClock } from "@hardshare/runtime";
 import { describe, expect, test } from "vitest";
@@ -169,4 +171,31 @@ test("a port in use is named", async () => {
     logger: silentLogger,
   };
   await expect(startHttpFilter({ ...options, host: "127.0.0.1", port })).rejects.toMatchObject({ code: "port_in_use" });
+});
+
+test("a connection that can't be accepted does not end the filter", async () => {
+  const warnings: string[] = [];
+  const logger = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
+  const device = { host: "127.0.0.1", port: 1 };
+  const rules = parseHttpRules("default: block", "test.yaml");
+  await using filter = await startHttpFilter({
+    host: "127.0.0.1",
+    port: 0,
+    device,
+    rules,
+    onDecision: () => {},
+    clock: systemClock,
+    logger,
+  });
+  const accepted = new Promise<Server>((resolve) => {
+    subscribe("net.server.socket", function onSocket(message) {
+      unsubscribe("net.server.socket", onSocket);
+      resolve((message as { socket: { server: Server } }).socket.server);
+    });
+  });
+  using client = new RawClient(filter.address);
+  (await accepted).emit("error", new Error("accept EMFILE"));
+  expect(warnings).toEqual(["a connection was not accepted"]);
+  await client.send(`GET /a HTTP/1.1\r\n${HOST}\r\n`);
+  expect(await client.ended).toMatch(/^HTTP\/1\.1 403 /);
 });

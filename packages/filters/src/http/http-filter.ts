@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { AppError } from "@hardshare/protocol";
@@ -59,10 +60,14 @@ export async function startHttpFilter(options: HttpFilterOptions): Promise<HttpF
     if (status === undefined) connection.drop();
     else connection.refuseMalformed(status, `the request is malformed: ${error.reason ?? error.message}`);
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => reject(describeListenError(error, options)));
-    server.listen(options.port, options.host, resolve);
-  });
+  server.listen(options.port, options.host);
+  try {
+    await once(server, "listening");
+  } catch (error) {
+    throw describeListenError(error as NodeJS.ErrnoException, options);
+  }
+  // A connection that could not be accepted, for want of file descriptors for instance: the others go on.
+  server.on("error", (error) => options.logger.warn("a connection was not accepted", { error }));
   const { address, port, family } = server.address() as AddressInfo;
   return {
     address: `${family === "IPv6" ? `[${address}]` : address}:${port}`,

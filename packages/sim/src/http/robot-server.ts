@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { AppError, toAppError } from "@hardshare/protocol";
@@ -36,17 +37,18 @@ export async function startRobotServer(options: {
     });
   });
   server.maxConnections = MAX_CONNECTIONS;
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", (cause: NodeJS.ErrnoException) => {
-      const details = { host, port };
-      reject(
-        cause.code === "EADDRINUSE"
-          ? new AppError("port_in_use", `Port ${port} of ${host} is in use: choose another, or 0 for a free one.`, { details, cause })
-          : new AppError("not_configured", `The robot cannot listen at ${host}:${port}: ${cause.message}`, { details, cause }),
-      );
-    });
-    server.listen(port, host, resolve);
-  });
+  server.listen(port, host);
+  try {
+    await once(server, "listening");
+  } catch (error) {
+    const cause = error as NodeJS.ErrnoException;
+    const details = { host, port };
+    throw cause.code === "EADDRINUSE"
+      ? new AppError("port_in_use", `Port ${port} of ${host} is in use: choose another, or 0 for a free one.`, { details, cause })
+      : new AppError("not_configured", `The robot cannot listen at ${host}:${port}: ${cause.message}`, { details, cause });
+  }
+  // A connection that could not be accepted, for want of file descriptors for instance: the others go on.
+  server.on("error", (error) => logger.warn("a connection was not accepted", { error }));
   return {
     port: (server.address() as AddressInfo).port,
     async [Symbol.asyncDispose]() {

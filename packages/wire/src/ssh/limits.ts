@@ -18,6 +18,9 @@ export const SEND_QUEUE_BYTES = 64 * 1024;
 export const MAX_SEND_QUEUE_BYTES = 1024 * 1024;
 /** Channels of one connection, being opened, open, or closed by one side only. */
 export const MAX_CHANNELS = 128;
+/** Bytes from a connection that has not logged in, and bytes of replies that it has not read: logging in takes some kB. */
+export const MAX_LOGIN_BYTES = 256 * 1024;
+export const MAX_LOGIN_REPLY_BYTES = 64 * 1024;
 /** Longest time from a connection to a successful login. */
 export const LOGIN_TIMEOUT_MS = 10_000;
 /** Data packets of a connection after which its keys are exchanged anew: long before the 2^32 at which nonces of chacha20-poly1305 repeat. */

@@ -5,12 +5,28 @@ import ssh2 from "ssh2";
 import type { ChannelClock, ChannelLogger } from "../channel/needs.ts";
 import { type ChannelRequest, ChannelTable } from "./channel-table.ts";
 import { HalfOpenLimit } from "./half-open-limit.ts";
-import { LOGIN_TIMEOUT_MS } from "./limits.ts";
+import { LOGIN_TIMEOUT_MS, MAX_LOGIN_BYTES, MAX_LOGIN_REPLY_BYTES } from "./limits.ts";
 import { type Liveness, watchLiveness } from "./liveness.ts";
 import { internalsOf } from "./ssh2-internals.ts";
 
 /** Keys that a client may try (OpenSSH's default is the same). */
 const MAX_LOGIN_ATTEMPTS = 6;
+/** Requests to log in, by whatever method: a client asks once by `none`, then up to twice for each key. */
+const MAX_LOGIN_REQUESTS = 20;
+
+/**
+ * Key exchanges that take no time worth mentioning: ssh2 computes them on the main thread, and strangers can make it,
+ * which with the large groups of classic Diffie-Hellman takes milliseconds each.
+ */
+const KEX: ssh2.KexAlgorithm[] = ["curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256"];
+/** Those that OpenSSH has too, authenticated ones first. */
+const CIPHERS: ssh2.CipherAlgorithm[] = [
+  "aes128-gcm@openssh.com",
+  "aes256-gcm@openssh.com",
+  "chacha20-poly1305@openssh.com",
+  "aes128-ctr",
+  "aes256-ctr",
+];
 
 /** All that ssh2 offers by default, without those on SHA-1. */
 const MACS: ssh2.MacAlgorithm[] = ["hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512"];
@@ -48,7 +64,7 @@ export interface SshServerOptions<Who> {
 
 /**
  * An SSH server that carries forwarded streams for clients with public keys and does nothing else. Connections that
- * have not logged in are limited in time, in attempts, and in number for each source (see `HalfOpenLimit`).
+ * have not logged in are limited in time, in attempts, in bytes, and in number for each source (see `HalfOpenLimit`).
  */
 export class SshServer<Who> implements AsyncDisposable {
   readonly #options: SshServerOptions<Who>;
@@ -63,7 +79,7 @@ export class SshServer<Who> implements AsyncDisposable {
     this.#ssh = new ssh2.Server({
       hostKeys: [options.hostKey],
       ident: "hardshare",
-      algorithms: { compress: ["none"], hmac: MACS },
+      algorithms: { compress: ["none"], kex: KEX, cipher: CIPHERS, hmac: MACS },
       keepaliveInterval: 2 ** 31 - 1, // ours is `watchLiveness`; 0 would mean the library's default
     });
     this.#ssh.on("connection", (connection) => this.#onConnection(connection));
@@ -81,6 +97,8 @@ export class SshServer<Who> implements AsyncDisposable {
         cause,
       });
     }
+    // A connection that could not be accepted, for want of file descriptors for instance: the others go on.
+    this.#listener.on("error", (error) => this.#options.logger.warn("a connection was not accepted", { error }));
     return (this.#listener.address() as AddressInfo).port;
   }
 
@@ -100,9 +118,13 @@ export class SshServer<Who> implements AsyncDisposable {
       return;
     }
     const timer = this.#options.clock.after(LOGIN_TIMEOUT_MS, () => socket.destroy());
+    const limitBytes = () => {
+      if (socket.bytesRead > MAX_LOGIN_BYTES || socket.writableLength > MAX_LOGIN_REPLY_BYTES) socket.destroy();
+    };
     const settle = () => {
       timer[Symbol.dispose]();
       release();
+      socket.off("data", limitBytes);
     };
     this.#sockets.set(socket, settle);
     socket.once("close", () => {
@@ -110,15 +132,19 @@ export class SshServer<Who> implements AsyncDisposable {
       this.#sockets.delete(socket);
     });
     this.#ssh.injectSocket(socket);
+    socket.prependListener("data", limitBytes);
   }
 
   #onConnection(connection: ssh2.Connection): void {
     const internals = internalsOf(connection);
     const socket = internals._sock;
+    let requests = 0;
     let attempts = 0;
     let who: Who | undefined;
     connection.on("error", () => socket.destroy());
     connection.on("authentication", (attempt) => {
+      requests += 1;
+      if (requests > MAX_LOGIN_REQUESTS) return socket.destroy();
       if (attempt.method !== "publickey") return attempt.reject(["publickey"]); // clients ask with `none` what there is
       attempts += 1;
       if (attempts > MAX_LOGIN_ATTEMPTS) return socket.destroy();
