@@ -15,6 +15,8 @@ import type { ChannelClock, ChannelCrypto, ChannelLogger, ChannelRandom, Message
 
 /** Longest time from a connection to `welcome`. */
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** A connection that stood for so long was a success, after which the next attempt need not wait: one that is lost at once was none. */
+export const STEADY_AFTER_MS = 10_000;
 
 export interface ConnectChannelOptions<In, Out> {
   /** WebSocket address of the server's channel, e.g. `ws://127.0.0.1:8484/channel/host`. */
@@ -71,10 +73,10 @@ export function connectChannel<In, Out>(options: ConnectChannelOptions<In, Out>)
         if (verdict === "stop") return;
         if (verdict === "welcome") {
           isWelcome = true;
-          options.backOff.reset();
           options.onOpen((message) => channel.send(message));
           channel.handle((message) => deliver(message, options));
         }
+        using _steady = options.clock.after(STEADY_AFTER_MS, () => isWelcome && options.backOff.reset());
         reason = await channel.closed;
       } catch (error) {
         reason = error instanceof Error ? error.message : String(error);

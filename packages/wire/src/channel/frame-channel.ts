@@ -48,6 +48,8 @@ export class FrameChannel<In, Out> implements AsyncDisposable {
   #pingTimer: Disposable | undefined;
   #deadTimer: Disposable | undefined;
   #lastHeardMs: number;
+  /** What had come at the last sign of life. */
+  #heardBytes = 0;
   #isDoubted = false;
   #settle!: (reason: string) => void;
 
@@ -113,8 +115,7 @@ export class FrameChannel<In, Out> implements AsyncDisposable {
 
   #onText(text: string): void {
     if (!this.#isOpen) return;
-    this.#lastHeardMs = this.#clock.monotonicMs();
-    this.#isDoubted = false;
+    this.#noteLife();
     if (text === PING) return;
     let data: unknown;
     try {
@@ -144,7 +145,7 @@ export class FrameChannel<In, Out> implements AsyncDisposable {
     this.#queuedChars -= first.chars;
     if (this.#isPaused && this.#queuedChars <= MAX_RECEIVE_QUEUE_CHARS / 2) {
       this.#isPaused = false;
-      this.#lastHeardMs = this.#clock.monotonicMs(); // it could not be heard meanwhile
+      this.#noteLife(); // it could not be heard meanwhile
       this.#socket.resume();
     }
     return first.message;
@@ -169,9 +170,17 @@ export class FrameChannel<In, Out> implements AsyncDisposable {
     this.#pingTimer = this.#clock.after(PING_AFTER_MS, () => this.#sendText(PING));
   }
 
+  #noteLife(): void {
+    this.#lastHeardMs = this.#clock.monotonicMs();
+    this.#heardBytes = this.#socket.bytesRead();
+    this.#isDoubted = false;
+  }
+
   // The timer runs to the end of the silence that was known when it was set: a busy channel re-arms nothing per frame.
   #armDead(delayMs: number): void {
     this.#deadTimer = this.#clock.after(delayMs, () => {
+      // A large message on a slow line is a sign of life long before it is complete.
+      if (this.#socket.bytesRead() !== this.#heardBytes) this.#noteLife();
       const silentMs = this.#clock.monotonicMs() - this.#lastHeardMs;
       if (this.#isPaused) return this.#armDead(DEAD_AFTER_MS); // it is we who don't listen
       if (silentMs < DEAD_AFTER_MS) return this.#armDead(DEAD_AFTER_MS - silentMs);

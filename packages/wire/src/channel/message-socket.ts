@@ -7,6 +7,8 @@ export interface MessageSocket {
   send(text: string): void;
   /** Bytes queued and not yet handed to the network. */
   bufferedBytes(): number;
+  /** Bytes that came so far, those of a message that is not complete yet included; where that is unknown, always 0. */
+  bytesRead(): number;
   /** Reads no more until `resume`; what was read already may still be handed over. */
   pause(): void;
   resume(): void;

@@ -1,12 +1,12 @@
 import { once } from "node:events";
 import { randomBytes } from "node:crypto";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { HelloBase } from "@hardshare/protocol";
 import { expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { z } from "zod";
 import { acceptChannel, type AcceptedChannel } from "../channel/accept-channel.ts";
-import { connectChannel, type ConnectChannelOptions } from "../channel/connect-channel.ts";
+import { connectChannel, type ConnectChannelOptions, STEADY_AFTER_MS } from "../channel/connect-channel.ts";
 import { FrameChannel } from "../channel/frame-channel.ts";
 import { generateIdentity, sameKey, signWith, verifyWith } from "../ssh/index.ts";
 import type { MessageSocket } from "../channel/message-socket.ts";
@@ -157,6 +157,52 @@ test("a lost connection is made again", async () => {
   expect(second.hello.session).toBe("session-1");
 });
 
+test("a WebSocket counts the bytes of messages that are not complete yet", async () => {
+  const sockets = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+  await once(sockets, "listening");
+  const connected = once(sockets, "connection");
+  const peer = new WebSocket(`ws://127.0.0.1:${(sockets.address() as AddressInfo).port}`);
+  const [incoming] = (await connected) as [WebSocket & { _socket: Socket }];
+  const wrapped = wrapWebSocket(incoming);
+  const before = wrapped.bytesRead();
+  const arrived = once(incoming._socket, "data");
+  peer.once("open", () => peer.send("first half", { fin: false }));
+  await arrived;
+  expect(wrapped.bytesRead()).toBeGreaterThan(before);
+  peer.terminate();
+  await new Promise((resolve) => sockets.close(resolve));
+});
+
+test("attempts come further and further apart until a connection has stood for a while", async () => {
+  await using at = await listen();
+  const waiting = new Set<() => void>();
+  let resets = 0;
+  const peer = connect(at.url, {
+    backOff: { nextMs: () => 1, reset: () => void (resets += 1) },
+    clock: {
+      ...clock,
+      after(delayMs, run) {
+        if (delayMs !== STEADY_AFTER_MS) return clock.after(delayMs, run);
+        waiting.add(run);
+        return { [Symbol.dispose]: () => void waiting.delete(run) };
+      },
+    },
+  });
+  await using _ = peer.client;
+  for (let count = 0; count < 3; count += 1) {
+    const accepted = (await at.outcomes.take()) as Accepted;
+    await peer.opened.take();
+    accepted.channel.close("the desired state could not be read");
+    await peer.closed.take();
+  }
+  expect(resets).toBe(0);
+  const accepted = (await at.outcomes.take()) as Accepted;
+  await peer.opened.take();
+  for (const run of waiting) run();
+  expect(resets).toBe(1);
+  accepted.channel.close("bye");
+});
+
 test("a message that does not fit ends the channel and nothing else", async () => {
   await using at = await listen();
   const peer = connect(at.url);
@@ -217,7 +263,7 @@ test("a peer that sends faster than is handled waits, whatever it sends, and all
   await new Promise((resolve) => sockets.close(resolve));
 });
 
-test("a peer that falls silent is taken for gone after 4.5 s, one that pings is not", async () => {
+test("a peer that falls silent is taken for gone after 4.5 s, one that pings or is in the midst of a message is not", async () => {
   const timers: { at: number; run: () => void }[] = [];
   let now = 0;
   const manual = {
@@ -240,6 +286,7 @@ test("a peer that falls silent is taken for gone after 4.5 s, one that pings is 
     now = end;
   };
   const sent: string[] = [];
+  let bytesRead = 0;
   let listener: Parameters<MessageSocket["listen"]>[0] | undefined;
   const channel = new FrameChannel<Word, Word>({
     receive: Word,
@@ -247,6 +294,7 @@ test("a peer that falls silent is taken for gone after 4.5 s, one that pings is 
     socket: {
       send: (text) => void sent.push(text),
       bufferedBytes: () => 0,
+      bytesRead: () => bytesRead,
       pause() {},
       resume() {},
       close() {},
@@ -260,6 +308,12 @@ test("a peer that falls silent is taken for gone after 4.5 s, one that pings is 
   }
   expect(channel.isOpen).toBe(true);
   expect(sent.length).toBe(40); // one ping each 1.5 s of own silence in a minute
+  for (let second = 0; second < 60; second += 2) {
+    advance(2000);
+    bytesRead += 1; // of a message that takes a minute to come
+  }
+  expect(channel.isOpen).toBe(true);
+  listener?.onText('{"type":"ping"}');
   advance(2600);
   expect(channel.isOpen).toBe(true);
   advance(2000);

@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { AppError } from "@hardshare/protocol";
 import { WebSocket } from "ws";
 import type { MessageSocket } from "../channel/message-socket.ts";
@@ -61,6 +62,8 @@ export function wrapWebSocket(socket: WebSocket): MessageSocket {
       if (socket.readyState === WebSocket.OPEN) socket.send(text);
     },
     bufferedBytes: () => socket.bufferedAmount,
+    // ws has no documented way to it. Absent before the handshake and after the end.
+    bytesRead: () => (socket as unknown as { _socket?: Socket | null })._socket?.bytesRead ?? 0,
     pause: () => socket.pause(),
     resume: () => socket.resume(),
     close: (reason) => {

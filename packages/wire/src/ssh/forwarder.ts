@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import { AppError, FORWARD_PORT, toAppError, type TunnelTarget } from "@hardshare/protocol";
+import { STEADY_AFTER_MS } from "../channel/connect-channel.ts";
 import type { ChannelClock, ChannelLogger } from "../channel/needs.ts";
 import type { ChannelRequest } from "./channel-table.ts";
 import { type ClientConnection, connectToHub } from "./client-connection.ts";
@@ -70,7 +71,7 @@ export class SshForwarder implements AsyncDisposable {
     }
   }
 
-  async #forwardUntilClosed(onBound: () => void): Promise<AppError> {
+  async #forwardUntilClosed(onSteady: () => void): Promise<AppError> {
     const { target, privateKey, clock } = this.#options;
     const ended = new AbortController();
     const connection = await connectToHub({ ...target, privateKey }, this.#stop.signal, (request) => {
@@ -80,7 +81,7 @@ export class SshForwarder implements AsyncDisposable {
     // The hub pings, so something comes at least that often.
     watchLiveness(connection.socket, clock, { ...HOST_LIVENESS, misses: HOST_LIVENESS.misses + 1 });
     await this.#bind(connection);
-    onBound();
+    using _steady = clock.after(STEADY_AFTER_MS, onSteady);
     this.#bound += 1;
     if (this.#bound === 1) this.#options.onBound();
     const reason = await connection.closed;

@@ -5,6 +5,7 @@ import { Duplex } from "node:stream";
 import { AppError, FORWARD_PORT } from "@hardshare/protocol";
 import ssh2 from "ssh2";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { STEADY_AFTER_MS } from "../channel/connect-channel.ts";
 import type { BoundedChannel } from "./bounded-channel.ts";
 import { connectToHub } from "./client-connection.ts";
 import { SshForwarder, type SshForwarderOptions } from "./forwarder.ts";
@@ -227,6 +228,35 @@ test("the forwarder keeps its connections and dials again when the hub comes bac
   await server.listen(port, "127.0.0.1");
   await vi.waitFor(() => expect(onBound).toHaveBeenCalledTimes(2), { timeout: 5000 });
   expect(forwarder.boundConnections).toBe(1);
+});
+
+test("the forwarder waits longer and longer for a hub that takes it in and then drops it", async () => {
+  const waiting = new Set<() => void>();
+  const reset = vi.fn();
+  const bound: (() => void)[] = [];
+  const untilBound = () => new Promise<void>((resolve) => bound.push(resolve));
+  let next = untilBound();
+  await startForwarder(async () => makeEcho(), {
+    newBackOff: () => ({ nextMs: () => 1, reset }),
+    onBound: () => bound.shift()?.(),
+    clock: {
+      ...clock,
+      after(delayMs, run) {
+        if (delayMs !== STEADY_AFTER_MS) return clock.after(delayMs, run);
+        waiting.add(run);
+        return { [Symbol.dispose]: () => void waiting.delete(run) };
+      },
+    },
+  });
+  await next;
+  for (let count = 0; count < 3; count += 1) {
+    next = untilBound();
+    sessions[0]?.cut();
+    await next;
+  }
+  expect(reset).not.toHaveBeenCalled();
+  for (const run of waiting) run();
+  expect(reset).toHaveBeenCalledTimes(1);
 });
 
 test("disposing the forwarder cuts its streams and connections at once", async () => {
