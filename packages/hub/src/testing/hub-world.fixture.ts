@@ -141,6 +141,7 @@ export class HubWorld implements AsyncDisposable {
       originAddress,
       originPort: 1,
       signal: new AbortController().signal,
+      clock: systemClock,
     });
   }
 

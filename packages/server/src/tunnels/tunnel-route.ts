@@ -112,6 +112,7 @@ async function openStream(
     originAddress: plainAddress(request.socket.remoteAddress),
     originPort: request.socket.remotePort ?? 0,
     signal,
+    clock: deps.clock,
   });
 }
 

@@ -1,8 +1,11 @@
 import type { Socket } from "node:net";
 import { AppError } from "@hardshare/protocol";
+import type { ChannelClock } from "../channel/needs.ts";
 import { BoundedChannel } from "./bounded-channel.ts";
 import {
+  KEY_EXCHANGE_TIMEOUT_MS,
   MAX_CHANNELS,
+  MAX_KEY_EXCHANGE_QUEUE,
   MAX_SEND_QUEUE_BYTES,
   MIN_PACKET_BYTES,
   PACKET_BYTES,
@@ -35,9 +38,18 @@ type RejectCode = keyof typeof REJECT_CODES;
 /** The two kinds of channels there are: a client asks for `direct-tcpip`, a server for `forwarded-tcpip`. */
 type ChannelType = "direct-tcpip" | "forwarded-tcpip";
 
+export interface ChannelTableOptions {
+  /** The type of channels that the peer may ask for; we ask for the other. */
+  accepts: ChannelType;
+  onRequest(request: ChannelRequest): void;
+  clock: ChannelClock;
+}
+
 interface Entry {
   /** Whether we asked for it; else the peer did. */
   readonly isOurs: boolean;
+  /** When it was asked for, by the monotonic clock. */
+  readonly sinceMs: number;
   /** Who waits for the peer's answer, if still wanted. */
   settle?: (result: BoundedChannel | AppError) => void;
   /** The peer's number of the channel, once it is open. */
@@ -52,32 +64,32 @@ const MAX_ID = 0xffff_ffff;
  * its channels are replaced because they announce 2 MB, take what overruns it, and put what they send into the
  * socket's queue without looking at its length. Here the window is `WINDOW_BYTES` and enforced, a peer that overruns
  * it is cut off, and channels take turns for a send queue that is kept short. While keys are exchanged anew ssh2 queues
- * what is sent without limit, so nothing is sent then.
+ * what is sent without limit, so no data is sent then, and a peer that asks for much else, or takes too long, is cut off.
  */
 export class ChannelTable {
   readonly #internals: Ssh2Internals;
   readonly #socket: Socket;
-  readonly #accepts: ChannelType;
-  readonly #onRequest: (request: ChannelRequest) => void;
+  readonly #options: ChannelTableOptions;
   readonly #entries = new Map<number, Entry>();
   readonly #waiting = new Set<BoundedChannel>();
   #nextId = 0;
   #isSending = false;
   #carriedBytes = 0;
   #packets = 0;
+  #keyExchange: Disposable | undefined;
 
-  /** @param connection a connection of ssh2 that has just logged in; `onRequest` gets channels of the type `accepts` */
-  constructor(connection: object, accepts: ChannelType, onRequest: (request: ChannelRequest) => void) {
+  /** @param connection a connection of ssh2 that has just logged in */
+  constructor(connection: object, options: ChannelTableOptions) {
     this.#internals = internalsOf(connection);
     this.#socket = this.#internals._sock;
-    this.#accepts = accepts;
-    this.#onRequest = onRequest;
+    this.#options = options;
     Object.assign(this.#internals._protocol._handlers, this.#handlers());
     this.#socket.on("drain", () => this.#sendWaiting());
-    this.#internals.on("handshake", () => this.#sendWaiting());
-    this.#socket.prependListener("data", () => {
-      if (this.#socket.writableLength > MAX_SEND_QUEUE_BYTES) this.#drop("asks for replies and does not read them");
+    this.#internals.on("handshake", () => {
+      this.#endKeyExchange();
+      this.#sendWaiting();
     });
+    this.#socket.prependListener("data", () => this.#limitReplies());
     this.#socket.once("end", () => this.#socket.destroy()); // ssh2 can't write any more
     this.#socket.once("close", () => this.#close());
   }
@@ -85,6 +97,11 @@ export class ChannelTable {
   /** Channels open or being opened. */
   get size(): number {
     return this.#entries.size;
+  }
+
+  /** Whether nothing more can be opened until a channel closes. */
+  get isFull(): boolean {
+    return this.#entries.size >= MAX_CHANNELS;
   }
 
   /** Whether the connection has ended: nothing can be opened any more. */
@@ -104,6 +121,14 @@ export class ChannelTable {
     return false;
   }
 
+  /** For how long the peer has owed the answer to a request of ours, wanted or not; 0 when it owes none. */
+  get silentMs(): number {
+    for (const { isOurs, remoteId, sinceMs } of this.#entries.values()) {
+      if (isOurs && remoteId === undefined) return this.#options.clock.monotonicMs() - sinceMs; // the oldest comes first
+    }
+    return 0;
+  }
+
   /**
    * Asks the peer for a channel.
    * @throws AppError `connection_lost` when refused or the connection ends, `cancelled` when `signal` is aborted
@@ -112,7 +137,7 @@ export class ChannelTable {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(new AppError("cancelled", "the stream is no longer wanted"));
       if (this.isClosed) return reject(lost());
-      const entry: Entry = { isOurs: true };
+      const entry: Entry = { isOurs: true, sinceMs: this.#options.clock.monotonicMs() };
       const id = this.#reserve(entry);
       if (id === undefined) return reject(new AppError("busy", `all ${MAX_CHANNELS} streams of this connection are in use`));
       const abort = () => entry.settle?.(new AppError("cancelled", "the stream is no longer wanted"));
@@ -125,7 +150,7 @@ export class ChannelTable {
       signal.addEventListener("abort", abort, { once: true });
       const { host, port, originAddress, originPort } = target;
       const protocol = this.#internals._protocol;
-      if (this.#accepts === "forwarded-tcpip") {
+      if (this.#options.accepts === "forwarded-tcpip") {
         protocol.directTcpip(id, WINDOW_BYTES, PACKET_BYTES, { dstIP: host, dstPort: port, srcIP: originAddress, srcPort: originPort });
       } else {
         const forwarded = { boundAddr: host, boundPort: port, remoteAddr: originAddress, remotePort: originPort };
@@ -138,6 +163,24 @@ export class ChannelTable {
   renewKeys(): void {
     this.#packets = 0;
     this.#internals._protocol.rekey();
+    this.#beginKeyExchange();
+  }
+
+  #beginKeyExchange(): void {
+    this.#keyExchange ??= this.#options.clock.after(KEY_EXCHANGE_TIMEOUT_MS, () => this.#drop("did not exchange keys in time"));
+  }
+
+  #endKeyExchange(): void {
+    this.#keyExchange?.[Symbol.dispose]();
+    this.#keyExchange = undefined;
+  }
+
+  /** Called before each piece of input is read. */
+  #limitReplies(): void {
+    const { _kexinit, _queue } = this.#internals._protocol;
+    if (_kexinit !== undefined) this.#beginKeyExchange(); // the peer may have begun it
+    const isTooMuch = this.#socket.writableLength > MAX_SEND_QUEUE_BYTES || (_queue?.length ?? 0) > MAX_KEY_EXCHANGE_QUEUE;
+    if (isTooMuch) this.#drop("asks for replies and does not read them");
   }
 
   #count(data: Buffer): void {
@@ -192,16 +235,16 @@ export class ChannelTable {
   #onOpen(info: Parameters<ChannelHandlers["CHANNEL_OPEN"]>[1]): void {
     const refuse = (code: RejectCode, reason: string) =>
       this.#socket.destroyed || this.#internals._protocol.channelOpenFail(info.sender, REJECT_CODES[code], reason);
-    if (info.type !== this.#accepts) {
+    if (info.type !== this.#options.accepts) {
       return void refuse("prohibited", "this connection carries forwarded streams and nothing else (no shell, no command, no files)");
     }
     if (info.packetSize < MIN_PACKET_BYTES) return void refuse("shortage", `packets of at least ${MIN_PACKET_BYTES} bytes are needed`);
-    const entry: Entry = { isOurs: false };
+    const entry: Entry = { isOurs: false, sinceMs: this.#options.clock.monotonicMs() };
     const id = this.#reserve(entry);
     if (id === undefined) return void refuse("shortage", `all ${MAX_CHANNELS} streams of this connection are in use`);
     const data = info.data as { destIP: string; destPort: number; srcIP: string; srcPort: number };
     let isAnswered = false;
-    this.#onRequest({
+    this.#options.onRequest({
       host: data.destIP,
       port: data.destPort,
       originAddress: data.srcIP,
@@ -253,16 +296,24 @@ export class ChannelTable {
   #sendWaiting(): void {
     if (this.#isSending) return; // a channel's `done` may write again
     this.#isSending = true;
-    while (this.#waiting.size > 0 && this.#canSend()) {
-      this.#socket.cork(); // one system call for all
+    try {
+      while (this.#waiting.size > 0 && this.#canSend()) this.#sendRound();
+    } finally {
+      this.#isSending = false;
+    }
+  }
+
+  #sendRound(): void {
+    this.#socket.cork(); // one system call for all
+    try {
       for (const channel of this.#waiting) {
         if (!this.#canSend()) break;
         this.#waiting.delete(channel);
         if (channel.sendPacket()) this.#waiting.add(channel); // again, after the others
       }
+    } finally {
       this.#socket.uncork();
     }
-    this.#isSending = false;
   }
 
   #canSend(): boolean {
@@ -270,7 +321,7 @@ export class ChannelTable {
   }
 
   #reserve(entry: Entry): number | undefined {
-    if (this.#entries.size >= MAX_CHANNELS) return undefined;
+    if (this.isFull) return undefined;
     while (this.#entries.has(this.#nextId)) this.#nextId = this.#nextId === MAX_ID ? 0 : this.#nextId + 1;
     const id = this.#nextId;
     this.#nextId = id === MAX_ID ? 0 : id + 1;
@@ -283,6 +334,7 @@ export class ChannelTable {
   }
 
   #close(): void {
+    this.#endKeyExchange();
     const entries = [...this.#entries.values()];
     this.#entries.clear();
     for (const { settle, channel } of entries) {

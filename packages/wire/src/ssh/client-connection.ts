@@ -2,9 +2,11 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { AppError } from "@hardshare/protocol";
 import ssh2 from "ssh2";
+import type { ChannelClock } from "../channel/needs.ts";
 import { type ChannelRequest, ChannelTable } from "./channel-table.ts";
 import { LOGIN_TIMEOUT_MS } from "./limits.ts";
 import { parsePublicKey } from "./public-key.ts";
+import { internalsOf } from "./ssh2-internals.ts";
 
 /** Where a hub is, which SSH host key it must hold, and who logs in with which private key. */
 export interface HubLogin {
@@ -22,6 +24,8 @@ export interface ClientConnection {
   socket: Socket;
   /** Settles with the reason when the connection has closed. */
   closed: Promise<AppError>;
+  /** Makes the hub say something. */
+  ping(): void;
   /** Asks the hub to forward this address and port to us. @throws AppError when it refuses or the connection ends */
   forward(address: string, port: number): Promise<void>;
 }
@@ -29,17 +33,20 @@ export interface ClientConnection {
 /** Idle time after which the system begins to check a connection (tcp(7), keep-alive). */
 const TCP_KEEP_ALIVE_MS = 30_000;
 
+export interface ConnectOptions {
+  /** Ends the connection, or the attempt. */
+  signal: AbortSignal;
+  /** Gets the channels that the hub asks for. */
+  onRequest(request: ChannelRequest): void;
+  clock: ChannelClock;
+}
+
 /**
  * Connects to a hub and logs in.
- * @param onRequest gets the channels that the hub asks for
  * @throws AppError `server_unreachable`, `identity_refused` (other SSH host key), `access_denied` (login refused),
  *   `cancelled` (signal), `timed_out`
  */
-export async function connectToHub(
-  login: HubLogin,
-  signal: AbortSignal,
-  onRequest: (request: ChannelRequest) => void,
-): Promise<ClientConnection> {
+export async function connectToHub(login: HubLogin, { signal, onRequest, clock }: ConnectOptions): Promise<ClientConnection> {
   signal.throwIfAborted();
   const place = `the hub at ${login.host}:${login.port}`;
   const pinned = parsePublicKey(login.hostKey);
@@ -89,7 +96,7 @@ export async function connectToHub(
   if (winner instanceof AppError) throw winner;
   let channels: ChannelTable;
   try {
-    channels = new ChannelTable(client, "forwarded-tcpip", onRequest);
+    channels = new ChannelTable(client, { accepts: "forwarded-tcpip", onRequest, clock });
   } catch (error) {
     socket.destroy();
     throw error;
@@ -99,6 +106,7 @@ export async function connectToHub(
     channels,
     socket,
     closed,
+    ping: () => internalsOf(client)._protocol.ping(),
     forward: (address, port) =>
       new Promise((resolve, reject) => {
         void closed.then(reject);

@@ -74,9 +74,10 @@ export class SshForwarder implements AsyncDisposable {
   async #forwardUntilClosed(onSteady: () => void): Promise<AppError> {
     const { target, privateKey, clock } = this.#options;
     const ended = new AbortController();
-    const connection = await connectToHub({ ...target, privateKey }, this.#stop.signal, (request) => {
-      void this.#accept(request, ended.signal);
-    });
+    const connection = await connectToHub(
+      { ...target, privateKey },
+      { signal: this.#stop.signal, onRequest: (request) => void this.#accept(request, ended.signal), clock },
+    );
     connection.socket.once("close", () => ended.abort());
     // The hub pings, so something comes at least that often.
     watchLiveness(connection.socket, clock, { ...HOST_LIVENESS, misses: HOST_LIVENESS.misses + 1 });

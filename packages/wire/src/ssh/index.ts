@@ -12,4 +12,5 @@ export { openThroughHub, type OpenThroughHubOptions } from "./open-through-hub.t
 export { fingerprintOf, parsePublicKey, sameKey, type SshPublicKey } from "./public-key.ts";
 export { cut, pump } from "./pump.ts";
 export { readHostKey } from "./read-host-key.ts";
+export { sourceOf } from "./source.ts";
 export { type SessionRules, SshServer, type SshServerOptions, type SshSession } from "./ssh-server.ts";

@@ -23,5 +23,9 @@ export const MAX_LOGIN_BYTES = 256 * 1024;
 export const MAX_LOGIN_REPLY_BYTES = 64 * 1024;
 /** Longest time from a connection to a successful login. */
 export const LOGIN_TIMEOUT_MS = 10_000;
+/** Longest time for keys to be exchanged anew, in which nothing else is sent. */
+export const KEY_EXCHANGE_TIMEOUT_MS = 10_000;
+/** Messages that wait for the end of a key exchange, above which the connection is cut: replies that the peer asks for meanwhile. */
+export const MAX_KEY_EXCHANGE_QUEUE = 1000;
 /** Data packets of a connection after which its keys are exchanged anew: long before the 2^32 at which nonces of chacha20-poly1305 repeat. */
 export const REKEY_PACKETS = 2 ** 28;

@@ -8,7 +8,7 @@ export interface Liveness {
   misses: number;
 }
 
-/** Towards a host: a pulled cable is noticed within 15–20 s by both ends, and other connections take over. */
+/** Between machines of the infrastructure, and towards a host: a pulled cable is noticed within 15–20 s by both ends, and other connections take over. */
 export const HOST_LIVENESS: Liveness = { intervalMs: 5000, misses: 3 };
 /** Towards a user, whose computer may be out of reach for a moment. */
 export const USER_LIVENESS: Liveness = { intervalMs: 30_000, misses: 4 };

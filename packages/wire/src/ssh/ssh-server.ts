@@ -111,7 +111,7 @@ export class SshServer<Who> implements AsyncDisposable {
 
   #onSocket(socket: Socket): void {
     socket.on("error", () => {}); // `close` follows
-    const release = this.#halfOpen.admit(socket.remoteAddress ?? "");
+    const release = this.#halfOpen.admit(socket.remoteAddress ?? "", () => socket.resetAndDestroy());
     if (release === undefined) {
       this.#options.logger.warn("a connection was refused: too many wait for their login", { address: socket.remoteAddress });
       socket.resetAndDestroy();
@@ -166,7 +166,8 @@ export class SshServer<Who> implements AsyncDisposable {
   #serve(connection: ssh2.Connection, who: Who): void {
     const internals = internalsOf(connection);
     const socket = internals._sock;
-    const channels = new ChannelTable(connection, "direct-tcpip", (request) => rules.onStream(request));
+    const { clock } = this.#options;
+    const channels = new ChannelTable(connection, { accepts: "direct-tcpip", onRequest: (request) => rules.onStream(request), clock });
     const rules = this.#options.onSession({
       who,
       address: socket.remoteAddress ?? "",
@@ -175,7 +176,7 @@ export class SshServer<Who> implements AsyncDisposable {
       cut: () => socket.resetAndDestroy(),
     });
     socket.once("close", () => rules.onClose());
-    watchLiveness(socket, this.#options.clock, rules.liveness, () => internals._protocol.ping());
+    watchLiveness(socket, clock, rules.liveness, () => internals._protocol.ping());
     connection.on("request", (accept, reject, name, info) => {
       if (name === "tcpip-forward" && rules.onForward(info.bindAddr, info.bindPort)) return accept?.();
       if (name === "cancel-tcpip-forward") {

@@ -17,6 +17,8 @@ interface Ssh2Protocol {
   readonly _handlers: Partial<ChannelHandlers>;
   /** Set while keys are being exchanged: what is sent then is queued without limit. */
   readonly _kexinit: unknown;
+  /** What waits for the end of that. */
+  readonly _queue: readonly unknown[] | undefined;
   ping(): void;
   rekey(): void;
   channelOpenConfirm(remoteId: number, localId: number, window: number, packetSize: number): void;
@@ -91,6 +93,7 @@ export function internalsOf(connection: object): Ssh2Internals {
     candidate._sock !== undefined &&
     protocol !== undefined &&
     "_kexinit" in protocol &&
+    "_queue" in protocol &&
     WRITERS.every((name) => typeof protocol[name] === "function") &&
     HANDLERS.every((name) => typeof protocol._handlers[name] === "function");
   if (!isKnown) throw new AppError("internal", "this version of ssh2 has other insides than 1.17.0: install the pinned one");

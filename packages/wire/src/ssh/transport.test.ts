@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { AppError, FORWARD_PORT } from "@hardshare/protocol";
 import ssh2 from "ssh2";
@@ -10,9 +10,9 @@ import type { BoundedChannel } from "./bounded-channel.ts";
 import { connectToHub } from "./client-connection.ts";
 import { SshForwarder, type SshForwarderOptions } from "./forwarder.ts";
 import { generateIdentity } from "./identity.ts";
-import { WINDOW_BYTES } from "./limits.ts";
+import { KEY_EXCHANGE_TIMEOUT_MS, WINDOW_BYTES } from "./limits.ts";
 import { HOST_LIVENESS } from "./liveness.ts";
-import { openThroughHub } from "./open-through-hub.ts";
+import { CLOSE_GRACE_MS, openThroughHub } from "./open-through-hub.ts";
 import { parsePublicKey } from "./public-key.ts";
 import { pump } from "./pump.ts";
 import { SshServer, type SshSession } from "./ssh-server.ts";
@@ -29,6 +29,32 @@ const logger = { info() {}, warn() {} };
 const hostKey = generateIdentity("hub");
 const user = generateIdentity("host");
 const never = new AbortController().signal;
+
+/** The clock, but timers of one length wait for the test to fire them. */
+function holdBack(heldMs: number) {
+  const waiting = new Set<() => void>();
+  const armed: (() => void)[] = [];
+  return {
+    waiting,
+    /** Settles when the next of them is set. */
+    untilArmed: () => new Promise<void>((resolve) => void armed.push(resolve)),
+    fire() {
+      for (const run of [...waiting]) {
+        waiting.delete(run);
+        run();
+      }
+    },
+    clock: {
+      ...clock,
+      after(delayMs: number, run: () => void): Disposable {
+        if (delayMs !== heldMs) return clock.after(delayMs, run);
+        waiting.add(run);
+        for (const resolve of armed.splice(0)) resolve();
+        return { [Symbol.dispose]: () => void waiting.delete(run) };
+      },
+    },
+  };
+}
 const forwarded = { host: "", port: FORWARD_PORT, originAddress: "192.0.2.1", originPort: 1234 };
 
 let cleanUps: (() => unknown)[] = [];
@@ -47,10 +73,10 @@ afterEach(async () => {
   await server[Symbol.asyncDispose]();
 });
 
-function makeServer(): SshServer<string> {
+function makeServer(serverClock = clock): SshServer<string> {
   return new SshServer<string>({
     hostKey: hostKey.privateKey,
-    clock,
+    clock: serverClock,
     logger,
     logIn: (username, key) => (key.equals(parsePublicKey(user.publicKey).blob) ? username : undefined),
     onSession: (session) => {
@@ -231,7 +257,7 @@ test("the forwarder keeps its connections and dials again when the hub comes bac
 });
 
 test("the forwarder waits longer and longer for a hub that takes it in and then drops it", async () => {
-  const waiting = new Set<() => void>();
+  const steady = holdBack(STEADY_AFTER_MS);
   const reset = vi.fn();
   const bound: (() => void)[] = [];
   const untilBound = () => new Promise<void>((resolve) => bound.push(resolve));
@@ -239,14 +265,7 @@ test("the forwarder waits longer and longer for a hub that takes it in and then 
   await startForwarder(async () => makeEcho(), {
     newBackOff: () => ({ nextMs: () => 1, reset }),
     onBound: () => bound.shift()?.(),
-    clock: {
-      ...clock,
-      after(delayMs, run) {
-        if (delayMs !== STEADY_AFTER_MS) return clock.after(delayMs, run);
-        waiting.add(run);
-        return { [Symbol.dispose]: () => void waiting.delete(run) };
-      },
-    },
+    clock: steady.clock,
   });
   await next;
   for (let count = 0; count < 3; count += 1) {
@@ -255,7 +274,7 @@ test("the forwarder waits longer and longer for a hub that takes it in and then 
     await next;
   }
   expect(reset).not.toHaveBeenCalled();
-  for (const run of waiting) run();
+  steady.fire();
   expect(reset).toHaveBeenCalledTimes(1);
 });
 
@@ -269,12 +288,12 @@ test("disposing the forwarder cuts its streams and connections at once", async (
 
 test("a hub with another SSH host key is refused, with a message that says so", async () => {
   const login = { host: "127.0.0.1", port, hostKey: generateIdentity("").publicKey, username: "h-1", privateKey: user.privateKey };
-  await expect(connectToHub(login, never, () => {})).rejects.toMatchObject({ code: "identity_refused" });
+  await expect(connectToHub(login, { signal: never, onRequest: () => {}, clock })).rejects.toMatchObject({ code: "identity_refused" });
 });
 
 test("a stranger's key is refused, and so are passwords", async () => {
   const stranger = { host: "127.0.0.1", port, hostKey: hostKey.publicKey, username: "h-1", privateKey: generateIdentity("").privateKey };
-  await expect(connectToHub(stranger, never, () => {})).rejects.toMatchObject({ code: "access_denied" });
+  await expect(connectToHub(stranger, { signal: never, onRequest: () => {}, clock })).rejects.toMatchObject({ code: "access_denied" });
   const client = new ssh2.Client();
   const refused = new Promise<Error>((resolve) => client.on("error", resolve));
   client.connect({ host: "127.0.0.1", port, username: "h-1", password: "guess" });
@@ -285,9 +304,66 @@ test("one stream through the hub reaches the host, and its connection ends with 
   await startForwarder(async () => makeEcho());
   const place = { host: "127.0.0.1", port, hostKey: hostKey.publicKey, username: "server", privateKey: user.privateKey };
   const origin = { destination: "instance", originAddress: "192.0.2.7", originPort: 1 };
-  const stream = await openThroughHub({ ...place, ...origin, signal: never });
+  const stream = await openThroughHub({ ...place, ...origin, signal: never, clock });
   stream.end("there and back");
   expect(await hashOf(stream)).toBe(createHash("sha256").update("there and back").digest("hex"));
+});
+
+/** A way to the hub that carries nothing more once it is frozen. */
+async function startFreezableWay() {
+  const sockets: Socket[] = [];
+  const way = createServer((near) => {
+    const far = connect(port, "127.0.0.1");
+    for (const socket of [near, far]) {
+      sockets.push(socket);
+      socket.on("error", () => {});
+    }
+    near.pipe(far).pipe(near);
+  });
+  await once(way.listen(0, "127.0.0.1"), "listening");
+  cleanUps.push(() => {
+    for (const socket of sockets) socket.destroy();
+    way.close();
+  });
+  return {
+    port: (way.address() as AddressInfo).port,
+    sockets,
+    freeze: () => {
+      for (const socket of sockets) socket.unpipe().pause();
+    },
+  };
+}
+
+test("a stream through a hub that has died without a word ends", async () => {
+  await startForwarder(async () => makeEcho());
+  const way = await startFreezableWay();
+  const looks = holdBack(HOST_LIVENESS.intervalMs);
+  const place = { host: "127.0.0.1", port: way.port, hostKey: hostKey.publicKey, username: "server", privateKey: user.privateKey };
+  const origin = { destination: "instance", originAddress: "192.0.2.7", originPort: 1 };
+  const stream = await openThroughHub({ ...place, ...origin, signal: never, clock: looks.clock });
+  const ended = new Promise<void>((resolve) => stream.once("close", () => resolve()));
+  way.freeze();
+  for (let count = 0; count <= HOST_LIVENESS.misses; count += 1) looks.fire();
+  await ended;
+});
+
+test("a hub that does not close the connection after its stream is not waited for", async () => {
+  await startForwarder(async () => makeEcho());
+  const way = await startFreezableWay();
+  const grace = holdBack(CLOSE_GRACE_MS);
+  const place = { host: "127.0.0.1", port: way.port, hostKey: hostKey.publicKey, username: "server", privateKey: user.privateKey };
+  const origin = { destination: "instance", originAddress: "192.0.2.7", originPort: 1 };
+  const stream = await openThroughHub({ ...place, ...origin, signal: never, clock: grace.clock });
+  way.freeze();
+  const armed = grace.untilArmed();
+  stream.destroy();
+  await armed;
+  const [near] = way.sockets;
+  if (near === undefined) throw new Error("no connection");
+  const reset = new Promise<void>((resolve) => near.once("close", () => resolve()));
+  grace.fire();
+  near.resume();
+  await reset;
 });
 
 /** A client of plain ssh2, whose forwarded channels are accepted and handed to `misuse`. */
@@ -325,6 +401,34 @@ test("a peer that asks for replies and never reads them is cut off before they f
   }, 1);
   await vi.waitFor(() => expect(sessions.length).toBe(0), { timeout: 18_000 });
   clearInterval(flood);
+});
+
+test("a peer that begins to exchange keys and never ends is cut off", async () => {
+  await server[Symbol.asyncDispose]();
+  const exchange = holdBack(KEY_EXCHANGE_TIMEOUT_MS);
+  server = makeServer(exchange.clock);
+  port = await server.listen(0, "127.0.0.1");
+  const { socket } = await startMisuser(() => {});
+  const session = sessions[0];
+  exchange.waiting.clear(); // the limit of its login
+  session?.channels.renewKeys();
+  await once(socket, "data"); // which was answered
+  await vi.waitFor(() => expect(exchange.waiting.size).toBe(0), { timeout: 10_000 });
+  socket.pause();
+  session?.channels.renewKeys();
+  expect(exchange.waiting.size).toBe(1);
+  exchange.fire();
+  expect(session?.channels.isClosed).toBe(true);
+});
+
+test("a peer that asks for replies while keys are exchanged is cut off before they fill the memory", async () => {
+  const { socket, client } = await startMisuser(() => {});
+  const { channels } = sessions[0] ?? {};
+  socket.pause();
+  channels?.renewKeys();
+  const protocol = internalsOf(client)._protocol as unknown as { session(id: number, window: number, packetSize: number): void };
+  for (let count = 0; count < 5000; count += 1) protocol.session(count, WINDOW_BYTES, 32_768);
+  await vi.waitFor(() => expect(channels?.isClosed).toBe(true), { timeout: 10_000 });
 });
 
 test("a shell, a command and a forward to elsewhere are refused", async () => {
