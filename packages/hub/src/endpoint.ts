@@ -14,7 +14,7 @@ import { HostLinks, type Origin } from "./host-links.ts";
 import { Prober } from "./probe.ts";
 import { PublicPort } from "./public-port.ts";
 import { type InstanceSession, Sessions } from "./sessions.ts";
-import { MAX_PORT_VISITORS, MAX_VISITORS, Visitors } from "./visitors.ts";
+import { MAX_VISITORS, Visitors } from "./visitors.ts";
 
 export interface EndpointOptions {
   desired: DesiredEndpoint;
@@ -38,8 +38,8 @@ export class Endpoint {
   readonly #links: HostLinks;
   readonly #visitors = new Visitors();
   readonly #sessions = new Sessions();
-  readonly #closing = new AbortController();
   readonly #prober: Prober;
+  #isClosed = false;
   #desired: DesiredEndpoint;
   #forwarderKey: Buffer | undefined;
   #userKeys: Buffer[] = [];
@@ -105,7 +105,7 @@ export class Endpoint {
 
   /** The host, or a user, has logged in. One too many, or too late, is cut. */
   admit(session: InstanceSession): void {
-    if (this.#closing.signal.aborted || !this.#sessions.add(session)) session.cut();
+    if (this.#isClosed || !this.#sessions.add(session)) session.cut();
   }
 
   leave(session: InstanceSession): void {
@@ -115,7 +115,7 @@ export class Endpoint {
 
   /** A connection of the host asks to forward. @returns whether it may */
   addLink(session: InstanceSession): boolean {
-    if (this.#closing.signal.aborted) return false;
+    if (this.#isClosed) return false;
     this.#links.add(session);
     if (this.#links.size === 1 && this.#report?.status === "open") this.#startProbe();
     return true;
@@ -132,11 +132,12 @@ export class Endpoint {
     if (decideFirewall(this.#desired.firewall, origin.address) !== "ACCEPT") {
       return request.reject("prohibited", "the firewall of this instance does not let this address in");
     }
+    if (this.#isClosed) return request.reject("connect_failed", "this instance has ended");
     const leaving = new AbortController();
     const visitor = { address: origin.address, cut: () => leaving.abort() };
     if (!this.#visitors.add(visitor)) return request.reject("shortage", `${MAX_VISITORS} connections to this instance are open already`);
     try {
-      const upstream = await this.#links.open(origin, AbortSignal.any([leaving.signal, this.#closing.signal]));
+      const upstream = await this.#links.open(origin, leaving.signal);
       try {
         const stream = request.accept();
         leaving.signal.addEventListener("abort", () => cut(stream), { once: true });
@@ -154,8 +155,8 @@ export class Endpoint {
 
   /** Ends everything at once: the port is unbound, all connections are reset. */
   close(message?: string): void {
-    if (this.#closing.signal.aborted) return;
-    this.#closing.abort();
+    if (this.#isClosed) return;
+    this.#isClosed = true;
     this.#wantedPort = null;
     this.#prober.stop();
     this.#port?.[Symbol.dispose]();
@@ -183,10 +184,10 @@ export class Endpoint {
       }
       if (port !== null) bound = await PublicPort.open(bindHost, port, (socket) => void this.#onConnection(socket));
     } catch (error) {
-      if (this.#wantedPort === port && !this.#closing.signal.aborted) this.#setStatus("port_taken", toAppError(error).message);
+      if (this.#wantedPort === port && !this.#isClosed) this.#setStatus("port_taken", toAppError(error).message);
       return;
     }
-    if (this.#wantedPort !== port || this.#closing.signal.aborted) return bound?.[Symbol.dispose]();
+    if (this.#wantedPort !== port || this.#isClosed) return bound?.[Symbol.dispose]();
     this.#port = bound;
     this.#setStatus("open");
     if (this.#links.size > 0) this.#startProbe();
@@ -196,16 +197,18 @@ export class Endpoint {
   async #onConnection(socket: Socket): Promise<void> {
     const address = socket.remoteAddress ?? "";
     const onOpen = await this.#prober.recognize(socket);
-    const action = onOpen === undefined ? decideFirewall(this.#desired.firewall, address) : "ACCEPT";
-    if (action === "DROP") return void socket.destroy();
     const visitor = { address, cut: () => cut(socket) };
-    if (action === "REJECT" || this.#closing.signal.aborted || !this.#visitors.add(visitor, MAX_PORT_VISITORS)) return cut(socket);
+    if (onOpen === undefined) {
+      const action = decideFirewall(this.#desired.firewall, address);
+      if (action === "DROP") return void socket.destroy();
+      if (action === "REJECT" || this.#isClosed || !this.#visitors.addFromPort(visitor)) return cut(socket);
+    }
     const left = new AbortController();
     socket.once("close", () => left.abort());
     if (socket.destroyed) left.abort();
     try {
       const origin = { address, port: socket.remotePort ?? 0 };
-      const upstream = await this.#links.open(origin, AbortSignal.any([left.signal, this.#closing.signal]));
+      const upstream = await this.#links.open(origin, left.signal);
       onOpen?.();
       await pump(socket, upstream);
     } catch (error) {

@@ -15,6 +15,10 @@ const HOST_WAIT_MS = 10_000;
 const MAX_WAITING = 64;
 /** Longest time for a host to open a stream, in which it connects to its target. */
 const OPEN_TIMEOUT_MS = 10_000;
+/** A connection that has not answered for so long gets company: another one is tried too. */
+export const ANSWER_WAIT_MS = 2000;
+/** A connection that has owed an answer for so long is used when there is no other. */
+const SILENT_MS = 1000;
 
 /** The SSH connections whose forward one instance's host has bound, over which its streams are spread. */
 export class HostLinks {
@@ -41,48 +45,76 @@ export class HostLinks {
   }
 
   /**
-   * Opens a stream over the least loaded connection; the host has connected to its target then.
-   * @throws AppError `host_offline` when no connection comes in time, `busy` when too many wait for one,
+   * Opens a stream over the least loaded connection; the host has connected to its target then. One that does not answer
+   * may be dead, so others are tried beside it; what is opened too late is closed.
+   * @throws AppError `host_offline` when no connection comes in time, `busy` when too many wait for one or all are full,
    *   `connection_lost` when the target refuses, `timed_out`, `cancelled` (signal)
    */
   async open(origin: Origin, signal: AbortSignal): Promise<BoundedChannel> {
     if (this.#sessions.size === 0) await this.#waitForHost(signal);
-    for (;;) {
-      const session = this.#leastLoaded();
-      if (session === undefined) throw new AppError("host_offline", "the host of this instance is not connected; try again in a moment");
-      try {
-        return await this.#openOver(session, origin, signal);
-      } catch (error) {
-        // Only when that connection has ended is it another one's turn.
-        if (signal.aborted || !session.channels.isClosed) throw error;
-      }
-    }
-  }
-
-  async #openOver(session: InstanceSession, origin: Origin, signal: AbortSignal): Promise<BoundedChannel> {
-    const late = new AbortController();
-    using _timer = this.#clock.after(OPEN_TIMEOUT_MS, () => late.abort());
-    try {
-      return await session.channels.open(
-        { host: "", port: FORWARD_PORT, originAddress: origin.address, originPort: origin.port },
-        AbortSignal.any([signal, late.signal]),
+    return await new Promise((resolve, reject) => {
+      const settled = new AbortController();
+      const tried = new Set<InstanceSession>();
+      let pending = 0;
+      let nextTimer: Disposable | undefined;
+      const settle = (act: () => void) => {
+        if (settled.signal.aborted) return;
+        settled.abort();
+        nextTimer?.[Symbol.dispose]();
+        lateTimer[Symbol.dispose]();
+        signal.removeEventListener("abort", cancel);
+        act();
+      };
+      const fail = (error: unknown) => settle(() => reject(error));
+      const cancel = () => fail(new AppError("cancelled", "the stream is no longer wanted"));
+      const tryNext = () => {
+        nextTimer?.[Symbol.dispose]();
+        const session = this.#leastLoaded(tried);
+        if (session === undefined) {
+          if (pending === 0) fail(this.#describeShortage());
+          return;
+        }
+        tried.add(session);
+        pending += 1;
+        nextTimer = this.#clock.after(ANSWER_WAIT_MS, tryNext);
+        const target = { host: "", port: FORWARD_PORT, originAddress: origin.address, originPort: origin.port };
+        session.channels.open(target, settled.signal).then(
+          (stream) => settle(() => resolve(stream)),
+          (error: unknown) => {
+            pending -= 1;
+            if (settled.signal.aborted) return;
+            // Only when that connection has ended is it another one's turn: else it is the target that refuses.
+            if (session.channels.isClosed) tryNext();
+            else fail(error);
+          },
+        );
+      };
+      const lateTimer = this.#clock.after(OPEN_TIMEOUT_MS, () =>
+        fail(new AppError("timed_out", `the host did not open the stream within ${OPEN_TIMEOUT_MS / 1000} s`)),
       );
-    } catch (error) {
-      if (!late.signal.aborted) throw error;
-      throw new AppError("timed_out", `the host did not open the stream within ${OPEN_TIMEOUT_MS / 1000} s`, { cause: error });
-    }
+      signal.addEventListener("abort", cancel, { once: true });
+      if (signal.aborted) cancel();
+      else tryNext();
+    });
   }
 
-  /** A connection that stands still is the last choice; then fewer streams, then fewer bytes carried so far. */
-  #leastLoaded(): InstanceSession | undefined {
+  /** One that stands still, or owes an answer, is the last choice; then fewer streams, then fewer bytes carried so far. */
+  #leastLoaded(except: ReadonlySet<InstanceSession>): InstanceSession | undefined {
     let best: { session: InstanceSession; load: readonly number[] } | undefined;
     for (const session of this.#sessions) {
-      const { isClosed, isStalled, size, carriedBytes } = session.channels;
-      if (isClosed) continue;
-      const load = [isStalled ? 1 : 0, size, carriedBytes];
+      const { isClosed, isFull, isStalled, silentMs, size, carriedBytes } = session.channels;
+      if (isClosed || isFull || except.has(session)) continue;
+      const load = [isStalled || silentMs > SILENT_MS ? 1 : 0, size, carriedBytes];
       if (best === undefined || isLess(load, best.load)) best = { session, load };
     }
     return best?.session;
+  }
+
+  #describeShortage(): AppError {
+    for (const { channels } of this.#sessions) {
+      if (!channels.isClosed && channels.isFull) return new AppError("busy", "all streams to the host of this instance are in use");
+    }
+    return new AppError("host_offline", "the host of this instance is not connected; try again in a moment");
   }
 
   #waitForHost(signal: AbortSignal): Promise<void> {

@@ -83,23 +83,34 @@ export class Prober {
   }
 
   async #probe(signal: AbortSignal): Promise<void> {
-    const { kind, way, clock } = this.#options;
+    const { kind, clock } = this.#options;
     if (kind === "none") return;
-    const late = new AbortController();
+    // Not `AbortSignal.any`, whose followers a signal that lives long keeps in Node 20.
+    const attempt = new AbortController();
+    const stop = () => attempt.abort(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
     using _timer = clock.after(ATTEMPT_TIMEOUT_MS, () =>
-      late.abort(new AppError("timed_out", `nothing came through the tunnel within ${ATTEMPT_TIMEOUT_MS / 1000} s`)),
+      attempt.abort(new AppError("timed_out", `nothing came through the tunnel within ${ATTEMPT_TIMEOUT_MS / 1000} s`)),
     );
-    const either = AbortSignal.any([signal, late.signal]);
+    try {
+      await this.#comeThrough(attempt.signal);
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
+  async #comeThrough(signal: AbortSignal): Promise<void> {
+    const { kind, way } = this.#options;
     const address = way.publicAddress();
-    const stream = address === null ? await way.open(either) : await this.#enter(address, either);
+    const stream = address === null ? await way.open(signal) : await this.#enter(address, signal);
     const abort = () => cut(stream);
-    either.addEventListener("abort", abort, { once: true });
+    signal.addEventListener("abort", abort, { once: true });
     try {
       if (kind === "banner") await readBanner(stream);
     } catch (error) {
-      throw either.aborted ? either.reason : error;
+      throw signal.aborted ? signal.reason : error;
     } finally {
-      either.removeEventListener("abort", abort);
+      signal.removeEventListener("abort", abort);
       cut(stream);
     }
   }
@@ -109,7 +120,8 @@ export class Prober {
     const socket = connect(address);
     const opened = new Deferred();
     const connected = once(socket, "connect", { signal });
-    this.#knock = { socket, isConnected: connected.catch(() => {}), opened };
+    const knock = { socket, isConnected: connected.catch(() => {}), opened };
+    this.#knock = knock;
     socket.on("error", () => {});
     socket.once("close", () => opened.reject(new AppError("connection_lost", "the hub's own connection to its public port was closed")));
     opened.promise.catch(() => {}); // it is also closed after success
@@ -124,7 +136,7 @@ export class Prober {
       throw signal.aborted ? signal.reason : error;
     } finally {
       signal.removeEventListener("abort", abort);
-      this.#knock = undefined;
+      if (this.#knock === knock) this.#knock = undefined; // a probe that began meanwhile keeps its own
     }
   }
 }

@@ -6,6 +6,7 @@ import { systemRandom } from "@hardshare/runtime";
 import { generateIdentity } from "@hardshare/wire/ssh";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { connectTo, echo, exchange, HubWorld } from "./testing/hub-world.fixture.ts";
+import { MAX_PORT_VISITORS_PER_SOURCE } from "./visitors.ts";
 
 let world: HubWorld;
 beforeEach(async () => {
@@ -189,4 +190,16 @@ test("a new stream takes the connection with the fewest streams, and never one t
   for (let count = 0; count < 6; count += 1) others.push(await world.openAsServer(desired));
   expect(arrived.slice(1).filter((name) => name === first).length).toBeLessThanOrEqual(1); // before it was known to stand still
   expect(await Promise.all(others.map((stream) => exchange(stream, "flows")))).toEqual(others.map(() => "flows"));
+});
+
+test("one stranger who fills the public port neither keeps it for themselves nor delays the probe", async () => {
+  const desired = await world.makeDesired();
+  world.apply(desired);
+  await world.reported("open", desired);
+  for (let count = 0; count < MAX_PORT_VISITORS_PER_SOURCE; count += 1) await connectTo(desired.publicPort ?? 0);
+  const surplus = connect(desired.publicPort ?? 0, "127.0.0.1");
+  surplus.on("error", () => {});
+  await new Promise((resolve) => surplus.once("close", resolve));
+  world.startHost(desired, await world.listen(echo));
+  await world.reported("probed", desired);
 });

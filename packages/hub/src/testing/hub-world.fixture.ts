@@ -10,7 +10,7 @@ import {
   InstanceId,
   SERVER_USERNAME,
 } from "@hardshare/protocol";
-import { BackOff, silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
+import { BackOff, type Clock, silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
 import { generateIdentity, openThroughHub, SshForwarder } from "@hardshare/wire/ssh";
 import { HubCore } from "../hub-core.ts";
 
@@ -21,13 +21,19 @@ export class HubWorld implements AsyncDisposable {
   readonly host = generateIdentity("host");
   readonly user = generateIdentity("user");
   readonly reports: EndpointReport[] = [];
+  readonly #clock: Clock;
   readonly #owned: AsyncDisposable[] = [];
   readonly #watchers = new Set<() => void>();
   #core: HubCore | undefined;
   #sshPort = 0;
 
-  static async start(): Promise<HubWorld> {
-    const world = new HubWorld();
+  /** @param clock the hub's */
+  constructor(clock: Clock = systemClock) {
+    this.#clock = clock;
+  }
+
+  static async start(clock?: Clock): Promise<HubWorld> {
+    const world = new HubWorld(clock);
     await world.startHub();
     return world;
   }
@@ -53,7 +59,7 @@ export class HubWorld implements AsyncDisposable {
         this.reports.push(report);
         for (const watch of this.#watchers) watch();
       },
-      clock: systemClock,
+      clock: this.#clock,
       random: systemRandom,
       logger: silentLogger,
     });
@@ -106,12 +112,12 @@ export class HubWorld implements AsyncDisposable {
     }
   }
 
-  /** The host of an instance: forwards to a port on 127.0.0.1, or to what `dial` gives. */
-  startHost(desired: DesiredEndpoint, target: number | (() => Promise<Duplex>), connections = 2): SshForwarder {
+  /** The host of an instance: forwards to a port on 127.0.0.1, or to what `dial` gives; comes through `port`. */
+  startHost(desired: DesiredEndpoint, target: number | (() => Promise<Duplex>), connections = 2, port = this.#sshPort): SshForwarder {
     const forwarder = new SshForwarder({
       target: {
         host: "127.0.0.1",
-        port: this.#sshPort,
+        port,
         hostKey: this.sshHost.publicKey,
         username: forwarderUsername(desired.instanceId),
         connections,
@@ -163,6 +169,24 @@ export class HubWorld implements AsyncDisposable {
       },
     });
     return (server.address() as AddressInfo).port;
+  }
+
+  /** A way to the hub's SSH port that carries nothing more once it is frozen. */
+  async makeWay(): Promise<{ port: number; freeze(): void }> {
+    const sockets: Socket[] = [];
+    const port = await this.listen((near) => {
+      const far = connect(this.#sshPort, "127.0.0.1");
+      sockets.push(near, far);
+      far.on("error", () => {});
+      near.pipe(far).pipe(near);
+      near.once("close", () => far.destroy());
+    });
+    return {
+      port,
+      freeze: () => {
+        for (const socket of sockets) socket.unpipe().pause();
+      },
+    };
   }
 
   /** Hands something over, to be disposed with the world. */
