@@ -1,6 +1,6 @@
 import { ManualClock } from "@hardshare/runtime";
 import { expect, test } from "vitest";
-import { Ledger } from "./ledger.ts";
+import { Ledger, MAX_ARGUMENTS_CHARS } from "./ledger.ts";
 
 const drive = { channel: "http", kind: "act", action: "POST /api/drive/time" } as const;
 
@@ -38,4 +38,12 @@ test("a reader can ask for what came after an entry", () => {
   expect(ledger.read(4).entries.map((entry) => entry.sequence)).toEqual([5]);
   expect(ledger.read(1).entries.map((entry) => entry.sequence)).toEqual([3, 4, 5]);
   expect(ledger.read(9).entries).toEqual([]);
+});
+
+test("long arguments are cut, also those that become known later", () => {
+  const ledger = new Ledger(new ManualClock(0), 3);
+  ledger.record({ ...drive, arguments: { note: "x".repeat(70_000) } });
+  ledger.record(drive)({ arguments: { note: "x".repeat(70_000) } });
+  const cut = { text: `{"note":"${"x".repeat(MAX_ARGUMENTS_CHARS - 9)}`, truncated: true };
+  expect(ledger.read().entries.map((entry) => entry.arguments)).toEqual([cut, cut]);
 });

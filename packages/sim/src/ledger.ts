@@ -9,8 +9,9 @@ export interface LedgerEntry {
   readonly channel: "http" | "serial";
   /** `act` changes something, `read` asks, `answer` is what the robot said on its serial line. */
   readonly kind: "act" | "read" | "answer";
-  /** `POST /api/head`, or the first word of a serial line; of an answer the whole line. */
+  /** `POST /api/head`, or the first word of a serial line; of an answer the whole line; `malformed` for what is no request. */
   readonly action: string;
+  /** Those that are longer than `MAX_ARGUMENTS_CHARS` as JSON are `{ text, truncated: true }`. */
   readonly arguments: Readonly<Record<string, unknown>>;
   /** HTTP status of the answer, once there is one. */
   readonly status?: number;
@@ -18,6 +19,8 @@ export interface LedgerEntry {
 
 /** Longest text kept of an action. */
 const MAX_ACTION_CHARS = 256;
+/** Longest JSON text kept of arguments: with the number of entries it bounds the memory. */
+export const MAX_ARGUMENTS_CHARS = 1024;
 
 /**
  * All that reached the device, in order: the oracle of tests. When it is full, the oldest entries are dropped and
@@ -44,13 +47,14 @@ export class Ledger {
       channel: entry.channel,
       kind: entry.kind,
       action: entry.action.slice(0, MAX_ACTION_CHARS),
-      arguments: entry.arguments ?? {},
+      arguments: shorten(entry.arguments ?? {}),
     });
     if (this.#entries.length > this.#limit) this.#entries.shift();
     return (later: Partial<Pick<LedgerEntry, "arguments" | "status">>): void => {
       const index = this.#entries.length - 1 - (this.#sequence - sequence);
       const current = this.#entries[index];
-      if (current !== undefined) this.#entries[index] = { ...current, ...later };
+      if (current === undefined) return;
+      this.#entries[index] = { ...current, ...later, ...(later.arguments && { arguments: shorten(later.arguments) }) };
     };
   }
 
@@ -59,4 +63,9 @@ export class Ledger {
     const dropped = this.#sequence - this.#entries.length;
     return { limit: this.#limit, dropped, entries: this.#entries.slice(Math.max(0, after - dropped)) };
   }
+}
+
+function shorten(given: LedgerEntry["arguments"]): LedgerEntry["arguments"] {
+  const text = JSON.stringify(given);
+  return text.length <= MAX_ARGUMENTS_CHARS ? given : { text: text.slice(0, MAX_ARGUMENTS_CHARS), truncated: true };
 }

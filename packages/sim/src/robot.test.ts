@@ -3,7 +3,7 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
 import { open } from "node:fs";
 import { mkdtemp, readdir, readFile, readlink, rm, writeFile } from "node:fs/promises";
-import type { Server } from "node:net";
+import { connect, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ReadStream } from "node:tty";
@@ -135,6 +135,23 @@ describe("the ledger", () => {
     for (let count = 0; count < 3; count += 1) await post(robot, "/api/reboot", "");
     expect(await readLedger(robot)).toMatchObject({ limit: 2, dropped: 1, entries: [{ sequence: 2 }, { sequence: 3 }] });
     expect((await readLedger(robot, "?after=2")).entries).toMatchObject([{ sequence: 3 }]);
+  });
+
+  test.each([
+    ["what is no HTTP", `BOOM ${"x".repeat(300)}\r\n\r\n`, "malformed", `BOOM ${"x".repeat(251)}`],
+    ["two framings", "POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "malformed", "POST /a"],
+    ["a tunnel", "CONNECT robot:80 HTTP/1.1\r\nHost: a\r\n\r\nsmuggled", "malformed", "CONNECT robot:80\nsmuggled"],
+    ["an upgrade", "GET /a HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n", "GET /a", undefined],
+  ])("holds %s that reached the robot", async (_name, bytes, action, start) => {
+    await using robot = await startTestRobot();
+    const socket = connect(robot.port, "127.0.0.1");
+    socket.on("error", () => {});
+    socket.resume().write(bytes);
+    await new Promise((resolve) => socket.once("close", resolve));
+    const [entry] = (await readLedger(robot)).entries;
+    expect(entry?.action).toBe(action);
+    if (start !== undefined) expect(String(entry?.arguments["bytes"]).slice(0, start.length)).toBe(start);
+    expect(String(entry?.arguments["bytes"]).length).toBeLessThanOrEqual(256);
   });
 
   test("can't be erased", async () => {

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import { AppError, toAppError } from "@hardshare/protocol";
 import type { Logger } from "@hardshare/runtime";
 import type { Ledger } from "../ledger.ts";
@@ -8,6 +9,8 @@ import type { Action } from "./robot-api.ts";
 
 /** Largest request body. */
 const MAX_BODY_BYTES = 64 * 1024;
+/** Bytes kept of what is no request. */
+const MAX_MALFORMED_BYTES = 256;
 /** Connections beyond this are dropped as they come. */
 const MAX_CONNECTIONS = 256;
 
@@ -17,7 +20,7 @@ export interface RobotServer extends AsyncDisposable {
 
 /**
  * Serves the robot's HTTP API and `GET /ledger`. Every request but that for the ledger is an entry of it as soon as its
- * head has arrived, also one that the robot then refuses.
+ * head has arrived, also one that the robot then refuses, and so is what came and is no request: the first bytes of it.
  * @throws AppError `port_in_use`; `not_configured` when the address is not one of this machine's
  */
 export async function startRobotServer(options: {
@@ -37,6 +40,19 @@ export async function startRobotServer(options: {
     });
   });
   server.maxConnections = MAX_CONNECTIONS;
+  const recordMalformed = (bytes: Buffer) => {
+    const text = bytes.toString("latin1", 0, MAX_MALFORMED_BYTES);
+    ledger.record({ channel: "http", kind: "act", action: "malformed", arguments: { bytes: text } })({ status: 400 });
+  };
+  server.on("clientError", (error: Error & { rawPacket?: Buffer }, socket) => {
+    if (error.rawPacket !== undefined) recordMalformed(error.rawPacket);
+    if (error.rawPacket !== undefined && socket.writable) socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
+    else socket.destroy();
+  });
+  server.on("connect", ({ method, url }: IncomingMessage, socket: Duplex, head: Buffer) => {
+    recordMalformed(Buffer.concat([Buffer.from(`${method} ${url}\n`), head]));
+    socket.destroy();
+  });
   server.listen(port, host);
   try {
     await once(server, "listening");
