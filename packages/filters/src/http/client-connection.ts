@@ -63,10 +63,13 @@ export class ClientConnection {
     this.#turns.pop();
     if (this.#turns.length > 0) {
       this.#enqueue({ kind: "malformed", status, because });
-    } else if (last.response.headersSent) {
-      this.#socket.destroy();
     } else {
-      this.#refuse(status, "strict", because, summarise(last.incoming));
+      // It was allowed, and is on its way: this decision ends it.
+      const ending = `ends the request that was allowed: ${because}`;
+      const summary = summarise(last.incoming);
+      if (!last.response.headersSent) return this.#refuse(status, "strict", ending, summary);
+      this.#decide({ rule: "strict", decision: "block", summary, because: ending });
+      this.#socket.destroy();
     }
   }
 

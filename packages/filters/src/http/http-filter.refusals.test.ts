@@ -255,6 +255,10 @@ test("when the chunks of an allowed request break, the device's connection is cl
   await client.send(`POST /a HTTP/1.1\r\n${HOST}${CHUNKED}\r\n3\r\nabc\r\n`);
   expect(await client.ended).toMatch(/^HTTP\/1\.1 400 /);
   await world.device.connections[0]?.closed;
+  expect(world.decisions).toMatchObject([
+    { decision: "allow", summary: "POST /a" },
+    { decision: "block", summary: "POST /a", because: expect.stringMatching(/^ends the request that was allowed: /) },
+  ]);
   expect(world.device.requests).toEqual([]);
   expect(bytesAtDevice(world)).not.toContain("reboot");
 });
