@@ -422,6 +422,9 @@ test("a peer that begins to exchange keys and never ends is cut off", async () =
 });
 
 test("a peer that asks for replies while keys are exchanged is cut off before they fill the memory", async () => {
+  await server[Symbol.asyncDispose]();
+  server = makeServer(holdBack(KEY_EXCHANGE_TIMEOUT_MS).clock);
+  port = await server.listen(0, "127.0.0.1");
   const { socket, client } = await startMisuser(() => {});
   const { channels } = sessions[0] ?? {};
   socket.pause();
