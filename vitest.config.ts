@@ -16,6 +16,7 @@ export default defineConfig({
           name: "unit",
           include: ["packages/*/src/**/*.test.ts", "tools/**/*.test.mjs"],
           testTimeout: 20_000,
+          expect: { poll: { timeout: 10_000 } }, // not 1 s: other tests, and other people's, share the machine
           hookTimeout: 30_000,
           // These wait for processes and sockets more than they compute: one worker would leave a small machine idle.
           maxWorkers: Math.max(2, availableParallelism() - 1),

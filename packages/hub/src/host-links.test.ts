@@ -21,9 +21,9 @@ test("a stream does not wait for a connection of the host that has died without 
   world.apply(desired);
   const port = await world.listen(echo);
   const way = await world.makeWay();
-  world.startHost(desired, port, 1, way.port);
+  world.startHost(desired, port, { connections: 1, port: way.port });
   await world.reported("probed", desired);
-  const alive = world.startHost(desired, port, 1);
+  const alive = world.startHost(desired, port, { connections: 1 });
   await expect.poll(() => alive.boundConnections).toBe(1);
   way.freeze();
   const opening = world.openAsServer(desired);

@@ -95,8 +95,7 @@ test.skipIf(!hasSshd)(
   withSshd("OpenSSH can be the host, and its instance is reached by port, as a jump host and through the server"),
   async () => {
     const { port, hostKey } = await startSshd();
-    const desired = await world.makeDesired({ probe: "banner" });
-    world.apply(desired);
+    const desired = await world.open({ probe: "banner" });
     await startOpensshHost(desired, port);
     await world.reported("probed", desired);
 
@@ -132,8 +131,7 @@ test.skipIf(!hasSshd)(
 );
 
 test("OpenSSH as the host passes a half-closed stream and notices a closed endpoint", async () => {
-  const desired = await world.makeDesired();
-  world.apply(desired);
+  const desired = await world.open();
   const host = await startOpensshHost(desired, await world.listen(echo));
   await world.reported("probed", desired);
   const text = "x".repeat(2_000_000);
@@ -174,9 +172,7 @@ test("a jump user gets no shell, no command, no files, no forward, no other dest
 });
 
 test("nobody logs in with a key that is not theirs, and a host does nothing but forward", async () => {
-  const desired = await world.makeDesired();
-  world.apply(desired);
-  await world.reported("open", desired);
+  const desired = await world.open();
   const forwarder = forwarderUsername(desired.instanceId);
   for (const [username, pair] of [
     [forwarder, world.user],

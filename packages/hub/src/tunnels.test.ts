@@ -15,9 +15,7 @@ beforeEach(async () => {
 afterEach(() => world[Symbol.asyncDispose]());
 
 test("an endpoint is reported as open, forwarded and probed, and then carries bytes from its public port", async () => {
-  const desired = await world.makeDesired();
-  world.apply(desired);
-  await world.reported("open", desired);
+  const desired = await world.open();
   world.startHost(desired, await world.listen(echo));
   await world.reported("probed", desired);
   expect(world.reports.map(({ status }) => status)).toEqual(["open", "forwarded", "probed"]);
@@ -25,9 +23,7 @@ test("an endpoint is reported as open, forwarded and probed, and then carries by
 });
 
 test("what an endpoint reported is also said when the hub connects", async () => {
-  const desired = await world.makeDesired();
-  world.apply(desired);
-  await world.reported("open", desired);
+  const desired = await world.open();
   const { instanceId, epoch, publicPort } = desired;
   expect(world.core.reports()).toEqual([{ type: "endpoint", instanceId, epoch, publicPort, status: "open" }]);
 });
@@ -35,8 +31,7 @@ test("what an endpoint reported is also said when the hub connects", async () =>
 test("a banner probe is content with an SSH server only, and tries again until one answers", async () => {
   const greetings = ["HTTP/1.1 400 Bad Request\r\n\r\n", "SSH-2.0-robot\r\n"];
   const port = await world.listen((socket) => socket.end(greetings.shift() ?? "SSH-2.0-robot\r\n"));
-  const desired = await world.makeDesired({ probe: "banner" });
-  world.apply(desired);
+  const desired = await world.open({ probe: "banner" });
   world.startHost(desired, port);
   await world.reported("probed", desired);
   expect(world.reports.find(({ message }) => message !== undefined)?.message).toBe("probe: what answers in the tunnel is no SSH server");
@@ -56,16 +51,14 @@ test("a probe fails while the target does not answer, and says why", async () =>
 test("with `probe: none` nothing is sent to the target", async () => {
   let connections = 0;
   const port = await world.listen(() => (connections += 1));
-  const desired = await world.makeDesired({ probe: "none" });
-  world.apply(desired);
+  const desired = await world.open({ probe: "none" });
   world.startHost(desired, port);
   await world.reported("probed", desired);
   expect(connections).toBe(0);
 });
 
 test("the probe passes a firewall that lets nobody in", async () => {
-  const desired = await world.makeDesired({ firewall: [] });
-  world.apply(desired);
+  const desired = await world.open({ firewall: [] });
   world.startHost(desired, await world.listen(echo));
   await world.reported("probed", desired);
   expect(await exchange(await connectTo(desired.publicPort ?? 0), "hello")).toBe("");
@@ -76,9 +69,7 @@ test("a refused connection is closed in order for DROP and reset for REJECT", as
     ["DROP", "end"],
     ["REJECT", "ECONNRESET"],
   ] as const) {
-    const desired = await world.makeDesired({ firewall: [{ source: "127.0.0.0/8", action }] });
-    world.apply(desired);
-    await world.reported("open", desired);
+    const desired = await world.open({ firewall: [{ source: "127.0.0.0/8", action }] });
     const socket = connect(desired.publicPort ?? 0, "127.0.0.1"); // the reset may come before anything else
     const outcome = await new Promise((resolve) => {
       socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code));
@@ -158,9 +149,7 @@ test("the whole desired state closes what it does not name, and saying it twice 
 });
 
 test("a connection that comes before the host waits for it", async () => {
-  const desired = await world.makeDesired();
-  world.apply(desired);
-  await world.reported("open", desired);
+  const desired = await world.open();
   const answer = exchange(await connectTo(desired.publicPort ?? 0), "early");
   world.startHost(desired, await world.listen(echo));
   expect(await answer).toBe("early");
@@ -179,7 +168,7 @@ test("a new stream takes the connection with the fewest streams, and never one t
       arrived.push(name);
       return isStalling ? stall() : connectTo(port);
     };
-    const forwarder = world.startHost(desired, dial, 1);
+    const forwarder = world.startHost(desired, dial, { connections: 1 });
     await expect.poll(() => forwarder.boundConnections).toBe(1);
   }
   const stalled = await world.openAsServer(desired);
@@ -193,9 +182,7 @@ test("a new stream takes the connection with the fewest streams, and never one t
 });
 
 test("one stranger who fills the public port neither keeps it for themselves nor delays the probe", async () => {
-  const desired = await world.makeDesired();
-  world.apply(desired);
-  await world.reported("open", desired);
+  const desired = await world.open();
   for (let count = 0; count < MAX_PORT_VISITORS_PER_SOURCE; count += 1) await connectTo(desired.publicPort ?? 0);
   const surplus = connect(desired.publicPort ?? 0, "127.0.0.1");
   surplus.on("error", () => {});

@@ -11,8 +11,11 @@ import {
   SERVER_USERNAME,
 } from "@hardshare/protocol";
 import { BackOff, type Clock, silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
-import { generateIdentity, openThroughHub, SshForwarder } from "@hardshare/wire/ssh";
+import { type BoundedChannel, generateIdentity, openThroughHub, SshForwarder, type SshForwarderOptions } from "@hardshare/wire/ssh";
 import { HubCore } from "../hub-core.ts";
+
+/** Longest delay between two attempts of a host to reach the hub. */
+export const MAX_REDIAL_MS = 2500;
 
 /** A hub on 127.0.0.1, with keys for everybody, and what else a test needs around it; all of it ends with the world. */
 export class HubWorld implements AsyncDisposable {
@@ -71,6 +74,20 @@ export class HubWorld implements AsyncDisposable {
     this.#core = undefined;
   }
 
+  /** An endpoint of a new instance that is open; another port takes the place of one that somebody has bound meanwhile. */
+  async open(given: Partial<DesiredEndpoint> = {}): Promise<DesiredEndpoint> {
+    for (;;) {
+      const desired = await this.makeDesired(given);
+      this.apply(desired);
+      const isOpen = await Promise.race([
+        this.reported("open", desired).then(() => true),
+        this.reported("port_taken", desired).then(() => false),
+      ]);
+      if (isOpen) return desired;
+      this.close(desired);
+    }
+  }
+
   /** An endpoint of a new instance, with a public port that is free, not yet applied. */
   async makeDesired(given: Partial<DesiredEndpoint> = {}): Promise<DesiredEndpoint> {
     return {
@@ -112,8 +129,16 @@ export class HubWorld implements AsyncDisposable {
     }
   }
 
-  /** The host of an instance: forwards to a port on 127.0.0.1, or to what `dial` gives; comes through `port`. */
-  startHost(desired: DesiredEndpoint, target: number | (() => Promise<Duplex>), connections = 2, port = this.#sshPort): SshForwarder {
+  /** The host of an instance: forwards to a port on 127.0.0.1, or to what `dial` gives; comes through the SSH port `port`. */
+  startHost(
+    desired: DesiredEndpoint,
+    target: number | (() => Promise<Duplex>),
+    {
+      connections = 2,
+      port = this.#sshPort,
+      ...given
+    }: { connections?: number; port?: number } & Partial<Pick<SshForwarderOptions, "clock" | "onError">> = {},
+  ): SshForwarder {
     const forwarder = new SshForwarder({
       target: {
         host: "127.0.0.1",
@@ -127,16 +152,17 @@ export class HubWorld implements AsyncDisposable {
       onBound: () => {},
       onLost: () => {},
       onError: () => {},
-      newBackOff: () => new BackOff({ firstMs: 100, maxMs: 2500, random: systemRandom }),
+      newBackOff: () => new BackOff({ firstMs: 100, maxMs: MAX_REDIAL_MS, random: systemRandom }),
       clock: systemClock,
       logger: silentLogger,
+      ...given,
     });
     this.#owned.push(forwarder);
     return forwarder;
   }
 
   /** A stream as the server opens it for a user at `originAddress`. */
-  openAsServer(desired: DesiredEndpoint, originAddress = "192.0.2.1", privateKey = this.server.privateKey): Promise<Duplex> {
+  openAsServer(desired: DesiredEndpoint, originAddress = "192.0.2.1", privateKey = this.server.privateKey): Promise<BoundedChannel> {
     return openThroughHub({
       host: "127.0.0.1",
       port: this.#sshPort,

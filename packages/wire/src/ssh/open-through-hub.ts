@@ -1,5 +1,5 @@
-import type { Duplex } from "node:stream";
 import type { ChannelClock } from "../channel/needs.ts";
+import type { BoundedChannel } from "./bounded-channel.ts";
 import type { ChannelRequest } from "./channel-table.ts";
 import { connectToHub, type HubLogin } from "./client-connection.ts";
 import { HOST_LIVENESS, watchLiveness } from "./liveness.ts";
@@ -25,7 +25,7 @@ export const CLOSE_GRACE_MS = 3000;
  * each other); the connection ends with the stream, and the stream when nothing comes from the hub any more.
  * @throws AppError as `connectToHub`; `connection_lost` when the hub refuses the stream
  */
-export async function openThroughHub(options: OpenThroughHubOptions): Promise<Duplex> {
+export async function openThroughHub(options: OpenThroughHubOptions): Promise<BoundedChannel> {
   const { destination, originAddress, originPort, signal, clock } = options;
   const onRequest = (request: ChannelRequest) => request.reject("prohibited", "nothing is forwarded here");
   const connection = await connectToHub(options, { signal, onRequest, clock });

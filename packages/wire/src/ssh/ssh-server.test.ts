@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { connect, type Server } from "node:net";
 import ssh2 from "ssh2";
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { generateIdentity } from "./identity.ts";
 import { MAX_HALF_OPEN_PER_SOURCE } from "./half-open-limit.ts";
 import { LOGIN_TIMEOUT_MS } from "./limits.ts";
@@ -46,7 +46,7 @@ afterEach(() => server[Symbol.asyncDispose]());
 test("who does not log in within the login time is cut off", async () => {
   const socket = connect(port, "127.0.0.1");
   socket.resume();
-  await vi.waitFor(() => expect(timers.map(({ delayMs }) => delayMs)).toEqual([LOGIN_TIMEOUT_MS]));
+  await expect.poll(() => timers.map(({ delayMs }) => delayMs)).toEqual([LOGIN_TIMEOUT_MS]);
   timers[0]?.run();
   await once(socket, "close");
 });
@@ -117,9 +117,9 @@ test("one source has a limited number of connections that have not logged in; wh
   const sockets = Array.from({ length: MAX_HALF_OPEN_PER_SOURCE }, open);
   await Promise.all(sockets.map((socket) => once(socket, "data")));
   const late = open();
-  await vi.waitFor(() => expect(late.closed).toBe(true));
+  await expect.poll(() => late.closed).toBe(true);
   for (const socket of sockets) socket.destroy();
-  await vi.waitFor(() => expect(timers.length).toBe(0));
+  await expect.poll(() => timers.length).toBe(0);
   await once(open(), "data");
 });
 
