@@ -37,7 +37,7 @@ export interface ConnectOptions {
   /** Ends the connection, or the attempt. */
   signal: AbortSignal;
   /** Gets the channels that the hub asks for. */
-  onRequest(request: ChannelRequest): void;
+  onRequest: (request: ChannelRequest) => void;
   clock: ChannelClock;
 }
 
