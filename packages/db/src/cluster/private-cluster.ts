@@ -109,6 +109,7 @@ async function readOrMakePassword(path: string, random: Random): Promise<string>
 
 async function ensureDatabase(connection: ConnectionParts): Promise<void> {
   const client = new pg.Client({ ...connection, database: "postgres" });
+  client.on("error", () => {}); // the query under way fails too, and says so
   await client.connect();
   try {
     const found = await client.query("select 1 from pg_database where datname = $1", [DATABASE]);

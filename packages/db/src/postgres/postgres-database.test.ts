@@ -69,6 +69,19 @@ test("after its connection was lost, a listener hears again, and is told to look
   expect(await next()).toBe("hub:1");
 });
 
+test("a connection that is lost within a transaction fails that transaction, and nothing else", async () => {
+  const ended = own.database.transaction(async (tx) => {
+    await own.database.users.add(tx, { name: "lost", at: T0 });
+    const admin = new pg.Client({ ...own.connection });
+    await admin.connect();
+    await admin.query("select pg_terminate_backend(pid) from pg_stat_activity where state = 'idle in transaction' and datname = current_database()");
+    await admin.end();
+    await own.database.users.list(tx);
+  });
+  await expect(ended).rejects.toMatchObject({ code: "store_unavailable" });
+  expect(await own.database.transaction((tx) => own.database.users.list(tx))).toEqual([]);
+});
+
 test("two transactions that wait for each other both come to an end", async () => {
   const noJitter: Random = { ...systemRandom, fraction: () => 0 };
   await using two = await createTestDatabase(cluster.connection, { random: noJitter });

@@ -49,7 +49,10 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Databas
   const { logger, clock, random } = options;
   const config = clientConfig(options.connection);
   const pool = new pg.Pool({ ...config, max: options.poolSize ?? DEFAULT_POOL_SIZE, idleTimeoutMillis: 60_000 });
-  pool.on("error", (error) => logger.warn("an idle connection to the database was lost", { error }));
+  // The pool listens only to connections that nobody has taken: without a listener of its own, one that is lost in a
+  // transaction would end the process.
+  pool.on("connect", (client) => client.on("error", (error) => logger.warn("a connection to the database was lost", { error })));
+  pool.on("error", () => {}); // told above already
   try {
     const done = await migrate(pool, new Date(clock.now()));
     if (done.length > 0) logger.info("the database's schema was brought up to date", { steps: done });
