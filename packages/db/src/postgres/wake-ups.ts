@@ -22,7 +22,9 @@ export class PostgresWakeUps implements WakeUps, AsyncDisposable {
   readonly #backOff: BackOff;
   readonly #listeners = new Set<(topic: string) => void>();
   #client: pg.Client | undefined;
+  /** Of the next look whether the connection lives, or of the next attempt to connect: never both. */
   #timer: Disposable | undefined;
+  #reconnecting: Promise<void> | undefined;
   #isClosed = false;
 
   private constructor(options: PostgresWakeUpsOptions) {
@@ -48,9 +50,11 @@ export class PostgresWakeUps implements WakeUps, AsyncDisposable {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
+  /** Waits for an attempt to connect that is under way. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     this.#timer?.[Symbol.dispose]();
+    await this.#reconnecting;
     const client = this.#client;
     this.#client = undefined;
     await client?.end().catch(() => {});
@@ -61,15 +65,15 @@ export class PostgresWakeUps implements WakeUps, AsyncDisposable {
     client.on("error", () => this.#lose(client));
     client.on("end", () => this.#lose(client));
     client.on("notification", ({ payload }) => this.#wake(payload ?? EVERYTHING));
-    this.#client = client;
     try {
       await client.connect();
       await client.query(`listen ${CHANNEL}`);
     } catch (error) {
-      this.#client = undefined;
       void client.end().catch(() => {});
       throw error;
     }
+    // Only now: one that ends before has failed its attempt, and must not begin another one by being lost as well.
+    this.#client = client;
     this.#backOff.reset();
     this.#watch(client);
   }
@@ -79,6 +83,7 @@ export class PostgresWakeUps implements WakeUps, AsyncDisposable {
   }
 
   #watch(client: pg.Client): void {
+    if (this.#isClosed) return;
     this.#timer = this.#options.clock.after(LIVENESS_MS, () => {
       client.query("select 1").then(
         () => {
@@ -99,12 +104,11 @@ export class PostgresWakeUps implements WakeUps, AsyncDisposable {
   }
 
   #reconnectLater(): void {
+    if (this.#isClosed) return;
     this.#timer = this.#options.clock.after(this.#backOff.nextMs(), () => {
-      this.#connect().then(
-        () => (this.#isClosed ? this.#client?.end() : this.#wake(EVERYTHING)),
-        () => {
-          if (!this.#isClosed) this.#reconnectLater();
-        },
+      this.#reconnecting = this.#connect().then(
+        () => this.#wake(EVERYTHING),
+        () => this.#reconnectLater(),
       );
     });
   }
