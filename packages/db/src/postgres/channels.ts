@@ -2,6 +2,7 @@ import type { PeerRole } from "@hardshare/protocol";
 import type { HostId, HubId } from "@hardshare/protocol";
 import type { Channel, ChannelStore } from "../stores/channels.ts";
 import type { Transaction } from "../stores/database.ts";
+import { isReplicaAlive } from "./replicas.ts";
 import { sqlOf } from "./transaction.ts";
 
 export const channels: ChannelStore = {
@@ -42,6 +43,16 @@ export const channels: ChannelStore = {
     const rows = await sqlOf(tx).deleteFrom("channels").where("replicaId", "=", replicaId).returningAll().execute();
     await recordAbsence(tx, rows, at);
     return rows;
+  },
+
+  async closeAllOfDeadReplicas(tx, { at }) {
+    const replicas = await sqlOf(tx).selectFrom("channels").select("replicaId").distinct().execute();
+    const closed: Channel[] = [];
+    for (const { replicaId } of replicas) {
+      if (await isReplicaAlive(tx, replicaId)) continue;
+      closed.push(...(await channels.closeAllOfReplica(tx, { replicaId, at })));
+    }
+    return closed;
   },
 
   async get(tx, role, peerId) {

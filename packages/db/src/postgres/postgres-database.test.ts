@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { ManualClock, type Random, silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
 import pg from "pg";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
@@ -80,6 +81,37 @@ test("a connection that is lost within a transaction fails that transaction, and
   });
   await expect(ended).rejects.toMatchObject({ code: "store_unavailable" });
   expect(await own.database.transaction((tx) => own.database.users.list(tx))).toEqual([]);
+});
+
+test("connections of a replica that is gone are cleared by another one; those of one that lives stay", async () => {
+  const options = { connection: own.connection, logger: silentLogger, clock: systemClock, random: systemRandom };
+  await using _living = await connectDatabase({ ...options, replicaId: "living" });
+  const leaving = await connectDatabase({ ...options, replicaId: "leaving" });
+  const { channels } = own.database;
+  await own.database.transaction(async (tx) => {
+    for (const replicaId of ["living", "leaving"]) {
+      const channel = { role: "hub" as const, peerId: randomUUID(), connectionId: randomUUID(), session: "s", replicaId, connectedAt: T0 };
+      await channels.open(tx, channel);
+    }
+  });
+  const clear = () => own.database.transaction((tx) => channels.closeAllOfDeadReplicas(tx, { at: T0 }));
+  expect(await clear()).toEqual([]);
+  await leaving[Symbol.asyncDispose]();
+  expect(await clear()).toMatchObject([{ replicaId: "leaving" }]);
+});
+
+test("a second process with a replica's id is refused; the first may lose its connection and comes back as itself", async () => {
+  const options = { connection: own.connection, logger: silentLogger, clock: systemClock, random: systemRandom };
+  await using first = await connectDatabase({ ...options, replicaId: "one" });
+  await expect(connectDatabase({ ...options, replicaId: "one" })).rejects.toMatchObject({ code: "conflict" });
+  const { next } = collect(first);
+  const admin = new pg.Client({ ...own.connection });
+  await admin.connect();
+  await admin.query(`select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and database =
+    (select oid from pg_database where datname = current_database())`);
+  await admin.end();
+  expect(await next()).toBe(EVERYTHING);
+  await expect(connectDatabase({ ...options, replicaId: "one" })).rejects.toMatchObject({ code: "conflict" });
 });
 
 test("two transactions that wait for each other both come to an end", async () => {

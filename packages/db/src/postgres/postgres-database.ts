@@ -35,6 +35,8 @@ export interface DatabaseOptions {
   connection: Connection;
   /** Connections for transactions, one more is for wake-ups; 10 unless told otherwise. */
   poolSize?: number;
+  /** The replica of the server that this is: others see that it lives as long as it is connected. */
+  replicaId?: string;
   logger: Logger;
   clock: Clock;
   random: Random;
@@ -43,7 +45,7 @@ export interface DatabaseOptions {
 /**
  * Connects to PostgreSQL, brings the schema up to date, and listens for wake-ups.
  * @throws AppError `store_unavailable` when it can't be reached, `version_mismatch` when a newer hardshare has been here,
- * `bad_input` for a malformed URL
+ * `bad_input` for a malformed URL, `conflict` when another process is this replica
  */
 export async function connectDatabase(options: DatabaseOptions): Promise<Database> {
   const { logger, clock, random } = options;
@@ -56,7 +58,7 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Databas
   try {
     const done = await migrate(pool, new Date(clock.now()));
     if (done.length > 0) logger.info("the database's schema was brought up to date", { steps: done });
-    const wakeUps = await PostgresWakeUps.connect({ connection: config, logger, clock, random });
+    const wakeUps = await PostgresWakeUps.connect({ connection: config, replicaId: options.replicaId, logger, clock, random });
     return new PostgresDatabase(pool, wakeUps, clock, random);
   } catch (error) {
     await pool.end();

@@ -2,6 +2,7 @@ import { BackOff, type Clock, type Logger, type Random } from "@hardshare/runtim
 import { sql } from "kysely";
 import pg from "pg";
 import { EVERYTHING, type WakeUps } from "../stores/wake-ups.ts";
+import { holdReplica, type ReplicaSession } from "./replicas.ts";
 import { sqlOf } from "./transaction.ts";
 
 /** PostgreSQL's name of the notification channel. */
@@ -11,6 +12,8 @@ const LIVENESS_MS = 10_000;
 
 interface PostgresWakeUpsOptions {
   connection: pg.ClientConfig;
+  /** Whose sign of life the connection is, if anybody's. */
+  replicaId?: string | undefined;
   logger: Logger;
   clock: Clock;
   random: Random;
@@ -25,6 +28,7 @@ export class PostgresWakeUps implements WakeUps, AsyncDisposable {
   /** Of the next look whether the connection lives, or of the next attempt to connect: never both. */
   #timer: Disposable | undefined;
   #reconnecting: Promise<void> | undefined;
+  #session: ReplicaSession | undefined;
   #isClosed = false;
 
   private constructor(options: PostgresWakeUpsOptions) {
@@ -65,8 +69,10 @@ export class PostgresWakeUps implements WakeUps, AsyncDisposable {
     client.on("error", () => this.#lose(client));
     client.on("end", () => this.#lose(client));
     client.on("notification", ({ payload }) => this.#wake(payload ?? EVERYTHING));
+    const { replicaId } = this.#options;
     try {
       await client.connect();
+      if (replicaId !== undefined) this.#session = await holdReplica(client, replicaId, this.#session);
       await client.query(`listen ${CHANNEL}`);
     } catch (error) {
       void client.end().catch(() => {});
@@ -108,7 +114,10 @@ export class PostgresWakeUps implements WakeUps, AsyncDisposable {
     this.#timer = this.#options.clock.after(this.#backOff.nextMs(), () => {
       this.#reconnecting = this.#connect().then(
         () => this.#wake(EVERYTHING),
-        () => this.#reconnectLater(),
+        (error: unknown) => {
+          this.#options.logger.warn("wake-ups cannot be heard yet; trying again", { error });
+          this.#reconnectLater();
+        },
       );
     });
   }

@@ -16,7 +16,8 @@ export interface Channel {
 
 /**
  * Presence. A row exists as long as the replica holds the connection. `replicaId` must stay the same over restarts of
- * a replica (kept in its data folder), so that rows left by a killed process are cleared when it starts again.
+ * a replica (kept in its data folder), so that rows left by a killed process are cleared when it starts again. Those of a
+ * replica that never comes back are cleared by another one, which sees in the database that it is gone.
  */
 export interface ChannelStore {
   /**
@@ -31,6 +32,8 @@ export interface ChannelStore {
   close(tx: Transaction, channel: { role: PeerRole; peerId: string; connectionId: string; at: Date }): Promise<boolean>;
   /** Removes all connections of a replica: at its start and at its end. */
   closeAllOfReplica(tx: Transaction, replica: { replicaId: string; at: Date }): Promise<Channel[]>;
+  /** Removes all connections of replicas that are no longer connected to the database. */
+  closeAllOfDeadReplicas(tx: Transaction, query: { at: Date }): Promise<Channel[]>;
   get(tx: Transaction, role: PeerRole, peerId: string): Promise<Channel | null>;
   list(tx: Transaction, role: PeerRole): Promise<Channel[]>;
 }
