@@ -75,7 +75,9 @@ test("a connection that is lost within a transaction fails that transaction, and
     await own.database.users.add(tx, { name: "lost", at: T0 });
     const admin = new pg.Client({ ...own.connection });
     await admin.connect();
-    await admin.query("select pg_terminate_backend(pid) from pg_stat_activity where state = 'idle in transaction' and datname = current_database()");
+    await admin.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where state = 'idle in transaction' and datname = current_database()",
+    );
     await admin.end();
     await own.database.users.list(tx);
   });

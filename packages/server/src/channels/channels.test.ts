@@ -59,6 +59,17 @@ test("a copy of a host is refused while the first answers; the first goes on", a
   expect((await owner.call("GET", `/deployment/${deploymentId}`)).body.online).toBe(true);
 });
 
+test("a copy of a host is refused also while other things change for the host", async () => {
+  const { deploymentId, registered } = await world.addHost(owner);
+  const { database } = world.store;
+  const topic = `host:${registered.options.id}/${deploymentId}`;
+  const change = () => void database.transaction((tx) => database.wakeUps.notify(tx, topic));
+  // One change after another, so that some come between the question whether the host is alive and its answer.
+  using _changes = database.wakeUps.listen((heard) => heard === topic && change());
+  change();
+  expect(await registered.connect("another-process").untilRefused()).toMatch(/^identity_in_use/);
+});
+
 test("a host whose old connection is dead takes its place with a new process", async () => {
   const { options, deploymentIds, connect } = await world.registerHost(owner);
   // A connection that a replica left behind which is no more: nobody answers for it.

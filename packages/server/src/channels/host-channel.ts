@@ -1,4 +1,4 @@
-import type { Database, DesiredAtHost } from "@hardshare/db";
+import type { Database, DesiredAtHost, Transaction } from "@hardshare/db";
 import {
   AppError,
   DeploymentId,
@@ -29,16 +29,11 @@ export function hostProtocol(deps: {
 }): PeerProtocol<HostHello, HostToServer, ServerToHost> {
   const { database, reports, clock } = deps;
 
-  const describe = (hostId: HostId, described: readonly HostDeployment[], connection?: { softwareVersion: string; bootId: string }) =>
-    database.transaction(async (tx) => {
-      if (connection !== undefined) await database.hosts.recordConnection(tx, { hostId, ...connection, at: new Date(clock.now()) });
-      for (const deployment of described) await database.deployments.updateFromHost(tx, hostId, deployment);
-      await database.deployments.withdrawUnlisted(
-        tx,
-        hostId,
-        described.map((deployment) => deployment.deploymentId),
-      );
-    });
+  const describe = async (tx: Transaction, hostId: HostId, described: readonly HostDeployment[]) => {
+    for (const deployment of described) await database.deployments.updateFromHost(tx, hostId, deployment);
+    const listed = described.map((deployment) => deployment.deploymentId);
+    await database.deployments.withdrawUnlisted(tx, hostId, listed);
+  };
 
   return {
     role: "host",
@@ -52,7 +47,11 @@ export function hostProtocol(deps: {
       return (await database.transaction((tx) => database.hosts.get(tx, hostId)))?.publicKey;
     },
 
-    admit: (hello) => describe(HostId.parse(hello.id), hello.deployments, hello),
+    async admit(tx, { id, softwareVersion, bootId, deployments }) {
+      const hostId = HostId.parse(id);
+      await database.hosts.recordConnection(tx, { hostId, softwareVersion, bootId, at: new Date(clock.now()) });
+      await describe(tx, hostId, deployments);
+    },
 
     open: async () => {},
 
@@ -68,7 +67,7 @@ export function hostProtocol(deps: {
       const hostId = HostId.parse(peerId);
       switch (message.type) {
         case "deployments":
-          await describe(hostId, message.deployments);
+          await database.transaction((tx) => describe(tx, hostId, message.deployments));
           return { answer: { type: "deployments_ack", revision: message.revision }, lookAgain: null };
         case "report": {
           const verdict = await reports.receive(hostId, message);

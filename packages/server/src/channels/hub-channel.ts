@@ -35,26 +35,24 @@ export function hubProtocol(deps: {
       return (await database.transaction((tx) => database.hubs.get(tx, hubId)))?.publicKey;
     },
 
-    async admit(hello) {
+    async admit(tx, hello) {
       const hubId = HubId.parse(hello.id);
-      await database.transaction(async (tx) => {
-        const hub = await database.hubs.get(tx, hubId);
-        if (hub === null || !sameKey(hub.sshHostKey, hello.sshHostKey)) {
-          throw new AppError(
-            "identity_refused",
-            `the SSH host key of hub ${hello.id} is not the one that was pinned when it registered; restore it`,
-          );
-        }
-        const { publicHost, sshPort, firstPort, lastPort, softwareVersion } = hello;
-        const hasMoved = hub.address?.publicHost !== publicHost || hub.address.sshPort !== sshPort;
-        const address = { publicHost, sshPort, firstPort, lastPort };
-        await database.hubs.recordConnection(tx, { hubId, softwareVersion, address, at: new Date(clock.now()) });
-        if (!hasMoved) return;
-        // Hosts dial what their desired state says.
-        for (const { instance, deployment } of await database.instances.listDesiredAtHub(tx, { hubId })) {
-          await announceInstance(database, tx, { instanceId: instance.id, deploymentId: deployment.id, hostId: deployment.hostId, hubId });
-        }
-      });
+      const hub = await database.hubs.get(tx, hubId);
+      if (hub === null || !sameKey(hub.sshHostKey, hello.sshHostKey)) {
+        throw new AppError(
+          "identity_refused",
+          `the SSH host key of hub ${hello.id} is not the one that was pinned when it registered; restore it`,
+        );
+      }
+      const { publicHost, sshPort, firstPort, lastPort, softwareVersion } = hello;
+      const hasMoved = hub.address?.publicHost !== publicHost || hub.address.sshPort !== sshPort;
+      const address = { publicHost, sshPort, firstPort, lastPort };
+      await database.hubs.recordConnection(tx, { hubId, softwareVersion, address, at: new Date(clock.now()) });
+      if (!hasMoved) return;
+      // Hosts dial what their desired state says.
+      for (const { instance, deployment } of await database.instances.listDesiredAtHub(tx, { hubId })) {
+        await announceInstance(database, tx, { instanceId: instance.id, deploymentId: deployment.id, hostId: deployment.hostId, hubId });
+      }
     },
 
     open: async () => {},

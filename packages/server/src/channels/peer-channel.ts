@@ -1,3 +1,4 @@
+import type { Transaction } from "@hardshare/db";
 import type { PeerRole } from "@hardshare/protocol";
 import { AppError } from "@hardshare/protocol";
 import type { Clock, Logger, Random } from "@hardshare/runtime";
@@ -30,8 +31,11 @@ export interface PeerProtocol<Hello extends HelloFields, In, Out> {
   hello: AcceptChannelOptions<Hello, In>["hello"];
   receive: AcceptChannelOptions<Hello, In>["receive"];
   lookUpKey(id: string): Promise<string | undefined>;
-  /** Called before `welcome`, when the peer has proved its key and has no other connection; throws to refuse it. */
-  admit(hello: Hello): Promise<void>;
+  /**
+   * Called before `welcome`, when the peer has proved its key and has no other connection, in the transaction in which
+   * it becomes connected; throws to refuse it.
+   */
+  admit(tx: Transaction, hello: Hello): Promise<void>;
   /** Called after `welcome`, before the first message. */
   open(hello: Hello): Promise<void>;
   /** What should be, in all (`null`) or at one place; nothing when there is nothing to say. */
@@ -81,9 +85,9 @@ async function serve<Hello extends HelloFields, In, Out>(
       lookUpKey: (id) => protocol.lookUpKey(id),
       async admit(hello) {
         const peer = { role: protocol.role, peerId: hello.id, session: hello.session, connectionId };
-        await deps.presence.enter(peer, { ping: () => ping(socket), cut: () => socket.terminate() });
+        const connection = { ping: () => ping(socket), cut: () => socket.terminate() };
+        await deps.presence.enter(peer, connection, (tx) => protocol.admit(tx, hello));
         entered = hello.id;
-        await protocol.admit(hello);
       },
       now: () => new Date(deps.clock.now()),
       crypto: { sign: signWith, verify: verifyWith, sameKey },

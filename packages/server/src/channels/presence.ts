@@ -1,6 +1,7 @@
-import type { Channel, Database } from "@hardshare/db";
+import type { Channel, Database, Transaction } from "@hardshare/db";
 import { AppError, type PeerRole } from "@hardshare/protocol";
-import type { Clock, Logger } from "@hardshare/runtime";
+import { type Clock, Deferred, type Logger } from "@hardshare/runtime";
+import { Refresher } from "../wake-ups/refresher.ts";
 import { scopes } from "../wake-ups/topics.ts";
 import type { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
 
@@ -10,6 +11,13 @@ const PING_TIMEOUT_MS = 1500;
 const ANSWER_TIMEOUT_MS = 2000;
 /** Pause before a connection's end that the store did not take is recorded again. */
 const RETRY_MS = 1000;
+
+interface Entering {
+  role: PeerRole;
+  peerId: string;
+  session: string;
+  connectionId: string;
+}
 
 /** A connection that this process holds. */
 export interface HeldConnection {
@@ -42,16 +50,29 @@ export class Presence implements Disposable {
     this.#subscription = deps.wakeUps.subscribe(scopes.presenceCheck, (connectionId) => void this.#check(connectionId));
   }
 
-  /** @throws AppError `identity_in_use` when another process with this identity is connected and answers */
-  async enter(peer: { role: PeerRole; peerId: string; session: string; connectionId: string }, connection: HeldConnection): Promise<void> {
-    let inUseBy = await this.#open(peer);
+  /**
+   * @param admit runs in the transaction that makes the peer count as connected: nobody sees it without what it says of itself
+   * @throws AppError `identity_in_use` when another process with this identity is connected and answers
+   */
+  async enter(peer: Entering, connection: HeldConnection, admit: (tx: Transaction) => Promise<void>): Promise<void> {
+    let inUseBy = await this.#open(peer, admit);
     if (inUseBy !== null) {
       if (await this.#isAlive(inUseBy)) throw inUse(peer.role, peer.peerId);
       await this.#close(inUseBy);
-      inUseBy = await this.#open(peer);
+      inUseBy = await this.#open(peer, admit);
       if (inUseBy !== null) throw inUse(peer.role, peer.peerId);
     }
     this.#held.set(peer.connectionId, connection);
+  }
+
+  /** Clears what a killed process of this replica left and what ours leaves at its end, and connections to replicas that are no more. */
+  async clear(): Promise<void> {
+    const at = new Date(this.#clock.now());
+    await this.#database.transaction(async (tx) => {
+      const own = await this.#database.channels.closeAllOfReplica(tx, { replicaId: this.#replicaId, at });
+      const others = await this.#database.channels.closeAllOfDeadReplicas(tx, { at });
+      await this.#announce(tx, [...own, ...others]);
+    });
   }
 
   /** Whether a connection is still the one of its peer. */
@@ -72,18 +93,19 @@ export class Presence implements Disposable {
     }
   }
 
-  /** Connections that are still open are closed by the store's `closeAllOfReplica`. */
+  /** Connections that are still open are recorded as ended by `clear`. */
   [Symbol.dispose](): void {
     this.#isDisposed = true;
     this.#subscription[Symbol.dispose]();
   }
 
   /** @returns the connection that has the identity now, or null when it was free */
-  async #open(peer: { role: PeerRole; peerId: string; session: string; connectionId: string }): Promise<Channel | null> {
+  async #open(peer: Entering, admit: (tx: Transaction) => Promise<void>): Promise<Channel | null> {
     const channel = { ...peer, replicaId: this.#replicaId, connectedAt: new Date(this.#clock.now()) };
     return this.#database.transaction(async (tx) => {
       const outcome = await this.#database.channels.open(tx, channel);
       if (outcome.kind === "in_use") return outcome.by;
+      await admit(tx);
       if (outcome.replaced !== null) await this.#database.wakeUps.notify(tx, scopeOf(peer));
       await this.#database.wakeUps.notify(tx, scopes.deadlines);
       return null;
@@ -100,13 +122,33 @@ export class Presence implements Disposable {
 
   /** Asks the replica that holds a connection. One that does not answer is gone itself. */
   async #isAlive(channel: Channel): Promise<boolean> {
-    let answer!: (isAlive: boolean) => void;
-    const answered = new Promise<boolean>((resolve) => (answer = resolve));
-    using _alive = this.#wakeUps.subscribe(scopes.presenceAlive, (id) => id === channel.connectionId && answer(true));
-    using _gone = this.#wakeUps.subscribe(scopeOf(channel), () => answer(false));
-    using _timer = this.#clock.after(ANSWER_TIMEOUT_MS, () => answer(false));
+    if (await this.#isReplicaGone(channel)) return false;
+    const answer = new Deferred<boolean>();
+    using _alive = this.#wakeUps.subscribe(scopes.presenceAlive, (id) => id === channel.connectionId && answer.resolve(true));
+    // The holder cuts a dead one, which takes it off the books. Other changes come under the same scope and say nothing of it.
+    const look = async () => {
+      if (!(await this.isCurrent(channel))) answer.resolve(false);
+    };
+    const refresher = new Refresher(look, () => {}); // what the store does not tell, the timer decides
+    using _changed = this.#wakeUps.subscribe(scopeOf(channel), () => refresher.request(null));
+    using _timer = this.#clock.after(ANSWER_TIMEOUT_MS, () => answer.resolve(false));
     await this.#database.transaction((tx) => this.#database.wakeUps.notify(tx, `${scopes.presenceCheck}/${channel.connectionId}`));
-    return await answered;
+    return await answer.promise.finally(() => refresher.stop());
+  }
+
+  /** Whether the replica that holds a connection is no more; then nothing that it held is on the books any longer. */
+  async #isReplicaGone(channel: Channel): Promise<boolean> {
+    const at = new Date(this.#clock.now());
+    return await this.#database.transaction(async (tx) => {
+      const closed = await this.#database.channels.closeAllOfDeadReplicas(tx, { at });
+      await this.#announce(tx, closed);
+      return closed.some((each) => each.connectionId === channel.connectionId);
+    });
+  }
+
+  /** Peers are absent now: whoever looks after them or waits for them looks again. */
+  async #announce(tx: Transaction, closed: readonly Channel[]): Promise<void> {
+    if (closed.length > 0) await this.#database.wakeUps.notify(tx, ...closed.map(scopeOf), scopes.deadlines);
   }
 
   /** Somebody asks for one of our connections (or, after lost wake-ups, maybe for any): dead ones are cut, which makes them leave. */
