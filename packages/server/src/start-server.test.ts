@@ -1,11 +1,12 @@
 import { createPublicKey } from "node:crypto";
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { HostId } from "@hardshare/protocol";
 import { ManualClock, silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { startServer } from "./start-server.ts";
-import { startTestGround, type TestGround, TestWorld } from "./testing/test-world.ts";
+import { describedDeployment, startTestGround, type TestGround, TestWorld } from "./testing/test-world.ts";
 
 let ground: TestGround;
 beforeAll(async () => (ground = await startTestGround()));
@@ -46,6 +47,52 @@ test("a token that expired is wrong", async () => {
   expect((await whoami()).status).toBe(200);
   clock.advance(86_400_000);
   expect((await whoami()).status).toBe(400);
+});
+
+test("a second server on the same folder is refused before it makes or changes anything, whatever its database", async () => {
+  await using world = await TestWorld.start(ground);
+  const options = {
+    clock: systemClock,
+    random: systemRandom,
+    logger: silentLogger,
+    dataFolder: world.dataFolder,
+    host: "127.0.0.1",
+    port: 0,
+  };
+  const before = await readdir(world.dataFolder);
+  for (const databaseUrl of [undefined, world.store.connection]) {
+    await expect(startServer({ ...options, databaseUrl })).rejects.toMatchObject({ code: "conflict" });
+  }
+  expect(await readdir(world.dataFolder)).toEqual(before);
+});
+
+test("a copied data folder is refused while the first server runs, whose hosts stay online", async () => {
+  await using world = await TestWorld.start(ground);
+  const owner = await world.addUser("owner");
+  const { deploymentId } = await world.addHost(owner);
+  const copy = await mkdtemp(join(tmpdir(), "server-test-"));
+  await copyFile(join(world.dataFolder, "replica-id"), join(copy, "replica-id"));
+  const options = { clock: systemClock, random: systemRandom, logger: silentLogger, databaseUrl: world.store.connection };
+  const second = startServer({ ...options, dataFolder: copy, host: "127.0.0.1", port: 0 });
+  await expect(second).rejects.toMatchObject({ code: "conflict", message: expect.stringContaining("replica-id") });
+  await rm(copy, { recursive: true });
+  expect((await owner.call("GET", `/deployment/${deploymentId}`)).body.online).toBe(true);
+});
+
+test("what a replica that never comes back left connected is offline once another one starts", async () => {
+  await using world = await TestWorld.start(ground);
+  const owner = await world.addUser("owner");
+  const { options: peer, deploymentIds } = await world.registerHost(owner);
+  const { database } = world.store;
+  const left = { role: "host", peerId: peer.id, replicaId: "gone", connectionId: "gone", session: "left" } as const;
+  await database.transaction(async (tx) => {
+    await database.channels.open(tx, { ...left, connectedAt: new Date() });
+    await database.deployments.updateFromHost(tx, HostId.parse(peer.id), describedDeployment(deploymentIds[0] ?? ""));
+  });
+  const isOnline = async () => (await owner.call("GET", `/deployment/${deploymentIds[0]}`)).body.online;
+  expect(await isOnline()).toBe(true);
+  await using _replica = await world.startReplica();
+  expect(await isOnline()).toBe(false);
 });
 
 test("a port in use is named, and nothing is left running", async () => {

@@ -1,9 +1,9 @@
 import type { AddressInfo } from "node:net";
 import { isIPv6 } from "node:net";
 import { join } from "node:path";
-import { type Connection, connectDatabase, type Database, startPrivateCluster } from "@hardshare/db";
+import { type Connection, connectDatabase, startPrivateCluster } from "@hardshare/db";
 import { AppError, toAppError } from "@hardshare/protocol";
-import { type Clock, type Logger, type Random, readTextIfThere, socketFolder, writeFileDurably } from "@hardshare/runtime";
+import { type Clock, lockFolder, type Logger, type Random, readTextIfThere, socketFolder, writeFileDurably } from "@hardshare/runtime";
 import type { FastifyInstance } from "fastify";
 import { createApp } from "./app.ts";
 import { hostProtocol } from "./channels/host-channel.ts";
@@ -20,7 +20,6 @@ import { serveUpgrades } from "./http/upgrades.ts";
 import { DeadlinesJob } from "./jobs/deadlines.ts";
 import { openServerSecrets } from "./secrets/server-secrets.ts";
 import { tunnelRoute } from "./tunnels/tunnel-route.ts";
-import { scopes } from "./wake-ups/topics.ts";
 import { WakeUpRouter } from "./wake-ups/wake-up-router.ts";
 
 export interface ServerOptions {
@@ -53,7 +52,7 @@ export interface RunningServer extends AsyncDisposable {
 
 /**
  * Starts the server: HTTP API, channels of hosts and hubs, tunnels, deadlines. All wiring is here.
- * @throws AppError `port_in_use`, `conflict` (data folder in use), `store_unavailable`, `config_invalid`
+ * @throws AppError `port_in_use`, `conflict` (data folder in use, or copied from one in use), `store_unavailable`, `config_invalid`
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { dataFolder, clock, random, logger } = options;
@@ -66,10 +65,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     return resource;
   };
   try {
+    // First of all: two servers that start at once must not make each other's keys.
+    owned(await lockFolder({ folder: dataFolder, name: "server.lock", holder: "another server" }));
     const secrets = await openServerSecrets(dataFolder, random);
     const replicaId = await readOrMakeReplicaId(join(dataFolder, "replica-id"), random);
     const { connection, failed } = await openStore(options, owned);
-    const database = owned(await connectDatabase({ connection, logger, clock, random }));
+    const database = owned(await connectDatabase({ connection, replicaId, logger, clock, random }));
     const wakeUps = new WakeUpRouter(database.wakeUps);
     undo.push(async () => wakeUps[Symbol.dispose]());
 
@@ -80,9 +81,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await keepAdminToken({ database, tokens, codec, clock }, adminTokenFile);
 
     const deps = { database, wakeUps, tokens, identify, secrets, identity: secrets.identity, clock, random, logger };
-    await clearPresence(database, replicaId, clock);
-    undo.push(() => clearPresence(database, replicaId, clock));
     const presence = new Presence({ ...deps, replicaId });
+    undo.push(() => presence.clear());
     const app = createApp({ ...deps, rateLimits: { ...DEFAULT_RATE_LIMITS, ...options.rateLimits } });
     undo.push(() => app.close());
     const routes = [
@@ -90,11 +90,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       peerChannelRoute(hubProtocol({ ...deps, reports: new EndpointReports(deps) }), { ...deps, presence }),
       tunnelRoute(deps),
     ];
-    owned(serveUpgrades(app.server, routes, deps));
+    const upgrades = owned(serveUpgrades(app.server, routes, deps));
     undo.push(async () => presence[Symbol.dispose]());
-    owned(new DeadlinesJob(deps));
 
     const port = await listen(app, options);
+    await presence.clear(); // before any peer comes back, and before anybody concludes from its absence
+    owned(new DeadlinesJob(deps));
+    upgrades.open();
     const url = options.publicUrl ?? `http://${reachable(options.host)}:${port}`;
     logger.info("server is listening", { url, port });
     return { url, port, adminTokenFile, failed, [Symbol.asyncDispose]: stop };
@@ -114,14 +116,6 @@ async function openStore(
   const cluster = owned(await startPrivateCluster({ dataFolder, socketFolder: folder, logger, random }));
   const failed = cluster.ended.then(() => new AppError("store_unavailable", "the private database ended; start the server again"));
   return { connection: cluster.connection, failed };
-}
-
-/** Connections that a killed process of this replica left, or that ours leave when they are cut at the end. */
-async function clearPresence(database: Database, replicaId: string, clock: Clock): Promise<void> {
-  await database.transaction(async (tx) => {
-    await database.channels.closeAllOfReplica(tx, { replicaId, at: new Date(clock.now()) });
-    await database.wakeUps.notify(tx, scopes.deadlines);
-  });
 }
 
 /** Stays the same over restarts, so that a replica knows which connections were its own. */

@@ -21,15 +21,21 @@ export interface UpgradeRoute {
 /** Connections that are neither answered nor upgraded yet, at most; more are refused at once. */
 const MAX_PENDING = 1000;
 
-/** Serves WebSocket routes on an HTTP server. Disposing cuts every WebSocket and waits for what was done with it. */
-export function serveUpgrades(server: Server, routes: readonly UpgradeRoute[], deps: { logger: Logger; random: Random }): AsyncDisposable {
+/** Disposing cuts every WebSocket and waits for what was done with it. */
+export interface ServedUpgrades extends AsyncDisposable {
+  /** From now on requests are served; before, they are cut as if nobody listened yet. */
+  open(): void;
+}
+
+/** Serves WebSocket routes on an HTTP server, once it is opened. */
+export function serveUpgrades(server: Server, routes: readonly UpgradeRoute[], deps: { logger: Logger; random: Random }): ServedUpgrades {
   const prepared = routes.map((route) => ({
     ...route,
     sockets: new WebSocketServer({ noServer: true, maxPayload: route.maxMessageBytes, perMessageDeflate: false }),
   }));
   const running = new Set<Promise<void>>();
   let pending = 0;
-  let isClosing = false;
+  let isOpen = false;
 
   const run = (work: void | Promise<void>) => {
     if (work === undefined) return;
@@ -42,7 +48,7 @@ export function serveUpgrades(server: Server, routes: readonly UpgradeRoute[], d
       const match = route.path.exec(path);
       if (match === null) continue;
       const accept = await route.prepare(request, match[1] ?? "");
-      if (isClosing) connection.destroy();
+      if (!isOpen) connection.destroy();
       else if (!connection.destroyed) route.sockets.handleUpgrade(request, connection, head, (socket) => run(accept(socket)));
       return;
     }
@@ -50,7 +56,7 @@ export function serveUpgrades(server: Server, routes: readonly UpgradeRoute[], d
   };
   const onUpgrade = (request: IncomingMessage, connection: Duplex, head: Buffer): void => {
     connection.on("error", () => connection.destroy());
-    if (pending >= MAX_PENDING || isClosing) {
+    if (pending >= MAX_PENDING || !isOpen) {
       connection.destroy();
       return;
     }
@@ -62,8 +68,9 @@ export function serveUpgrades(server: Server, routes: readonly UpgradeRoute[], d
   server.on("upgrade", onUpgrade);
 
   return {
+    open: () => void (isOpen = true),
     async [Symbol.asyncDispose]() {
-      isClosing = true;
+      isOpen = false;
       for (const { sockets } of prepared) {
         for (const client of sockets.clients) client.terminate();
         await new Promise<void>((resolve) => sockets.close(() => resolve()));

@@ -208,7 +208,8 @@ function serve(dataFolder: string, store: TestDatabase, options: WorldOptions, p
   });
 }
 
-function describedDeployment(deploymentId: string, details: Partial<HostDeployment> = {}): HostDeployment {
+/** What a host says of a deployment. */
+export function describedDeployment(deploymentId: string, details: Partial<HostDeployment> = {}): HostDeployment {
   return {
     deploymentId,
     provider: "podman",
