@@ -26,9 +26,9 @@ async function startBadLine({ host, port }: ConnectionParts) {
       if (data.includes("listen ")) {
         attempts += 1;
         listening.push(socket);
-        if (isBad) return socket.destroy();
+        if (isBad) return void socket.destroy();
       }
-      onward.write(data);
+      return void onward.write(data);
     });
     onward.pipe(socket);
   });
