@@ -1,4 +1,5 @@
 import type { ReportBody } from "@hardshare/protocol";
+import { ManualClock } from "@hardshare/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { TestHub } from "./testing/test-hub.ts";
 import type { TestHost } from "./testing/test-host.ts";
@@ -157,6 +158,22 @@ test("the owner ends an instance of a user, and sees it; strangers do not", asyn
   await host.report(deploymentId, wanted, cleanEnd);
 });
 
+test("who is the owner, or a superuser, and also the user may end the instance in either role", async () => {
+  const admin = await world.admin();
+  const reasonOf = async (user: TestUser, path: string) => {
+    const { host, deploymentId } = await world.addHost(owner);
+    await owner.call("POST", `/deployment/${deploymentId}/rule`, { cap: "CAP_INSTANTIATE" });
+    const { id, wanted } = await launch(user, host, deploymentId);
+    expect((await user.call("POST", `${path}/${id}`)).status).toBe(200);
+    const { reason } = await host.untilWanted(deploymentId, "end");
+    await host.report(deploymentId, wanted, cleanEnd);
+    return reason;
+  };
+  expect(await reasonOf(owner, "/hardshare/terminate")).toBe("owner");
+  expect(await reasonOf(owner, "/terminate")).toBe("user");
+  expect(await reasonOf(admin, "/hardshare/terminate")).toBe("owner");
+});
+
 test("without a public key the server makes one, tells it as existing clients expect, and erases it at the end", async () => {
   const { host, deploymentId } = await world.addHost(owner);
   const { body } = await owner.call("POST", `/new/${deploymentId}`, '{"reserve": false}');
@@ -236,16 +253,21 @@ test("a launch takes at most the owner's time, by default all of it", async () =
   expect(wanted.remainingMs).toBeLessThanOrEqual(600_000);
 });
 
-test("an instance ends at its deadline", async () => {
-  const { host, deploymentId } = await world.addHost(owner);
-  const before = Date.now();
-  const { id, wanted } = await launch(owner, host, deploymentId, { expire_d: 1 });
+test("an instance ends at its deadline, not before", async () => {
+  const clock = new ManualClock(Date.now());
+  await using timed = await TestWorld.start(ground, { clock });
+  await timed.addHub();
+  const admin = await timed.admin();
+  const { host, deploymentId } = await timed.addHost(admin);
+  const { id, wanted } = await launch(admin, host, deploymentId, { expire_d: 2 });
   await host.report(deploymentId, wanted, { kind: "up", hostKeys: [] });
-  const ending = await host.untilWanted(deploymentId, "end");
-  expect(ending.reason).toBe("expired");
-  expect(Date.now() - before).toBeLessThan(2000);
+  clock.advance(1999);
+  await host.describe();
+  expect(await host.untilWanted(deploymentId, "run")).toMatchObject({ remainingMs: 1 });
+  clock.advance(1);
+  expect((await host.untilWanted(deploymentId, "end")).reason).toBe("expired");
   await host.report(deploymentId, wanted, { ...cleanEnd, reason: "expired" });
-  expect((await owner.call("GET", `/instance/${id}`)).body).toMatchObject({ status: "TERMINATED", end_reason: "expired" });
+  expect((await admin.call("GET", `/instance/${id}`)).body).toMatchObject({ status: "TERMINATED", end_reason: "expired" });
 });
 
 test("a type is launched on a deployment of it that is free", async () => {

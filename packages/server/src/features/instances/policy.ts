@@ -4,7 +4,7 @@ import { z } from "zod";
 import { type Caller, canWrite } from "../../http/caller.ts";
 import { isOwner } from "../deployments/ownership.ts";
 
-/** What the caller is to an instance: its user, the owner of its deployment, or a superuser who is neither. */
+/** What a caller can be to an instance: its user, the owner of its deployment, a superuser; also several of them. */
 export type InstanceRole = "user" | "owner" | "superuser";
 
 const Path = z.object({ id: InstanceId });
@@ -14,15 +14,20 @@ export function instanceIdIn(params: unknown): InstanceId {
   return parseWith(Path, params, "path").id;
 }
 
-/** A token with the claim `in` makes its holder the user of that instance and nothing else (rerobots-http-api.md §1.0). */
-function roleOf(caller: Caller, found: InstanceDetails): InstanceRole | null {
+/**
+ * All that the caller is to the instance. A token with the claim `in` makes its holder the user of that instance and
+ * nothing else (rerobots-http-api.md §1.0).
+ */
+function rolesOf(caller: Caller, found: InstanceDetails): InstanceRole[] {
   if (caller.claims.in !== undefined) {
     if (caller.claims.in !== found.instance.id) throw new AppError("token_scope", "token already constrained to another instance");
-    return "user";
+    return ["user"];
   }
-  if (found.instance.user === caller.user) return "user";
-  if (isOwner(caller, found.deployment.owner)) return "owner";
-  return caller.isSuperuser ? "superuser" : null;
+  const roles: InstanceRole[] = [];
+  if (found.instance.user === caller.user) roles.push("user");
+  if (isOwner(caller, found.deployment.owner)) roles.push("owner");
+  if (caller.isSuperuser) roles.push("superuser");
+  return roles;
 }
 
 export function instanceNotFound(id: string): AppError {
@@ -30,7 +35,7 @@ export function instanceNotFound(id: string): AppError {
 }
 
 /**
- * An instance, for a caller who is one of `roles` to it; to others it does not exist.
+ * An instance, for a caller who is one of `roles` to it, and the first of these; to others it does not exist.
  * @throws AppError `not_found`, `token_scope`
  */
 export async function getInstanceAs(
@@ -39,8 +44,9 @@ export async function getInstanceAs(
   query: { id: InstanceId; caller: Caller; roles: readonly InstanceRole[] },
 ): Promise<InstanceDetails & { role: InstanceRole }> {
   const found = await database.instances.get(tx, query.id);
-  const role = found === null ? null : roleOf(query.caller, found);
-  if (found === null || role === null || !query.roles.includes(role)) throw instanceNotFound(query.id);
+  const held = found === null ? [] : rolesOf(query.caller, found);
+  const role = query.roles.find((each) => held.includes(each));
+  if (found === null || role === undefined) throw instanceNotFound(query.id);
   return { ...found, role };
 }
 
