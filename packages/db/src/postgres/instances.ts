@@ -126,7 +126,7 @@ export const instances: InstanceStore = {
       .orderBy("instances.endingAt")
       .execute();
     return rows.map(({ endTimeoutS, hostId, lastSeenAt, connectedAt, ...row }): EndingInstance => {
-      return { instance: toInstance(row), endTimeoutS, hostId, isHostConnected: connectedAt !== null, hostLastSeenAt: lastSeenAt };
+      return { instance: toInstance(row), endTimeoutS, hostId, hostConnectedAt: connectedAt, hostLastSeenAt: lastSeenAt };
     });
   },
 };

@@ -76,7 +76,8 @@ export interface EndingInstance {
   instance: Instance;
   endTimeoutS: number;
   hostId: HostId | null;
-  isHostConnected: boolean;
+  /** Null when it is not connected. */
+  hostConnectedAt: Date | null;
   hostLastSeenAt: Date | null;
 }
 

@@ -9,8 +9,10 @@ import { giveUpAtMs } from "./silent-hosts.ts";
 
 /** Overdue instances that are read at once. */
 const BATCH = 100;
-/** Pause before the store is asked again after it failed. */
+/** Pause before what failed is tried again. */
 const RETRY_MS = 1000;
+/** Timers do not notice that the wall clock jumped or that the machine slept, and nothing tells: so long it may take to be seen. */
+const MAX_TIMER_MS = 30_000;
 
 export interface DeadlinesDeps {
   database: Database;
@@ -53,30 +55,45 @@ export class DeadlinesJob implements AsyncDisposable {
 
   async #look(): Promise<void> {
     const { database, clock } = this.#deps;
-    for (;;) {
-      const overdue = await database.transaction((tx) => database.instances.listOverdue(tx, { at: new Date(clock.now()), limit: BATCH }));
-      for (const instance of overdue) await this.#expire(instance);
-      if (overdue.length < BATCH) break;
-    }
+    let isAllDone = true;
+    let overdue: Instance[];
+    do {
+      overdue = await database.transaction((tx) => database.instances.listOverdue(tx, { at: new Date(clock.now()), limit: BATCH }));
+      for (const { id } of overdue) if (!(await this.#attempt(id, () => this.#expire(id)))) isAllDone = false;
+    } while (overdue.length === BATCH && isAllDone);
     const ending = await database.transaction((tx) => database.instances.listEnding(tx));
     const times: number[] = [];
     for (const each of ending) {
+      const { id } = each.instance;
       const atMs = giveUpAtMs(each, this.#startedAtMs);
-      if (atMs <= clock.now()) await this.#giveUp(each.instance.id);
-      else times.push(atMs);
+      if (atMs > clock.now()) times.push(atMs);
+      else if (!(await this.#attempt(id, () => this.#giveUp(id)))) isAllDone = false;
     }
     const next = await database.transaction((tx) => database.instances.nextDeadline(tx));
     if (next !== null) times.push(next.getTime());
+    if (!isAllDone) return this.#arm(clock.now() + RETRY_MS);
     this.#arm(times.length === 0 ? undefined : Math.min(...times));
+  }
+
+  /** One instance that cannot be ended must not keep the others from their end. @returns whether it worked */
+  async #attempt(instanceId: InstanceId, end: () => Promise<void>): Promise<boolean> {
+    try {
+      await end();
+      return true;
+    } catch (error) {
+      this.#deps.logger.error("cannot end an overdue instance; trying again", { instanceId, error });
+      return false;
+    }
   }
 
   #arm(atMs: number | undefined): void {
     this.#timer?.[Symbol.dispose]();
     const { clock } = this.#deps;
-    this.#timer = atMs === undefined ? undefined : clock.after(atMs - clock.now(), () => this.#refresher.request(null));
+    if (atMs === undefined) return void (this.#timer = undefined);
+    this.#timer = clock.after(Math.min(atMs - clock.now(), MAX_TIMER_MS), () => this.#refresher.request(null));
   }
 
-  async #expire({ id }: Instance): Promise<void> {
+  async #expire(id: InstanceId): Promise<void> {
     const { database, clock } = this.#deps;
     await database.transaction(async (tx) => {
       const found = await database.instances.get(tx, id);
@@ -99,12 +116,13 @@ export class DeadlinesJob implements AsyncDisposable {
       const { deploymentId, epoch } = instance;
       const reason = `host not confirmed: it did not say that instance ${id} ended and nothing is left`;
       const cause = { at, actor: "server", reason: "host_not_confirmed" } as const;
-      await applyLifecycleEvent(database, tx, { instance, hostId: ending.hostId }, { kind: "host_not_confirmed" }, cause);
       const lockoutId = `host_not_confirmed:${id}:${epoch}`;
       const lockout = { id: lockoutId, deploymentId, instanceId: id, kind: "host_not_confirmed" as const, reason, actor: "server", at };
       await database.lockouts.add(tx, lockout);
       const data = { message: `locked out: ${reason}` };
+      // Before the final state, with which those who follow the timeline stop.
       await database.events.append(tx, { at, deploymentId, instanceId: id, kind: "alert", actor: "server", data });
+      await applyLifecycleEvent(database, tx, { instance, hostId: ending.hostId }, { kind: "host_not_confirmed" }, cause);
       if (ending.hostId !== null) await announceDeployment(database, tx, { hostId: ending.hostId, deploymentId });
       return ending;
     });

@@ -9,7 +9,7 @@ function ending(more: {
   deadline: number;
   endingAt?: number;
   seenAt?: number;
-  isConnected?: boolean;
+  connectedAt?: number;
   endTimeoutS?: number;
 }): EndingInstance {
   const instance = { deadline: new Date(more.deadline), endingAt: new Date(more.endingAt ?? T), startedAt: new Date(LONG_AGO) };
@@ -17,7 +17,7 @@ function ending(more: {
     instance: instance as EndingInstance["instance"],
     endTimeoutS: more.endTimeoutS ?? 0,
     hostId: null,
-    isHostConnected: more.isConnected ?? false,
+    hostConnectedAt: more.connectedAt === undefined ? null : new Date(more.connectedAt),
     hostLastSeenAt: more.seenAt === undefined ? null : new Date(more.seenAt),
   };
 }
@@ -36,6 +36,13 @@ test("after a start of the server hosts may come back first", () => {
 
 test("before the deadline a host has a minute and its own time for ending, connected or not", () => {
   const later = T + 8 * 3600_000;
-  expect(giveUpAtMs(ending({ deadline: later, endTimeoutS: 120, isConnected: true }), LONG_AGO)).toBe(T + 180_000);
+  expect(giveUpAtMs(ending({ deadline: later, endTimeoutS: 120, connectedAt: LONG_AGO }), LONG_AGO)).toBe(T + 180_000);
   expect(giveUpAtMs(ending({ deadline: later, endTimeoutS: 120, seenAt: LONG_AGO }), LONG_AGO)).toBe(T + 180_000);
+});
+
+test("a host that came back after the server or itself was away has time to say that it let go", () => {
+  const long = { deadline: LONG_AGO, endingAt: LONG_AGO };
+  expect(giveUpAtMs(ending({ ...long, connectedAt: LONG_AGO }), T)).toBe(T + 15_000);
+  expect(giveUpAtMs(ending({ ...long, connectedAt: T + 1000 }), T)).toBe(T + 16_000);
+  expect(giveUpAtMs(ending({ ...long, connectedAt: T }), LONG_AGO)).toBe(T + 15_000);
 });

@@ -15,10 +15,12 @@ const RETURN_MS = 15_000;
  * a lock-out, because nobody knows what is left at the host.
  */
 export function giveUpAtMs(ending: EndingInstance, serverStartedAtMs: number): number {
-  const { instance, endTimeoutS, isHostConnected, hostLastSeenAt } = ending;
+  const { instance, endTimeoutS, hostConnectedAt, hostLastSeenAt } = ending;
   const endingAtMs = (instance.endingAt ?? instance.startedAt).getTime();
   const unconfirmedAtMs = endingAtMs + CONFIRM_MS + endTimeoutS * 1000;
-  if (isHostConnected) return unconfirmedAtMs;
+  const startMs = serverStartedAtMs + RETURN_MS;
+  // One that came back just now has yet to say what happened while it could not.
+  if (hostConnectedAt !== null) return Math.max(unconfirmedAtMs, startMs, hostConnectedAt.getTime() + RETURN_MS);
   const awayAtMs = Math.max(instance.deadline.getTime() + AFTER_DEADLINE_MS, (hostLastSeenAt?.getTime() ?? 0) + RETURN_MS);
-  return Math.max(Math.min(awayAtMs, unconfirmedAtMs), serverStartedAtMs + RETURN_MS);
+  return Math.max(Math.min(awayAtMs, unconfirmedAtMs), startMs);
 }

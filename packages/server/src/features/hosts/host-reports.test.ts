@@ -153,6 +153,8 @@ test("a host that stays away past the deadline is given up on, with a lock-out t
   expect((await view()).lockout_info).toMatchObject({ actor: "server", reason: expect.stringContaining("host not confirmed") });
   const [listed] = (await admin.call("GET", "/hardshare/list")).body.wdeployments;
   expect(listed.alerts).toHaveLength(1);
+  const timeline = (await admin.call("GET", `/instance/${wanted.instanceId}/events`)).text;
+  expect([...timeline.matchAll(/"kind":"(\w+)"/g)].map(([, kind]) => kind).slice(-2)).toEqual(["alert", "state"]);
 
   const back = registered.connect();
   await back.until((desired) => desired.get(deploymentId));
@@ -172,10 +174,14 @@ test("a connected host that does not say that it let go is given up on after its
   await admin.call("POST", `/terminate/${wanted.instanceId}`);
   await host.untilWanted(deploymentId, "end");
   const state = async () => (await admin.call("GET", `/instance/${wanted.instanceId}`)).body.status;
-  clock.advance(1000);
+  for (let second = 0; second < 89; second += 1) {
+    clock.advance(1000);
+    await host.describe(); // a sign of life: the connection stays
+  }
   expect(await state()).toBe("TERMINATING");
-  clock.advance(89_000);
+  clock.advance(1000);
   await slow.moment(async () => (await state()) === "TERMINATED");
+  expect((await admin.call("GET", `/deployment/${deploymentId}`)).body.online).toBe(true);
   // A clean word of another epoch lifts nothing; the owner does.
   await slow.moment(async () => (await admin.call("GET", `/deployment/${deploymentId}`)).body.lockout === true);
   expect((await admin.call("DELETE", `/deployment/${deploymentId}/lockout`)).status).toBe(200);
