@@ -1,14 +1,23 @@
+import type { Clock } from "@hardshare/runtime";
 import type { Duplex } from "node:stream";
 import { WebSocket } from "ws";
 
 /** Bytes that may wait towards a user who does not read; then reading from the instance stops. */
 export const MAX_TUNNEL_BUFFER_BYTES = 256 * 1024;
+/** When the instance's side has ended, or the user's has closed, the other direction has so long to come to its end. */
+export const DRAIN_MS = 10_000;
 
 /**
  * Carries bytes between a WebSocket (binary frames) and a stream, both ways, with back-pressure both ways: what either
- * side does not read stays with the other. The end of one ends the other after what was under way.
+ * side does not read stays with the other. An end of one direction is told by an empty frame, and the other one goes on
+ * (protocol's `tunnelPath`).
  */
-export function pumpTunnel(socket: WebSocket, stream: Duplex): void {
+export function pumpTunnel(socket: WebSocket, stream: Duplex, clock: Clock): void {
+  let drain: Disposable | undefined;
+  const close = () => socket.close(1000, "the other end closed");
+  const closeIfBothEnded = () => {
+    if (stream.readableEnded && stream.writableFinished) close();
+  };
   socket.on("message", (data, isBinary) => {
     if (!isBinary) return socket.close(1003, "binary frames only");
     if ((data as Buffer).length === 0) return void stream.end(); // the user sends no more, but still reads
@@ -23,14 +32,21 @@ export function pumpTunnel(socket: WebSocket, stream: Duplex): void {
     });
     if (socket.bufferedAmount > MAX_TUNNEL_BUFFER_BYTES / 2) stream.pause();
   });
-  stream.on("end", () => socket.close(1000, "the other end closed"));
+  stream.on("end", () => {
+    if (socket.readyState !== WebSocket.OPEN) return;
+    socket.send(Buffer.alloc(0), { binary: true });
+    drain = clock.after(DRAIN_MS, close);
+    closeIfBothEnded();
+  });
+  stream.on("finish", closeIfBothEnded);
   stream.on("error", () => socket.close(1011, "connection to the instance lost"));
   stream.on("close", () => {
     socket.resume(); // so that the answer to the close is read
-    socket.close(1000, "the other end closed");
+    close();
   });
   socket.on("error", () => stream.destroy());
   socket.on("close", () => {
+    drain?.[Symbol.dispose]();
     stream.end();
     stream.resume(); // nobody reads any more: let it run out instead of holding its window
   });

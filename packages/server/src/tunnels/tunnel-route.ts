@@ -14,7 +14,7 @@ import type { UpgradeRoute } from "../http/upgrades.ts";
 import { Refresher } from "../wake-ups/refresher.ts";
 import { scopes } from "../wake-ups/topics.ts";
 import type { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
-import { pumpTunnel } from "./pump.ts";
+import { DRAIN_MS, pumpTunnel } from "./pump.ts";
 
 /** Largest WebSocket message from a user; the bytes of one are held while the instance does not read. */
 const MAX_MESSAGE_BYTES = 256 * 1024;
@@ -24,8 +24,6 @@ const MAX_TUNNELS_PER_INSTANCE = 256;
 const TCP_KEEP_ALIVE_MS = 30_000;
 /** How long a user's side may take to close after a cut. */
 const CLOSE_GRACE_MS = 500;
-/** What the user sent before closing has so long to reach the instance. */
-const DRAIN_MS = 10_000;
 
 export interface TunnelDeps {
   database: Database;
@@ -70,7 +68,9 @@ export function tunnelRoute(deps: TunnelDeps): UpgradeRoute {
       const attempt = new AbortController();
       const abandon = () => attempt.abort(new AppError("connection_lost", "the user closed the connection"));
       request.socket.once("close", abandon);
+      if (request.socket.destroyed) abandon(); // left meanwhile, which is not told again
       try {
+        attempt.signal.throwIfAborted();
         const stream = await openStream(deps, found, request, attempt.signal);
         stream.once("close", () => changeCount(id, -1));
         request.socket.setNoDelay(true);
@@ -146,5 +146,5 @@ function carry(deps: TunnelDeps, tunnel: { id: InstanceId; caller: Caller; socke
     watch[Symbol.dispose]();
     void refresher.stop();
   });
-  pumpTunnel(socket, stream);
+  pumpTunnel(socket, stream, deps.clock);
 }

@@ -1,15 +1,21 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
+import { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import type { InstanceId } from "@hardshare/protocol";
-import { silentLogger, systemClock } from "@hardshare/runtime";
+import { ManualClock, silentLogger, systemClock } from "@hardshare/runtime";
 import { generateIdentity, sameKey, SshServer, USER_LIVENESS } from "@hardshare/wire/ssh";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { tokenSha256 } from "../features/tokens/token-codec.ts";
+import type { TokenService } from "../features/tokens/token-service.ts";
+import type { Caller } from "../http/caller.ts";
 import type { TestHost } from "../testing/test-host.ts";
 import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../testing/test-world.ts";
-import { MAX_TUNNEL_BUFFER_BYTES, pumpTunnel } from "./pump.ts";
+import { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
+import { DRAIN_MS, MAX_TUNNEL_BUFFER_BYTES, pumpTunnel } from "./pump.ts";
+import { tunnelRoute } from "./tunnel-route.ts";
 
 let ground: TestGround;
 let world: TestWorld;
@@ -136,22 +142,84 @@ test("a tunnel is cut at once when the instance ends, and when the token is revo
   const [first, second] = [dial(id, owner.token), dial(id, token)];
   await Promise.all([once(first, "open"), once(second, "open")]);
   const [cutFirst, cutSecond] = [once(first, "close"), once(second, "close")];
-  const revokedAt = Date.now();
   expect((await owner.call("POST", `/revoke/${tokenSha256(token)}`)).status).toBe(200);
   expect((await cutSecond)[0]).toBe(1008);
-  expect(Date.now() - revokedAt).toBeLessThan(2000);
   expect(first.readyState).toBe(WebSocket.OPEN);
-  const endedAt = Date.now();
   await owner.call("POST", `/terminate/${id}`);
   expect((await cutFirst)[0]).toBe(1008);
-  expect(Date.now() - endedAt).toBeLessThan(2000);
 });
 
-test("when the user does not read, reading from the instance stops, and goes on when the user reads again", async () => {
+test("a user who left while the request was looked at costs no stream to the hub", async () => {
+  const { id } = await makeReady();
+  const socket = new Socket();
+  using wakeUps = new WakeUpRouter(world.store.database.wakeUps);
+  const route = tunnelRoute({
+    database: world.store.database,
+    wakeUps,
+    tokens: {} as TokenService,
+    identity: { privateKey: "" },
+    clock: systemClock,
+    logger: silentLogger,
+    async identify() {
+      socket.destroy();
+      await once(socket, "close");
+      return { user: "owner", claims: {} } as Caller;
+    },
+  });
+  const request = { headers: { authorization: "Bearer token" }, socket } as IncomingMessage;
+  const before = asked.length;
+  await expect(route.prepare(request, id)).rejects.toMatchObject({ code: "connection_lost" });
+  expect(asked).toHaveLength(before);
+});
+
+/** A WebSocket of the server with its client. */
+async function connectPair() {
   const sockets = new WebSocketServer({ host: "127.0.0.1", port: 0 });
   await once(sockets, "listening");
   const client = new WebSocket(`ws://127.0.0.1:${(sockets.address() as { port: number }).port}`);
   const [[server]] = (await Promise.all([once(sockets, "connection"), once(client, "open")])) as [[WebSocket], unknown];
+  return { server, client, [Symbol.dispose]: () => void sockets.close() };
+}
+
+test("when the instance sends no more, the user is told and may go on sending; then the tunnel ends in order", async () => {
+  using pair = await connectPair();
+  const heard: string[] = [];
+  const instance = new Duplex({
+    read() {
+      this.push(null);
+    },
+    write(chunk: Buffer, _encoding, done) {
+      heard.push(chunk.toString());
+      done();
+    },
+  });
+  const told = once(pair.client, "message") as Promise<[Buffer]>;
+  pumpTunnel(pair.server, instance, systemClock);
+  expect((await told)[0]).toHaveLength(0);
+  pair.client.send(Buffer.from("the rest"));
+  pair.client.send(Buffer.alloc(0));
+  expect((await once(pair.client, "close"))[0]).toBe(1000);
+  expect(heard).toEqual(["the rest"]);
+});
+
+test("a user who does not end after the instance did is waited for, but not for ever", async () => {
+  using pair = await connectPair();
+  const clock = new ManualClock();
+  const instance = new Duplex({ read: () => {}, write: (_chunk, _encoding, done) => done() });
+  pumpTunnel(pair.server, instance, clock);
+  const told = once(pair.client, "message");
+  instance.push(null);
+  await told;
+  clock.advance(DRAIN_MS - 1);
+  expect(pair.server.readyState).toBe(WebSocket.OPEN);
+  const closed = once(pair.client, "close");
+  clock.advance(1);
+  expect((await closed)[0]).toBe(1000);
+});
+
+test("when the user does not read, reading from the instance stops, and goes on when the user reads again", async () => {
+  using pair = await connectPair();
+  const { server, client } = pair;
   client.pause();
   const total = 32 * 1024 * 1024;
   let produced = 0;
@@ -163,14 +231,16 @@ test("when the user does not read, reading from the instance stops, and goes on 
     },
     write: (_chunk, _encoding, done) => done(),
   });
-  pumpTunnel(server, source);
+  pumpTunnel(server, source, systemClock);
   while (server.bufferedAmount <= MAX_TUNNEL_BUFFER_BYTES / 2) await once(source, "pause");
   expect(server.bufferedAmount).toBeLessThanOrEqual(MAX_TUNNEL_BUFFER_BYTES);
   expect(produced).toBeLessThan(total);
   let received = 0;
-  client.on("message", (data: Buffer) => (received += data.length));
+  client.on("message", (data: Buffer) => {
+    received += data.length;
+    if (data.length === 0) client.send(data); // neither side sends any more
+  });
   client.resume();
   await once(client, "close");
   expect(received).toBe(total);
-  sockets.close();
 });
