@@ -31,6 +31,15 @@ test("a source is an address or subnet of either family, nothing else", () => {
   }
 });
 
+test("IPv4 written as IPv6 is IPv4", () => {
+  expect(readSource("::ffff:192.0.2.7")).toBe("192.0.2.7");
+  expect(readSource("0:0:0:0:0:FFFF:c000:0207")).toBe("192.0.2.7");
+  expect(readSource("::ffff:192.0.2.0/120")).toBe("192.0.2.0/24");
+  expect(readSource("::ffff:0:0/96")).toBe("0.0.0.0/0");
+  expect(() => readSource("::ffff:192.0.2.0/95")).toThrow("at least 96");
+  expect(readSource("::/0")).toBe("::/0");
+});
+
 test("the instance's user and the owner configure its firewall, and the hub hears each change", async () => {
   await using world = await TestWorld.start(ground);
   const hub = await world.addHub();
