@@ -136,6 +136,7 @@ function selectFiltered(tx: Transaction, filter: InstanceFilter) {
     .selectFrom("instances")
     .innerJoin("deployments", "deployments.id", "instances.deploymentId")
     .where("instances.state", "in", filter.states)
+    .$if(filter.id !== undefined, (query) => query.where("instances.id", "in", filter.id === undefined ? [] : [filter.id]))
     .$if(filter.user !== undefined, (query) => query.where("instances.userName", "=", filter.user ?? ""))
     .$if(filter.owners !== undefined, (query) => query.where("deployments.owner", "in", filter.owners ?? []))
     .$if(filter.type !== undefined, (query) => query.where("deployments.type", "=", filter.type ?? ""));

@@ -132,6 +132,8 @@ export type ReportOutcome =
   | { kind: "unknown" };
 
 export interface InstanceFilter {
+  /** Only this one. */
+  id?: InstanceId;
   /** The instance's user. */
   user?: string;
   /** Owners of the deployment. */

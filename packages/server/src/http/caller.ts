@@ -36,8 +36,14 @@ export function callerOf(request: FastifyRequest): Caller {
   return request.caller;
 }
 
-/** @throws AppError `access_denied` unless the caller is superuser */
+/** @throws AppError `token_scope` when the token is for one instance only */
+export function requireUnconstrained(caller: Caller): void {
+  if (caller.claims.in !== undefined) throw new AppError("token_scope", "token is constrained to one instance and permits nothing else");
+}
+
+/** @throws AppError `access_denied` unless the caller is superuser, `token_scope` when the token is for one instance only */
 export function requireSuperuser(caller: Caller): void {
+  requireUnconstrained(caller);
   if (!caller.isSuperuser) throw new AppError("access_denied", "only a superuser may do this; use a token with the claim `su`");
 }
 
@@ -52,7 +58,7 @@ export function canWrite(claims: TokenClaims): boolean {
 /** @throws AppError `token_scope` when the token may only read, or is for one instance only */
 export function requireWriter(caller: Caller): void {
   if (!canWrite(caller.claims)) throw new AppError("token_scope", "token scope does not permit changes");
-  if (caller.claims.in !== undefined) throw new AppError("token_scope", "token is constrained to one instance and permits nothing else");
+  requireUnconstrained(caller);
 }
 
 /** An address as firewalls and logs know it: IPv4 in IPv6 (`::ffff:a.b.c.d`) becomes IPv4. */

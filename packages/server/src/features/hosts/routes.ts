@@ -13,7 +13,7 @@ import {
 import type { Clock, Random } from "@hardshare/runtime";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
-import { callerOf, NEEDS_CALLER, plainAddress, requireWriter } from "../../http/caller.ts";
+import { callerOf, NEEDS_CALLER, plainAddress, requireUnconstrained, requireWriter } from "../../http/caller.ts";
 import { QueryFlag } from "../../http/queries.ts";
 import { ownerNameOf } from "../deployments/ownership.ts";
 import { lockoutView } from "../deployments/views.ts";
@@ -76,6 +76,7 @@ export function addHostRoutes(app: FastifyInstance, deps: HostRouteDeps): void {
   });
 
   app.get("/hardshare/list", NEEDS_CALLER, async (request): Promise<z.infer<typeof OwnedDeployments>> => {
+    requireUnconstrained(callerOf(request));
     const owner = ownerNameOf(callerOf(request));
     const query = parseWith(z.object({ with_dissolved: QueryFlag }), request.query, "query");
     return database.transaction(async (tx) => {

@@ -1,5 +1,5 @@
 import type { Database, InstanceFilter } from "@hardshare/db";
-import { AppError, type InstancesList, type InstanceState, type LaunchAnswer, parseWith } from "@hardshare/protocol";
+import { AppError, InstanceId, type InstancesList, type InstanceState, type LaunchAnswer, parseWith } from "@hardshare/protocol";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { type Caller, callerOf, NEEDS_CALLER } from "../../http/caller.ts";
@@ -84,8 +84,9 @@ export function addInstanceRoutes(
   });
 }
 
-/** Everybody lists the own instances; a superuser those of `user`, with `*` those of all. */
-function userFilter(caller: Caller, user: string | undefined): Pick<InstanceFilter, "user"> {
+/** Everybody lists the own instances; a superuser those of `user`, with `*` those of all; a token for one instance that one. */
+function userFilter(caller: Caller, user: string | undefined): Pick<InstanceFilter, "user" | "id"> {
+  if (caller.claims.in !== undefined) return { id: parseWith(InstanceId, caller.claims.in, "token: in") };
   if (user === undefined || user === caller.user) return { user: caller.user };
   if (!caller.isSuperuser) {
     throw new AppError("access_denied", "user: only a superuser may list the instances of others", { details: { field: "user" } });

@@ -10,6 +10,9 @@ export interface NewTokenClaims {
   isSuperuser: boolean;
 }
 
+/** So far another replica's clock, which says from when its tokens are good, may be ahead of ours. */
+const CLOCK_TOLERANCE_S = 5;
+
 /** Signs and verifies API tokens (JWT, RS256; protocol's `TokenClaims`). Knows no store: a token may still be revoked. */
 export class TokenCodec {
   readonly #privateKey: KeyObject;
@@ -49,9 +52,11 @@ export class TokenCodec {
         algorithms: ["RS256"],
         issuer: TOKEN_ISSUER,
         audience: TOKEN_ISSUER,
+        clockTolerance: CLOCK_TOLERANCE_S,
         currentDate: new Date(this.#clock.now()),
       });
-      return TokenClaims.safeParse(payload).data;
+      const claims = TokenClaims.safeParse(payload).data;
+      return claims !== undefined && claims.exp * 1000 > this.#clock.now() ? claims : undefined; // the tolerance is not for the end
     } catch {
       return undefined;
     }

@@ -1,9 +1,10 @@
 import { createPrivateKey } from "node:crypto";
+import { ManualClock, systemRandom } from "@hardshare/runtime";
 import { type JWTPayload, SignJWT } from "jose";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { apiOf } from "../../testing/test-api.ts";
 import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../../testing/test-world.ts";
-import { tokenSha256 } from "./token-codec.ts";
+import { TokenCodec, tokenSha256 } from "./token-codec.ts";
 
 let ground: TestGround;
 let world: TestWorld;
@@ -35,6 +36,17 @@ test("a token of ours that the store does not know is recorded at its first use"
   const { database } = world.store;
   const row = await database.transaction((tx) => database.tokens.get(tx, tokenSha256(token)));
   expect(row).toMatchObject({ user: "owner", issuedAt: null, origin: "127.0.0.1", revokedAt: null });
+});
+
+test("a token is good from its time on, give or take 5 s between clocks, and not a moment after its end", async () => {
+  const clock = new ManualClock(1_700_000_000_000);
+  const codec = new TokenCodec({ tokenKey: createPrivateKey(ground.tokenPem), clock, random: systemRandom });
+  const nowS = clock.now() / 1000;
+  const isGood = async (claims: JWTPayload) => (await codec.verify(await sign({ exp: nowS + 600, ...claims }))) !== undefined;
+  expect(await isGood({ nbf: nowS + 5 })).toBe(true);
+  expect(await isGood({ nbf: nowS + 6 })).toBe(false);
+  expect(await isGood({ exp: nowS + 1 })).toBe(true);
+  expect(await isGood({ exp: nowS })).toBe(false);
 });
 
 test("tokens with a wrong claim, algorithm or user are wrong", async () => {
@@ -85,6 +97,10 @@ test("a token's scope, types and instance limit what it may do", async () => {
   const invited = apiOf(world.url, await sign({ sub: "invited", in: id }));
   expect((await invited("GET", `/instance/${id}`)).status).toBe(200);
   expect((await invited("POST", "/hardshare/register")).body.code).toBe("token_scope");
+  expect((await invited("GET", "/hardshare/list")).body.code).toBe("token_scope");
+  expect((await invited("GET", "/instances")).body.workspace_instances).toEqual([id]);
+  expect((await elsewhere("GET", "/instances")).body.workspace_instances).toEqual([]);
+  expect((await apiOf(world.url, await sign({ su: true, in: id }))("GET", "/admin/users")).body.code).toBe("token_scope");
   expect((await invited("POST", `/revoke/${"a".repeat(64)}`)).body.code).toBe("token_scope");
   expect((await invited("POST", `/terminate/${id}`)).status).toBe(200);
   await host.untilWanted(deploymentId, "end");
