@@ -35,10 +35,10 @@ export const DeploymentView = z.object({
   owner: z.string(),
   provider: z.string().nullable(),
   max_duration: z.number(),
-  /** Reason and actor of the lock-out. */
+  /** Reason and actor of the lock-out; for those who are logged in. */
   lockout_info: LockoutView.optional(),
-  /** Who holds it and when it gets free; null when free. */
-  holder: z.object({ user: z.string(), expires: z.string() }).nullable(),
+  /** Who holds it (for those who are logged in) and when it gets free; null when free. */
+  holder: z.object({ user: z.string().optional(), expires: z.string() }).nullable(),
 });
 export type DeploymentView = z.infer<typeof DeploymentView>;
 
@@ -79,6 +79,12 @@ export const LaunchOptions = z.object({
   expire_d: z.int().positive().optional(),
   sshkey: PublicKeyLine.optional(),
   wds: z.array(DeploymentId).min(1).optional(),
+  // Options of existing clients that change nothing here yet; their types are checked all the same.
+  keepalive: z.boolean().optional(),
+  eurl: z.string().min(1).optional(),
+  vpn: z.boolean().optional(),
+  allow_noop: z.boolean().optional(),
+  repo: z.object({ url: z.string(), path: z.string().optional() }).optional(),
 });
 export type LaunchOptions = z.infer<typeof LaunchOptions>;
 

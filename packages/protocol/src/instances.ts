@@ -58,7 +58,7 @@ export interface TimelineData {
 export const StepPhase = z.enum(["started", "done", "failed", "skipped", "undone", "undo_failed"]);
 export type StepPhase = z.infer<typeof StepPhase>;
 
-/** A public key line of OpenSSH: `type base64 [comment]`, one line. */
+/** A public key line of OpenSSH: `type base64 [comment]`, one line; the comment travels in every desired state, so it is short. */
 export const PublicKeyLine = z
   .string()
   .max(16_384)
@@ -67,7 +67,7 @@ export const PublicKeyLine = z
     z
       .string()
       .regex(
-        /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]+={0,3}(?: [^\r\n]*)?$/,
-        "expected one line of an OpenSSH public key, such as `ssh-ed25519 AAAA… name` (the content of a .pub file)",
+        /^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(?:256|384|521)|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com) [A-Za-z0-9+/]+={0,3}(?: [^\r\n]{0,1024})?$/,
+        "expected one line of an OpenSSH public key, such as `ssh-ed25519 AAAA… name` (the content of a .pub file), with a comment of at most 1024 characters",
       ),
   );

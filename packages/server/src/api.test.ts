@@ -96,6 +96,13 @@ const BAD_INPUT: readonly (readonly ["owner" | "other" | "admin", string, string
   ["owner", "POST", "/new/DID", { expire_d: 1.5 }, 400, "bad_input", "value for option `expire_d` has wrong type"],
   ["owner", "POST", "/new/DID", { reserve: "yes" }, 400, "bad_input", "value for option `reserve` has wrong type"],
   ["owner", "POST", "/new/DID", { sshkey: 5 }, 400, "bad_input", "value for option `sshkey` has wrong type"],
+  ["owner", "POST", "/new/DID", { keepalive: "yes" }, 400, "bad_input", "value for option `keepalive` has wrong type"],
+  ["owner", "POST", "/new/DID", { eurl: "" }, 400, "bad_input", "value for option `eurl` has wrong type"],
+  ["owner", "POST", "/new/DID", { vpn: 1 }, 400, "bad_input", "value for option `vpn` has wrong type"],
+  ["owner", "POST", "/new/DID", { allow_noop: null }, 400, "bad_input", "value for option `allow_noop` has wrong type"],
+  ["owner", "POST", "/new/DID", { repo: "https://example.org" }, 400, "bad_input", "value for option `repo` has wrong type"],
+  ["owner", "POST", "/new/DID", { repo: {} }, 400, "bad_input", "value for option `repo` missing url"],
+  ["owner", "POST", "/new/DID", { sshkey: `ssh-ed25519 AAAA ${"x".repeat(1025)}` }, 400, "bad_input", "comment of at most 1024"],
   ["owner", "POST", "/new/DID", { sshkey: "ssh-ed25519 AAAA" }, 400, "bad_input", "sshkey"],
   ["owner", "POST", "/new/DID", { sshkey: "-----BEGIN OPENSSH PRIVATE KEY-----" }, 400, "bad_input", "sshkey"],
   ["owner", "POST", "/new/DID", {}, 503, "host_offline", "workspace deployment temporarily unavailable, try again later"],
@@ -175,6 +182,10 @@ test("a body is JSON whatever its Content-Type says", async () => {
     "application/x-www-form-urlencoded",
     "application/json; charset=utf-8",
     "application/octet-stream",
+    "json",
+    "",
+    "a/b/c",
+    ";",
   ]) {
     const { hostname, port } = new URL(world.url);
     const socket = createConnection(Number(port), hostname);
@@ -194,6 +205,16 @@ test("a body is JSON whatever its Content-Type says", async () => {
     expect(answer.split("\r\n", 1)[0], type).toBe("HTTP/1.1 200 OK");
     expect(answer).toContain('{"rule_id":2}');
   }
+});
+
+test("who does not log in learns that a deployment is locked out or held, but not by whom and why", async () => {
+  const path = `/deployment/${deploymentId}`;
+  await owner.call("POST", `${path}/lockout`, { reason: "repair at Ada's desk" });
+  const view = (await world.anonymous()("GET", path)).body;
+  expect(view.lockout).toBe(true);
+  expect(view.lockout_info).toBeUndefined();
+  expect((await other.call("GET", path)).body.lockout_info).toMatchObject({ reason: "repair at Ada's desk", actor: "owner" });
+  await owner.call("DELETE", `${path}/lockout`);
 });
 
 test("deployments are listed, searched, filtered and paged as existing clients do it", async () => {

@@ -9,6 +9,10 @@ const MAX_BODY_BYTES = 256 * 1024;
  * (rerobots-http-api.md §1.1); an empty body is no body.
  */
 export function installJsonBodies(app: FastifyInstance): void {
+  // The framework refuses what is not of the form `type/subtype` before it asks for a parser.
+  app.addHook("onRequest", async ({ raw }) => {
+    if (raw.headers["content-type"] !== undefined) raw.headers["content-type"] = "application/json";
+  });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string", bodyLimit: MAX_BODY_BYTES }, (_request, text, done) => {
     const trimmed = text.toString().trim();

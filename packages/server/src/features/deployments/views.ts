@@ -25,18 +25,19 @@ function commonFacts(deployment: DeploymentStatus) {
   };
 }
 
-/** What `GET /deployment/ID` says to this caller. */
+/** What `GET /deployment/ID` says to this caller; names of people and what they wrote only to one who is logged in. */
 export function deploymentView(deployment: DeploymentStatus, caller: Caller | null): DeploymentView {
   const { holder, lockout } = deployment;
   return {
     id: deployment.id,
     ...commonFacts(deployment),
-    ...(lockout === null ? {} : { lockout: true as const, lockout_info: lockoutView(lockout) }),
+    ...(lockout === null ? {} : { lockout: true as const }),
+    ...(lockout === null || caller === null ? {} : { lockout_info: lockoutView(lockout) }),
     ...(deployment.dissolvedAt === null ? {} : { dissolved: formatNaiveUtc(deployment.dissolvedAt) }),
     ...(caller !== null && holder?.user === caller.user ? { instance: holder.instanceId } : {}),
     ...(caller !== null && isOwner(caller, deployment.owner) ? { addons_config: {} } : {}),
     max_duration: deployment.maxDurationS,
-    holder: holder === null ? null : { user: holder.user, expires: formatNaiveUtc(holder.deadline) },
+    holder: holder === null ? null : { ...(caller === null ? {} : { user: holder.user }), expires: formatNaiveUtc(holder.deadline) },
   };
 }
 

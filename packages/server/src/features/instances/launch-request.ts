@@ -11,6 +11,8 @@ export interface LaunchRequest {
   publicKey: string | null;
   /** Whether a key that the server makes is also told in the answer (rerobots-http-api.md §9.9). */
   wantsKeyInAnswer: boolean;
+  /** Existing clients ask for it; it is not enforced, which the timeline says. */
+  wantsKeepAlive: boolean;
 }
 
 /**
@@ -30,6 +32,7 @@ export function readLaunchRequest(x: string | undefined, body: unknown): LaunchR
     requestedS: options.expire_d ?? null,
     publicKey: options.sshkey ?? null,
     wantsKeyInAnswer: "reserve" in given && options.sshkey === undefined,
+    wantsKeepAlive: options.keepalive === true,
   };
 }
 
@@ -58,7 +61,9 @@ function readOptions(body: object): Omit<LaunchOptions, "wds"> {
     const issue = parsed.error.issues[0];
     const field = String(issue?.path[0] ?? "body");
     const isTooSmall = field === "expire_d" && issue?.code === "too_small";
-    const text = isTooSmall ? "must be positive" : `has wrong type: ${issue?.message ?? "unexpected"}`;
+    const isWithoutUrl = field === "repo" && issue?.path[1] === "url";
+    const wrongType = isWithoutUrl ? "missing url" : `has wrong type: ${issue?.message ?? "unexpected"}`;
+    const text = isTooSmall ? "must be positive" : wrongType;
     throw new AppError("bad_input", `value for option \`${field}\` ${text}`, {
       details: { field, expected: isTooSmall ? "a whole number of seconds, at least 1" : issue?.message },
     });

@@ -116,6 +116,10 @@ export class LaunchService {
       at,
     });
     if (outcome.kind === "busy") return null;
+    if (request.wantsKeepAlive) {
+      const data = { level: "warning", message: "keep-alive is not enforced yet: the instance goes on until it is ended or its deadline" };
+      await this.#database.events.append(tx, { at, deploymentId, instanceId: id, kind: "notice", actor: "server", data });
+    }
     await announceInstance(this.#database, tx, { instanceId: id, deploymentId, hostId: deployment.hostId, hubId: place.hub.hub.id });
     return outcome.instance;
   }
