@@ -1,5 +1,5 @@
-import { chown, mkdir, readdir, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { chown, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { AppError } from "@hardshare/protocol";
 import { readTextIfThere, runProgram, syncFolder } from "@hardshare/runtime";
 import type { NativeBinaries } from "./native-binaries.ts";
@@ -10,7 +10,8 @@ export const CLUSTER_ROLE = "hardshare";
 
 /**
  * Makes the cluster's folder when there is none: in a folder beside it, which takes the final name when initdb is
- * done, so that one that was killed in the middle is made anew.
+ * done, so that one that was killed in the middle is made anew. Each attempt has a folder of its own: the initdb of a
+ * killed server may go on writing for a while.
  * @throws AppError `version_mismatch` when another major version of PostgreSQL made it, `config_invalid` when the folder holds
  * something else, `store_unavailable` when initdb fails (for example on a full disk)
  */
@@ -22,8 +23,8 @@ export async function ensureCluster(options: {
   signal?: AbortSignal | undefined;
 }): Promise<void> {
   const { clusterFolder, binaries } = options;
-  const unfinished = `${clusterFolder}.unfinished`;
-  await rm(unfinished, { recursive: true, force: true });
+  const unfinishedPrefix = `${clusterFolder}.unfinished-`;
+  await removeUnfinished(unfinishedPrefix);
   const version = (await readTextIfThere(join(clusterFolder, "PG_VERSION")))?.trim();
   if (version !== undefined) {
     checkVersion(clusterFolder, version, binaries.packageVersion);
@@ -35,7 +36,7 @@ export async function ensureCluster(options: {
       `${clusterFolder} is not empty and holds no PostgreSQL cluster. Move it away, or give another --data-dir`,
     );
   }
-  await mkdir(unfinished, { mode: 0o700 });
+  const unfinished = await mkdtemp(unfinishedPrefix);
   const passwordFile = join(unfinished, "password");
   await writeFile(passwordFile, options.password, { mode: 0o600 });
   if (options.user !== null) {
@@ -47,6 +48,13 @@ export async function ensureCluster(options: {
   await rename(join(unfinished, "cluster"), clusterFolder);
   await syncFolder(dirname(clusterFolder));
   await rm(unfinished, { recursive: true, force: true });
+}
+
+async function removeUnfinished(prefix: string): Promise<void> {
+  for (const name of await namesIn(dirname(prefix))) {
+    // One that an initdb still writes to may resist; it is removed at a later start.
+    if (name.startsWith(basename(prefix))) await rm(join(dirname(prefix), name), { recursive: true, force: true }).catch(() => {});
+  }
 }
 
 async function runInitdb(

@@ -147,17 +147,30 @@ test("a cluster whose making was interrupted is made anew", async () => {
   await mkdir(dataFolder);
   const interruption = new AbortController();
   const refused = expect(start({ signal: interruption.signal })).rejects.toThrow("aborted");
+  let interrupted = "";
   for await (const { filename } of watch(dataFolder)) {
-    if (filename === "postgresql.unfinished") break; // initdb begins
+    if (!filename?.startsWith("postgresql.unfinished-")) continue;
+    interrupted = join(dataFolder, filename); // initdb begins
+    break;
   }
   interruption.abort();
   await refused;
   expect(await readdir(dataFolder)).not.toContain("postgresql");
-  // What SIGKILL leaves: a folder that looks like a cluster.
-  await mkdir(join(dataFolder, "postgresql.unfinished", "cluster"), { recursive: true });
-  await writeFile(join(dataFolder, "postgresql.unfinished", "cluster", "PG_VERSION"), "18\n");
-  await using cluster = await start();
+  // What SIGKILL leaves: a folder that looks like a cluster, and an initdb that goes on writing to it.
+  const leaveBehind = async () => {
+    await mkdir(join(interrupted, "cluster"), { recursive: true });
+    await writeFile(join(interrupted, "cluster", "PG_VERSION"), "18\n");
+  };
+  await leaveBehind();
+  const started = start();
+  for await (const { filename } of watch(dataFolder))
+    if (filename?.startsWith("postgresql.unfinished-") && join(dataFolder, filename) !== interrupted) break;
+  await leaveBehind();
+  await using cluster = await started;
   await query(cluster, "select 1");
+  await cluster[Symbol.asyncDispose]();
+  await using again = await start();
+  await query(again, "select 1");
   expect((await readdir(dataFolder)).sort()).toEqual(["postgresql", "postgresql.lock", "postgresql.password", "postgresql.running"]);
 });
 
