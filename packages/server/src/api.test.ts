@@ -276,6 +276,15 @@ test("the deployments of an owner are listed with all that he should see", async
   expect((await other.call("GET", "/hardshare/list")).body.wdeployments).toEqual([]);
 });
 
+test("behind a trusted proxy each client is known by its own address", async () => {
+  await using proxied = await TestWorld.start(ground, { trustedProxies: ["127.0.0.1/32"], rateLimits: { anonymousPerHour: 1 } });
+  const remaining = async (forwarded: string) =>
+    (await fetch(`${proxied.url}/workspaces`, { headers: { "x-forwarded-for": forwarded } })).status;
+  expect(await remaining("192.0.2.1")).toBe(200);
+  expect(await remaining("192.0.2.1")).toBe(403);
+  expect(await remaining("192.0.2.2")).toBe(200);
+});
+
 test("requests are counted: the headers say how many are left, and too many are refused", async () => {
   await using strict = await TestWorld.start(ground, { rateLimits: { anonymousPerHour: 2, tokenPerHour: 5 } });
   const remaining = async (path = "/workspaces") => {

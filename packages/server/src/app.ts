@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import type { Database } from "@hardshare/db";
 import { AppError } from "@hardshare/protocol";
 import type { Clock, Logger, Random } from "@hardshare/runtime";
@@ -31,6 +32,7 @@ export interface AppDeps {
   identify: Identify;
   secrets: ServerSecrets;
   rateLimits: RateLimits;
+  addressOf: (request: IncomingMessage) => string;
   clock: Clock;
   random: Random;
   logger: Logger;
@@ -54,7 +56,12 @@ export function createApp(deps: AppDeps): FastifyInstance {
   });
   installErrorAnswers(app, deps);
   installCors(app);
-  installAuthentication(app, { identify: deps.identify, limits: deps.rateLimits, windows: new RateWindows(deps.clock) });
+  installAuthentication(app, {
+    identify: deps.identify,
+    addressOf: deps.addressOf,
+    limits: deps.rateLimits,
+    windows: new RateWindows(deps.clock),
+  });
   installJsonBodies(app);
   installTextChecks(app);
 

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { isIPv6 } from "node:net";
 import { join } from "node:path";
@@ -15,6 +16,7 @@ import { EndpointReports } from "./features/hubs/endpoint-reports.ts";
 import { keepAdminToken } from "./features/tokens/admin-token.ts";
 import { TokenCodec } from "./features/tokens/token-codec.ts";
 import { TokenService } from "./features/tokens/token-service.ts";
+import { clientAddress, readTrustedProxies } from "./http/client-address.ts";
 import { DEFAULT_RATE_LIMITS, type RateLimits } from "./http/rate-limits.ts";
 import { serveUpgrades } from "./http/upgrades.ts";
 import { DeadlinesJob } from "./jobs/deadlines.ts";
@@ -35,6 +37,8 @@ export interface ServerOptions {
   publicUrl?: string | undefined;
   /** Folder of the private database's socket, a short path; by default one that belongs to the data folder. */
   socketFolder?: string | undefined;
+  /** Addresses and subnets (CIDR) of proxies whose `X-Forwarded-For` is believed. */
+  trustedProxies?: readonly string[] | undefined;
   rateLimits?: Partial<RateLimits> | undefined;
   clock: Clock;
   random: Random;
@@ -52,10 +56,12 @@ export interface RunningServer extends AsyncDisposable {
 
 /**
  * Starts the server: HTTP API, channels of hosts and hubs, tunnels, deadlines. All wiring is here.
- * @throws AppError `port_in_use`, `conflict` (data folder in use, or copied from one in use), `store_unavailable`, `config_invalid`
+ * @throws AppError `port_in_use`, `conflict` (data folder in use, or copied from one in use), `store_unavailable`, `config_invalid`, `bad_input`
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { dataFolder, clock, random, logger } = options;
+  const isTrusted = readTrustedProxies(options.trustedProxies ?? []);
+  const addressOf = (request: IncomingMessage) => clientAddress(request, isTrusted);
   const undo: (() => Promise<void>)[] = [];
   const stop = async () => {
     for (let end = undo.pop(); end !== undefined; end = undo.pop()) await end();
@@ -80,7 +86,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const adminTokenFile = join(dataFolder, "admin.token");
     await keepAdminToken({ database, tokens, codec, clock }, adminTokenFile);
 
-    const deps = { database, wakeUps, tokens, identify, secrets, identity: secrets.identity, clock, random, logger };
+    const deps = { database, wakeUps, tokens, identify, addressOf, secrets, identity: secrets.identity, clock, random, logger };
     const presence = new Presence({ ...deps, replicaId });
     undo.push(() => presence.clear());
     const app = createApp({ ...deps, rateLimits: { ...DEFAULT_RATE_LIMITS, ...options.rateLimits } });

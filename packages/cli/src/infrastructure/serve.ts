@@ -11,7 +11,10 @@ interface ServeFlags {
   port: number;
   databaseUrl?: string;
   publicUrl?: string;
+  trustedProxy?: string[];
 }
+
+const collect = (value: string, earlier: string[] = []) => [...earlier, value];
 
 export const addServe: AddVerb = (program, shell) => {
   program
@@ -25,6 +28,7 @@ export const addServe: AddVerb = (program, shell) => {
     .option("--host <address>", "address to listen on", "127.0.0.1")
     .option("--port <port>", "port to listen on", readPort, DEFAULT_SERVER_PORT)
     .option("--public-url <url>", "address by which users reach it, when a proxy stands before it")
+    .option("--trusted-proxy <subnet>", "address or subnet (CIDR) of a proxy whose X-Forwarded-For is believed; may be repeated", collect)
     .option("--database-url <url>", "an existing PostgreSQL instead of the private one")
     .action(
       runs(shell, async ({ context, options, output }, flags: ServeFlags) => {
@@ -36,6 +40,7 @@ export const addServe: AddVerb = (program, shell) => {
           port: flags.port,
           databaseUrl: flags.databaseUrl,
           publicUrl: flags.publicUrl,
+          trustedProxies: flags.trustedProxy,
           clock: context.clock,
           random: context.random,
           logger: programLogger("server", options),

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import type { Transaction } from "@hardshare/db";
 import type { PeerRole } from "@hardshare/protocol";
 import { AppError } from "@hardshare/protocol";
@@ -15,6 +16,7 @@ export interface PeerChannelDeps {
   presence: Presence;
   wakeUps: WakeUpRouter;
   identity: { privateKey: string; publicKey: string };
+  addressOf: (request: IncomingMessage) => string;
   clock: Clock;
   random: Random;
   logger: Logger;
@@ -56,7 +58,7 @@ export function peerChannelRoute<Hello extends HelloFields, In, Out>(
     path: new RegExp(`^/channel/${protocol.role}$`),
     maxMessageBytes: MAX_MESSAGE_BYTES,
     prepare: async (request) => {
-      const address = request.socket.remoteAddress;
+      const address = deps.addressOf(request);
       const logger = deps.logger.child({ channel: protocol.role, address });
       return (socket) =>
         serve(protocol, { ...deps, logger }, socket).catch((error: unknown) => {

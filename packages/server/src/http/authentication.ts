@@ -1,6 +1,7 @@
+import type { IncomingMessage } from "node:http";
 import { AppError } from "@hardshare/protocol";
 import type { FastifyInstance } from "fastify";
-import { type Caller, plainAddress, wrongToken } from "./caller.ts";
+import { type Caller, wrongToken } from "./caller.ts";
 import type { RateLimits, RateWindows } from "./rate-limits.ts";
 
 /** Finds out who holds a token; undefined when it is invalid, expired, revoked, or its user is unknown. */
@@ -15,11 +16,16 @@ export function bearerToken(header: string | undefined): string | undefined {
  * Before each request: who is it, may this route be used without a token, and how many requests are left. An invalid
  * token counts as none.
  */
-export function installAuthentication(app: FastifyInstance, deps: { identify: Identify; limits: RateLimits; windows: RateWindows }): void {
+export function installAuthentication(
+  app: FastifyInstance,
+  deps: { identify: Identify; addressOf: (request: IncomingMessage) => string; limits: RateLimits; windows: RateWindows },
+): void {
   app.decorateRequest("caller", null);
+  app.decorateRequest("address", "");
   app.addHook("onRequest", async (request, reply) => {
     if (request.method === "OPTIONS") return;
-    const origin = plainAddress(request.ip);
+    const origin = deps.addressOf(request.raw);
+    request.address = origin;
     const token = bearerToken(request.headers.authorization);
     request.caller = token === undefined ? null : ((await deps.identify(token, origin)) ?? null);
     const standing =

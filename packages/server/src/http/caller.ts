@@ -16,6 +16,8 @@ declare module "fastify" {
   interface FastifyRequest {
     /** Null without a valid token. */
     caller: Caller | null;
+    /** Where it comes from, proxies of ours seen through. Not `ip`, which knows of none. */
+    address: string;
   }
   interface FastifyContextConfig {
     /** The route answers 400 `wrong authorization token` without a valid token. */

@@ -31,6 +31,7 @@ export interface WorldOptions {
   clock?: Clock;
   logger?: Logger;
   rateLimits?: Partial<RateLimits>;
+  trustedProxies?: readonly string[];
 }
 
 /** A user and the API in the user's name. */
@@ -195,7 +196,7 @@ export class TestWorld implements AsyncDisposable {
 }
 
 function serve(dataFolder: string, store: TestDatabase, options: WorldOptions, port = 0): Promise<RunningServer> {
-  const { clock = systemClock, logger = silentLogger, rateLimits } = options;
+  const { clock = systemClock, logger = silentLogger, rateLimits, trustedProxies } = options;
   return startServer({
     dataFolder,
     host: "127.0.0.1",
@@ -204,6 +205,7 @@ function serve(dataFolder: string, store: TestDatabase, options: WorldOptions, p
     clock,
     random: systemRandom,
     logger,
+    trustedProxies,
     rateLimits: { anonymousPerHour: 1e6, tokenPerHour: 1e6, ...rateLimits },
   });
 }

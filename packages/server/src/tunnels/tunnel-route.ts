@@ -9,7 +9,7 @@ import { requireInstanceWriter, getInstanceAs } from "../features/instances/poli
 import type { TokenService } from "../features/tokens/token-service.ts";
 import { watchToken } from "../features/tokens/token-watch.ts";
 import { bearerToken, type Identify } from "../http/authentication.ts";
-import { type Caller, plainAddress, wrongToken } from "../http/caller.ts";
+import { type Caller, wrongToken } from "../http/caller.ts";
 import type { UpgradeRoute } from "../http/upgrades.ts";
 import { Refresher } from "../wake-ups/refresher.ts";
 import { scopes } from "../wake-ups/topics.ts";
@@ -29,6 +29,7 @@ export interface TunnelDeps {
   database: Database;
   wakeUps: WakeUpRouter;
   identify: Identify;
+  addressOf: (request: IncomingMessage) => string;
   tokens: TokenService;
   /** The server's identity key, with which it logs in at hubs. */
   identity: { privateKey: string };
@@ -90,7 +91,7 @@ export function tunnelRoute(deps: TunnelDeps): UpgradeRoute {
 
 async function identifyCaller(deps: TunnelDeps, request: IncomingMessage): Promise<Caller> {
   const token = bearerToken(request.headers.authorization);
-  const caller = token === undefined ? undefined : await deps.identify(token, plainAddress(request.socket.remoteAddress));
+  const caller = token === undefined ? undefined : await deps.identify(token, deps.addressOf(request));
   if (caller === undefined) throw wrongToken();
   return caller;
 }
@@ -109,7 +110,7 @@ async function openStream(
     username: SERVER_USERNAME,
     privateKey: deps.identity.privateKey,
     destination: instance.id,
-    originAddress: plainAddress(request.socket.remoteAddress),
+    originAddress: deps.addressOf(request),
     originPort: request.socket.remotePort ?? 0,
     signal,
     clock: deps.clock,

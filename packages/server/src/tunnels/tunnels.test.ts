@@ -158,6 +158,7 @@ test("a user who left while the request was looked at costs no stream to the hub
     wakeUps,
     tokens: {} as TokenService,
     identity: { privateKey: "" },
+    addressOf: () => "192.0.2.1",
     clock: systemClock,
     logger: silentLogger,
     async identify() {

@@ -3,7 +3,7 @@ import { AppError, type FirewallList, type FirewallRule, type InstanceId, NewFir
 import type { Clock } from "@hardshare/runtime";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { z } from "zod";
-import { type Caller, callerOf, NEEDS_CALLER, plainAddress } from "../../http/caller.ts";
+import { type Caller, callerOf, NEEDS_CALLER } from "../../http/caller.ts";
 import { scopes } from "../../wake-ups/topics.ts";
 import { getInstanceAs, instanceIdIn, requireInstanceWriter } from "../instances/policy.ts";
 import { readSource } from "./sources.ts";
@@ -69,5 +69,5 @@ function readRule(request: FastifyRequest): FirewallRule {
       field === "action" ? "not recognized: expected ACCEPT, DROP or REJECT" : `has wrong type: ${issue?.message ?? "unexpected"}`;
     throw new AppError("bad_input", `value for option \`${field}\` ${text}`, { details: { field, expected: issue?.message } });
   }
-  return { source: readSource(parsed.data.src ?? plainAddress(request.ip)), action: parsed.data.action };
+  return { source: readSource(parsed.data.src ?? request.address), action: parsed.data.action };
 }

@@ -13,7 +13,7 @@ import {
 import type { Clock, Random } from "@hardshare/runtime";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
-import { callerOf, NEEDS_CALLER, plainAddress, requireUnconstrained, requireWriter } from "../../http/caller.ts";
+import { callerOf, NEEDS_CALLER, requireUnconstrained, requireWriter } from "../../http/caller.ts";
 import { QueryFlag } from "../../http/queries.ts";
 import { ownerNameOf } from "../deployments/ownership.ts";
 import { lockoutView } from "../deployments/views.ts";
@@ -64,7 +64,7 @@ export function addHostRoutes(app: FastifyInstance, deps: HostRouteDeps): void {
         region: "",
         hostId: pinned?.id ?? null,
         supportedAddons: [],
-        origin: plainAddress(request.ip),
+        origin: request.address,
         at,
       });
       await database.accessRules.add(tx, { deploymentId: id, user: owner, capability: "CAP_INSTANTIATE", at });
