@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
 import { OLDEST_CHANNEL_VERSION } from "@hardshare/protocol";
 import { generateIdentity } from "@hardshare/wire/ssh";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -49,6 +51,17 @@ test("a peer that speaks a version that nobody knows any more is told what to up
     });
   });
   expect(await texts).toMatchObject({ type: "refused", code: "version_mismatch", message: expect.stringContaining("upgrade the host") });
+});
+
+test("of one address only so many connections may leave open who they are", async () => {
+  const open = () => new WebSocket(`${world.url.replace("http", "ws")}/channel/hub`);
+  const silent = Array.from({ length: 256 }, open);
+  await Promise.all(silent.map((socket) => once(socket, "open")));
+  const refused = open().on("error", () => {});
+  const [, response] = (await once(refused, "unexpected-response")) as [unknown, IncomingMessage];
+  expect(response.statusCode).toBe(503);
+  refused.terminate();
+  await Promise.all(silent.map((socket) => (socket.terminate(), once(socket, "close"))));
 });
 
 test("a copy of a host is refused while the first answers; the first goes on", async () => {

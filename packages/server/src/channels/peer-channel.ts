@@ -7,10 +7,14 @@ import { acceptChannel, type AcceptChannelOptions, type FrameChannel } from "@ha
 import { MAX_MESSAGE_BYTES, wrapWebSocket } from "@hardshare/wire/node";
 import { sameKey, signWith, verifyWith } from "@hardshare/wire/ssh";
 import type { WebSocket } from "ws";
+import { OpenLimit } from "../http/open-limit.ts";
 import type { UpgradeRoute } from "../http/upgrades.ts";
 import { Refresher } from "../wake-ups/refresher.ts";
 import type { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
 import type { Presence } from "./presence.ts";
+
+/** Connections of one role that have not proved who they are yet, of one address and in all; each has a few seconds for it. */
+const MAX_NOT_GREETED = { perKey: 256, total: 2000 };
 
 export interface PeerChannelDeps {
   presence: Presence;
@@ -54,14 +58,17 @@ export function peerChannelRoute<Hello extends HelloFields, In, Out>(
   protocol: PeerProtocol<Hello, In, Out>,
   deps: PeerChannelDeps,
 ): UpgradeRoute {
+  const notGreeted = new OpenLimit({ what: `connections of ${protocol.role}s that have not said who they are`, ...MAX_NOT_GREETED });
   return {
     path: new RegExp(`^/channel/${protocol.role}$`),
     maxMessageBytes: MAX_MESSAGE_BYTES,
     prepare: async (request) => {
       const address = deps.addressOf(request);
       const logger = deps.logger.child({ channel: protocol.role, address });
+      const counted = notGreeted.enter(address);
+      request.socket.once("close", () => counted[Symbol.dispose]());
       return (socket) =>
-        serve(protocol, { ...deps, logger }, socket).catch((error: unknown) => {
+        serve(protocol, { ...deps, logger }, { socket, onGreeted: () => counted[Symbol.dispose]() }).catch((error: unknown) => {
           // A peer that goes before it is greeted is no failure of ours.
           const isOurs = !(error instanceof AppError) ? socket.readyState === socket.OPEN : error.code === "internal";
           logger[isOurs ? "error" : "info"]("a channel was not opened", { error });
@@ -73,7 +80,7 @@ export function peerChannelRoute<Hello extends HelloFields, In, Out>(
 async function serve<Hello extends HelloFields, In, Out>(
   protocol: PeerProtocol<Hello, In, Out>,
   deps: PeerChannelDeps,
-  socket: WebSocket,
+  { socket, onGreeted }: { socket: WebSocket; onGreeted: () => void },
 ): Promise<void> {
   const connectionId = deps.random.uuid();
   let entered: string | undefined;
@@ -96,6 +103,7 @@ async function serve<Hello extends HelloFields, In, Out>(
       clock: deps.clock,
       random: deps.random,
     });
+    onGreeted();
     deps.logger.info(`${protocol.role} connected`, { id: hello.id });
     const reason = await converse(protocol, deps, { connectionId, hello, channel });
     deps.logger.info(`${protocol.role} disconnected`, { id: hello.id, reason });

@@ -100,6 +100,21 @@ test("a stream of more events than are read at once comes whole and in order", a
   expect(last).toMatchObject({ kind: "state", data: { state: "INIT_FAIL", step: "init" } });
 });
 
+test("with one token 32 streams are open at a time; one that ends makes room", async () => {
+  const { id } = await launch();
+  const streams: AsyncGenerator<Event>[] = [];
+  for (let count = 0; count < 32; count += 1) {
+    const stream = follow(id, owner.token);
+    await stream.next();
+    streams.push(stream);
+  }
+  expect(await owner.call("GET", `/instance/${id}/events`)).toMatchObject({ status: 503, body: { code: "busy" } });
+  const another = follow(id, (await world.admin()).token);
+  await another.next();
+  await owner.call("POST", `/terminate/${id}`);
+  for (const stream of [...streams, another]) await stream.return(undefined);
+});
+
 test("a stream is cut when its token is revoked", async () => {
   const { id } = await launch();
   const { token } = (await (await world.admin()).call("POST", "/admin/tokens", { user: "owner" })).body as { token: string };
