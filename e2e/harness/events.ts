@@ -22,8 +22,10 @@ export async function followEvents(
   for await (const chunk of response.body!.pipeThrough(new TextDecoderStream())) {
     text += chunk;
     for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
-      const data = /^data: ?(.*)$/m.exec(text.slice(0, end))?.[1];
+      const frame = text.slice(0, end);
       text = text.slice(end + 2);
+      if (frame.startsWith("event: end\n")) return events;
+      const data = /^data: ?(.*)$/m.exec(frame)?.[1];
       if (data === undefined) continue;
       const event = JSON.parse(data) as TimelineEvent;
       events.push(event);

@@ -131,6 +131,27 @@ test("events go on after the last one seen when the stream breaks, none twice, u
   expect(breaks).toHaveLength(1);
 });
 
+test("who has seen all events of an instance that ended is told so, and does not ask again", async () => {
+  let asked = 0;
+  await using server = await serve((_request, response) => {
+    asked += 1;
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.end("event: end\ndata: {}\n\n");
+  });
+  const events = new HardshareClient({ url: server.url, token: "t" }).instanceEvents(instanceId, { after: 4 });
+  expect(await events.next()).toEqual({ done: true, value: undefined });
+  expect(asked).toBe(1);
+});
+
+test("an event that can't be read breaks the protocol, and is not asked for again", async () => {
+  await using server = await serve((_request, response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    response.end("id: 1\ndata: {not json\n\n");
+  });
+  const events = new HardshareClient({ url: server.url, token: "t" }).instanceEvents(instanceId);
+  expect((await failureOf(events.next())).code).toBe("protocol_violation");
+});
+
 test("events of an unknown instance are an error at once", async () => {
   await using server = await serve((_request, response) => answer(response, 404, { error_message: "instance not found" }));
   const events = new HardshareClient({ url: server.url, token: "t" }).instanceEvents(instanceId);

@@ -1,4 +1,4 @@
-import { AppError, InstanceEvent, isFinalState, parseWith, type TimelineEvent } from "@hardshare/protocol";
+import { AppError, EVENTS_END, InstanceEvent, isFinalState, parseWith, type TimelineEvent } from "@hardshare/protocol";
 import { type HttpConnection, readChunks } from "./http-connection.ts";
 import { readServerSentEvents } from "./server-sent-events.ts";
 
@@ -17,7 +17,7 @@ export interface InstanceEventsOptions {
 }
 
 /**
- * The timeline of an instance as it happens, from its beginning, until its last state. Opens the stream again after the
+ * The timeline of an instance as it happens, from its beginning, until its last state or the server says that it is over. Opens the stream again after the
  * last event seen when it breaks, so that no event is lost or told twice.
  * @throws AppError what the server refuses for good (unknown instance, wrong token)
  */
@@ -34,6 +34,7 @@ export async function* followInstance(
     let problem = new AppError("connection_lost", "the server closed the stream of events");
     try {
       for await (const event of readOnce(connection, instanceId, after, signal)) {
+        if (event === "end") return;
         if (after !== undefined && event.id <= after) continue;
         after = event.id;
         delayMs = FIRST_DELAY_MS;
@@ -51,12 +52,13 @@ export async function* followInstance(
   }
 }
 
+/** The events of one stream; `end` when the server says that no more will come. */
 async function* readOnce(
   connection: HttpConnection,
   instanceId: string,
   after: number | undefined,
   signal: AbortSignal | undefined,
-): AsyncGenerator<TimelineEvent> {
+): AsyncGenerator<TimelineEvent | "end"> {
   const silence = new AbortController();
   const watch = new SilenceWatch(() => silence.abort(new AppError("connection_lost", "the stream of events fell silent")));
   const both = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal;
@@ -67,12 +69,24 @@ async function* readOnce(
     });
     if (response.body === null) return;
     for await (const event of readServerSentEvents(watch.through(readChunks(response.body)))) {
-      yield parseWith(InstanceEvent, JSON.parse(event.data), "event of the server", "protocol_violation");
+      yield event.type === EVENTS_END ? "end" : readEvent(event.data);
     }
   } finally {
     watch.stop();
     silence.abort();
   }
+}
+
+function readEvent(data: string): TimelineEvent {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(data);
+  } catch (cause) {
+    throw new AppError("protocol_violation", "the server sent an event that is no JSON; look whether its version fits this one's", {
+      cause,
+    });
+  }
+  return parseWith(InstanceEvent, parsed, "event of the server", "protocol_violation");
 }
 
 class SilenceWatch {

@@ -17,8 +17,8 @@ test("events are the same however the bytes are cut", async () => {
     const events = [];
     for await (const event of readServerSentEvents(cut(bytes, size))) events.push(event);
     expect(events).toEqual([
-      { id: "7", data: '{"a":"é"}' },
-      { id: "8", data: "one\ntwo" },
+      { type: "message", id: "7", data: '{"a":"é"}' },
+      { type: "x", id: "8", data: "one\ntwo" },
     ]);
   }
 });

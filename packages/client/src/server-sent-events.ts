@@ -1,7 +1,8 @@
 import { AppError } from "@hardshare/protocol";
 
-/** One event as the stream carries it (HTML standard §9.2): its number as text, and its data. */
+/** One event as the stream carries it (HTML standard §9.2): its type, its number as text, and its data. */
 export interface ServerSentEvent {
+  type: string;
   id: string | undefined;
   data: string;
 }
@@ -14,6 +15,7 @@ export async function* readServerSentEvents(chunks: AsyncIterable<Uint8Array>): 
   const decoder = new TextDecoder();
   let rest = "";
   let id: string | undefined;
+  let type = "message";
   let data: string[] = [];
   let size = 0;
   for await (const chunk of chunks) {
@@ -22,7 +24,8 @@ export async function* readServerSentEvents(chunks: AsyncIterable<Uint8Array>): 
     rest = lines.pop() ?? "";
     for (const line of lines) {
       if (line === "") {
-        if (data.length > 0) yield { id, data: data.join("\n") };
+        if (data.length > 0) yield { type, id, data: data.join("\n") };
+        type = "message";
         data = [];
         size = 0;
         continue;
@@ -31,6 +34,7 @@ export async function* readServerSentEvents(chunks: AsyncIterable<Uint8Array>): 
       const field = colon < 0 ? line : line.slice(0, colon);
       const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
       if (field === "id") id = value;
+      if (field === "event") type = value;
       if (field === "data") {
         data.push(value);
         size += value.length;

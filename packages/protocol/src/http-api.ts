@@ -227,5 +227,8 @@ export const ErrorBody = z.object({
   details: z.record(z.string(), z.unknown()).optional(),
 });
 
+/** Type of the last server-sent event of an instance that has ended: nothing more will come. Its data says nothing. */
+export const EVENTS_END = "end";
+
 /** Server-sent events of `GET /instance/ID/events`: `id:` is the event's number, `data:` this as JSON. */
 export const InstanceEvent = TimelineEvent;

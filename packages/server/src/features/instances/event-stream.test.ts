@@ -1,4 +1,6 @@
+import { ManualClock } from "@hardshare/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Moments } from "../../testing/moments.ts";
 import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../../testing/test-world.ts";
 import { tokenSha256 } from "../tokens/token-codec.ts";
 
@@ -22,9 +24,15 @@ interface Event {
   data: Record<string, unknown>;
 }
 
-/** The events of a stream, as they come. */
-async function* follow(id: string, token: string, headers: Record<string, string> = {}): AsyncGenerator<Event> {
-  const response = await fetch(`${world.url}/instance/${id}/events`, { headers: { authorization: `Bearer ${token}`, ...headers } });
+/** The events of a stream, as they come, until it says that it is over; `onComment` is told of each comment. */
+async function* follow(
+  id: string,
+  token: string,
+  headers: Record<string, string> = {},
+  onComment: () => void = () => {},
+  url = world.url,
+): AsyncGenerator<Event> {
+  const response = await fetch(`${url}/instance/${id}/events`, { headers: { authorization: `Bearer ${token}`, ...headers } });
   expect(response.status).toBe(200);
   expect(response.headers.get("content-type")).toBe("text/event-stream");
   expect(response.headers.get("access-control-allow-origin")).toBe("*");
@@ -35,10 +43,13 @@ async function* follow(id: string, token: string, headers: Record<string, string
     for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
       const frame = text.slice(0, end);
       text = text.slice(end + 2);
+      if (frame.startsWith(":")) onComment();
+      if (frame.startsWith("event: end\n")) return;
       const data = /^data: (.*)$/m.exec(frame)?.[1];
       if (data !== undefined) yield JSON.parse(data) as Event;
     }
   }
+  throw new Error("the stream ended without saying so");
 }
 
 async function launch() {
@@ -113,6 +124,43 @@ test("with one token 32 streams are open at a time; one that ends makes room", a
   await another.next();
   await owner.call("POST", `/terminate/${id}`);
   for (const stream of [...streams, another]) await stream.return(undefined);
+});
+
+test("after 15 s of silence a stream says that it lives, however coarse the clock", async () => {
+  const moments = new Moments();
+  let timers = 0;
+  const clock = new (class extends ManualClock {
+    override monotonicMs() {
+      return 0;
+    }
+    override after(delayMs: number, run: () => void) {
+      if (delayMs === 15_000) timers += 1;
+      moments.pass();
+      return super.after(delayMs, run);
+    }
+  })(Date.now());
+  await using quiet = await TestWorld.start(ground, { clock });
+  await quiet.addHub();
+  const admin = await quiet.admin();
+  const { deploymentId } = await quiet.addHost(admin);
+  const { body } = await admin.call("POST", `/new/${deploymentId}`, { sshkey: USER_KEY });
+  let isToldAlive = false;
+  const onComment = () => {
+    isToldAlive = true;
+    moments.pass();
+  };
+  const stream = follow(body.id, admin.token, {}, onComment, quiet.url);
+  await stream.next();
+  const next = stream.next();
+  // News may come in between, after which silence is waited for anew.
+  for (let seen = 0; !isToldAlive;) {
+    await moments.until(() => isToldAlive || timers > seen);
+    seen = timers;
+    clock.advance(15_000);
+  }
+  await admin.call("POST", `/terminate/${body.id}`);
+  await next;
+  await stream.return(undefined);
 });
 
 test("a stream is cut when its token is revoked", async () => {

@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { Database, StoredEvent } from "@hardshare/db";
-import { InstanceEvent, type InstanceId, isFinalState } from "@hardshare/protocol";
+import { EVENTS_END, InstanceEvent, type InstanceId, isFinalState } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
 import { scopes } from "../../wake-ups/topics.ts";
 import type { WakeUpRouter } from "../../wake-ups/wake-up-router.ts";
@@ -12,9 +12,12 @@ const EVENTS_AT_ONCE = 100;
 /** A reader who takes nothing for so long is dropped; it comes back with `Last-Event-ID`. */
 const SLOW_READER_MS = 30_000;
 
+/** Tells a reader that nothing more will come, also one who had seen all before (protocol's `EVENTS_END`). */
+const END_OF_EVENTS = `event: ${EVENTS_END}\ndata: {}\n\n`;
+
 /**
  * Writes an instance's events as server-sent events (WHATWG HTML §9.2): those after `afterId`, then new ones as they are
- * committed, until the final state. Resolves when all is written or the reader is gone.
+ * committed, until the final state, and then the end. Resolves when all is written or the reader is gone.
  */
 export async function streamInstanceEvents(
   deps: { database: Database; wakeUps: WakeUpRouter; clock: Clock },
@@ -34,11 +37,9 @@ export async function streamInstanceEvents(
       for (const event of events) afterId = event.id;
       if (events.length > 0 && !(await write(clock, response, events.map(frameOf).join("")))) return;
       if (events.length === EVENTS_AT_ONCE) continue;
-      if (isFinal) break;
-      using _keepAlive = clock.after(KEEP_ALIVE_MS, () => bell.ring());
-      const before = clock.monotonicMs();
-      await heard;
-      if (clock.monotonicMs() - before >= KEEP_ALIVE_MS && !(await write(clock, response, ": keep-alive\n\n"))) return;
+      if (isFinal) return void (await write(clock, response, END_OF_EVENTS));
+      using _keepAlive = clock.after(KEEP_ALIVE_MS, () => bell.ring("silence"));
+      if ((await heard) === "silence" && !(await write(clock, response, ": keep-alive\n\n"))) return;
     }
   } finally {
     response.off("close", onClose);
@@ -80,16 +81,18 @@ async function write(clock: Clock, response: ServerResponse, text: string): Prom
   return !response.destroyed;
 }
 
+type Ring = "news" | "silence";
+
 /** Rings are not counted: however many come before `next` is taken again, one is enough to look. */
 class Bell {
-  #resolve: (() => void) | undefined;
+  #resolve: ((why: Ring) => void) | undefined;
 
   /** Settles at the next ring. */
-  next(): Promise<void> {
+  next(): Promise<Ring> {
     return new Promise((resolve) => (this.#resolve = resolve));
   }
 
-  ring(): void {
-    this.#resolve?.();
+  ring(why: Ring = "news"): void {
+    this.#resolve?.(why);
   }
 }
