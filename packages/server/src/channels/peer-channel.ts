@@ -132,7 +132,7 @@ async function converse<Hello extends HelloFields, In, Out>(
     const desired = await protocol.desired(peerId, detail);
     if (desired !== null) channel.send(desired);
   };
-  const refresher = new Refresher(look, fail);
+  const refresher = new Refresher((detail) => deps.wakeUps.look(() => look(detail)), fail);
   using _subscription = deps.wakeUps.subscribe(protocol.scope(peerId), (detail) => refresher.request(detail));
   refresher.request(null);
   const run = async () => {

@@ -127,7 +127,7 @@ function carry(deps: TunnelDeps, tunnel: { id: InstanceId; caller: Caller; socke
   };
   const refresher = new Refresher(
     async () => {
-      const found = await deps.database.transaction((tx) => deps.database.instances.get(tx, id));
+      const found = await deps.wakeUps.look(() => deps.database.transaction((tx) => deps.database.instances.get(tx, id)));
       if (found?.instance.state !== "READY") cut("the instance has ended");
     },
     (error) => {

@@ -3,10 +3,16 @@ import { EVERYTHING, type WakeUps } from "@hardshare/db";
 /** Called with where to look, or null: look at everything of the scope. Must not throw. */
 export type OnWake = (detail: string | null) => void;
 
+/** Looks at the store that run at the same time. After lost wake-ups all look at once, and would fill the store's queue. */
+const MAX_LOOKS = 8;
+
 /** Hands wake-ups of the store to those of this process who listen to their scope. */
 export class WakeUpRouter implements Disposable {
   readonly #listeners = new Map<string, Set<OnWake>>();
   readonly #subscription: Disposable;
+  /** Looks that wait for their turn: at most one of each listener. */
+  readonly #waiting: (() => void)[] = [];
+  #lookCount = 0;
 
   constructor(wakeUps: WakeUps) {
     this.#subscription = wakeUps.listen((topic) => this.#route(topic));
@@ -24,6 +30,19 @@ export class WakeUpRouter implements Disposable {
         if (listeners.size === 0 && this.#listeners.get(scope) === listeners) this.#listeners.delete(scope);
       },
     };
+  }
+
+  /** Runs what a wake-up asks for, in its turn: only so many look at the same time in this process. */
+  async look<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#lookCount < MAX_LOOKS) this.#lookCount += 1;
+    else await new Promise<void>((begin) => this.#waiting.push(begin));
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#lookCount -= 1;
+      else next();
+    }
   }
 
   [Symbol.dispose](): void {

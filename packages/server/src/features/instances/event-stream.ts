@@ -33,7 +33,7 @@ export async function streamInstanceEvents(
   try {
     while (!response.destroyed) {
       const heard = bell.next(); // taken before looking, so that nothing that happens meanwhile is missed
-      const { events, isFinal } = await database.transaction((tx) => look(database, tx, instanceId, afterId));
+      const { events, isFinal } = await deps.wakeUps.look(() => database.transaction((tx) => look(database, tx, instanceId, afterId)));
       for (const event of events) afterId = event.id;
       if (events.length > 0 && !(await write(clock, response, events.map(frameOf).join("")))) return;
       if (events.length === EVENTS_AT_ONCE) continue;

@@ -16,7 +16,7 @@ export function watchToken(
 ): Disposable {
   const refresher = new Refresher(
     async () => {
-      if (await deps.tokens.isRevoked(caller.tokenSha256)) cut("the token was revoked");
+      if (await deps.wakeUps.look(() => deps.tokens.isRevoked(caller.tokenSha256))) cut("the token was revoked");
     },
     (error) => {
       deps.logger.warn("cannot check a token; what runs in its name is cut", { user: caller.user, error });
