@@ -95,6 +95,17 @@ test("what a replica that never comes back left connected is offline once anothe
   expect(await isOnline()).toBe(false);
 });
 
+test("a start that is interrupted ends, and leaves the data folder free", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "server-test-"));
+  const options = { clock: systemClock, random: systemRandom, logger: silentLogger, dataFolder: folder, host: "127.0.0.1", port: 0 };
+  const interruption = new AbortController();
+  const started = startServer({ ...options, socketFolder: join(folder, "sockets"), signal: interruption.signal });
+  interruption.abort();
+  await expect(started).rejects.toMatchObject({ name: "AbortError" });
+  expect(await readdir(folder)).not.toContain("server.lock");
+  await rm(folder, { recursive: true });
+});
+
 test("a port in use is named, and nothing is left running", async () => {
   await using world = await TestWorld.start(ground);
   const folder = await mkdtemp(join(tmpdir(), "server-test-"));

@@ -40,6 +40,8 @@ export interface ServerOptions {
   /** Addresses and subnets (CIDR) of proxies whose `X-Forwarded-For` is believed. */
   trustedProxies?: readonly string[] | undefined;
   rateLimits?: Partial<RateLimits> | undefined;
+  /** Ends the start; not what was started. */
+  signal?: AbortSignal | undefined;
   clock: Clock;
   random: Random;
   logger: Logger;
@@ -117,9 +119,11 @@ async function openStore(
   owned: <Resource extends AsyncDisposable>(resource: Resource) => Resource,
 ): Promise<{ connection: Connection; failed: Promise<AppError> }> {
   if (options.databaseUrl !== undefined) return { connection: options.databaseUrl, failed: new Promise(() => {}) };
-  const { dataFolder, logger, random } = options;
+  const { dataFolder, logger, random, signal } = options;
   const folder = options.socketFolder ?? socketFolder(dataFolder, { uid: process.getuid?.() ?? -1 });
-  const cluster = owned(await startPrivateCluster({ dataFolder, socketFolder: folder, logger, random }));
+  const cluster = owned(
+    await startPrivateCluster({ dataFolder, socketFolder: folder, logger, random, ...(signal === undefined ? {} : { signal }) }),
+  );
   const failed = cluster.ended.then(() => new AppError("store_unavailable", "the private database ended; start the server again"));
   return { connection: cluster.connection, failed };
 }

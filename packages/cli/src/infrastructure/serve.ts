@@ -41,6 +41,7 @@ export const addServe: AddVerb = (program, shell) => {
           databaseUrl: flags.databaseUrl,
           publicUrl: flags.publicUrl,
           trustedProxies: flags.trustedProxy,
+          signal: context.interrupted,
           clock: context.clock,
           random: context.random,
           logger: programLogger("server", options),

@@ -174,6 +174,12 @@ test("a cluster whose making was interrupted is made anew", async () => {
   expect((await readdir(dataFolder)).sort()).toEqual(["postgresql", "postgresql.lock", "postgresql.password", "postgresql.running"]);
 });
 
+test("a lost password is named, with what to do", async () => {
+  await (await start())[Symbol.asyncDispose]();
+  await rm(join(dataFolder, "postgresql.password"));
+  await expect(start()).rejects.toMatchObject({ code: "config_invalid", message: expect.stringMatching(/postgresql\.password.*backup/) });
+});
+
 test("data of another PostgreSQL version, or a folder with something else, is refused and not touched", async () => {
   await rm(dataFolder, { recursive: true });
   await mkdir(join(dataFolder, "postgresql"), { recursive: true });

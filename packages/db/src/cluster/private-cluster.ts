@@ -16,6 +16,8 @@ const PORT = 5432;
 /** Longest path of a Unix socket in bytes (unix(7): 108 with the final zero). */
 const MAX_SOCKET_PATH_BYTES = 107;
 const DATABASE = "hardshare";
+/** SQLSTATE invalid_password. */
+const WRONG_PASSWORD = "28P01";
 
 /** A PostgreSQL of our own. Disposing it shuts it down in order. */
 export interface PrivateCluster extends AsyncDisposable {
@@ -72,7 +74,9 @@ export async function startPrivateCluster(options: PrivateClusterOptions): Promi
       signal,
     });
     const connection = { host: socketFolder, port: PORT, user: CLUSTER_ROLE, password, database: DATABASE };
-    await ensureDatabase(connection);
+    await ensureDatabase(connection).catch((error: unknown) => {
+      throw (error as { code?: string }).code === WRONG_PASSWORD ? lostPassword(dataFolder, error) : error;
+    });
     return { connection, ended: postgres.ended, [Symbol.asyncDispose]: stop };
   } catch (error) {
     await stop();
@@ -105,6 +109,15 @@ async function readOrMakePassword(path: string, random: Random): Promise<string>
   const password = random.bytes(32).toString("base64url");
   await writeFileDurably(path, password);
   return password;
+}
+
+function lostPassword(dataFolder: string, cause: unknown): AppError {
+  const file = join(dataFolder, "postgresql.password");
+  return new AppError(
+    "config_invalid",
+    `${file} does not hold the password of the database beside it: restore this file from a backup of the data folder`,
+    { cause, details: { file } },
+  );
 }
 
 async function ensureDatabase(connection: ConnectionParts): Promise<void> {
