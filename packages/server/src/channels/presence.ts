@@ -132,8 +132,12 @@ export class Presence implements Disposable {
     const refresher = new Refresher(look, () => {}); // what the store does not tell, the timer decides
     using _changed = this.#wakeUps.subscribe(scopeOf(channel), () => refresher.request(null));
     using _timer = this.#clock.after(ANSWER_TIMEOUT_MS, () => answer.resolve(false));
-    await this.#database.transaction((tx) => this.#database.wakeUps.notify(tx, `${scopes.presenceCheck}/${channel.connectionId}`));
-    return await answer.promise.finally(() => refresher.stop());
+    try {
+      await this.#database.transaction((tx) => this.#database.wakeUps.notify(tx, `${scopes.presenceCheck}/${channel.connectionId}`));
+      return await answer.promise;
+    } finally {
+      await refresher.stop();
+    }
   }
 
   /** Whether the replica that holds a connection is no more; then nothing that it held is on the books any longer. */

@@ -179,7 +179,7 @@ async function connectPair() {
   await once(sockets, "listening");
   const client = new WebSocket(`ws://127.0.0.1:${(sockets.address() as { port: number }).port}`);
   const [[server]] = (await Promise.all([once(sockets, "connection"), once(client, "open")])) as [[WebSocket], unknown];
-  return { server, client, [Symbol.dispose]: () => void sockets.close() };
+  return { server, client, [Symbol.dispose]: () => sockets.close() };
 }
 
 test("when the instance sends no more, the user is told and may go on sending; then the tunnel ends in order", async () => {

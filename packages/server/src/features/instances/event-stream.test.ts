@@ -144,17 +144,17 @@ test("after 15 s of silence a stream says that it lives, however coarse the cloc
   const admin = await quiet.admin();
   const { deploymentId } = await quiet.addHost(admin);
   const { body } = await admin.call("POST", `/new/${deploymentId}`, { sshkey: USER_KEY });
-  let isToldAlive = false;
+  const told = { isAlive: false };
   const onComment = () => {
-    isToldAlive = true;
+    told.isAlive = true;
     moments.pass();
   };
   const stream = follow(body.id, admin.token, {}, onComment, quiet.url);
   await stream.next();
   const next = stream.next();
   // News may come in between, after which silence is waited for anew.
-  for (let seen = 0; !isToldAlive;) {
-    await moments.until(() => isToldAlive || timers > seen);
+  for (let seen = 0; !told.isAlive;) {
+    await moments.until(() => told.isAlive || timers > seen);
     seen = timers;
     clock.advance(15_000);
   }
