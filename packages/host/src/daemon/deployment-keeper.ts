@@ -16,6 +16,7 @@ import type { ContainerExit } from "../engine/engine.ts";
 import { type Beginning, HostInstance } from "../instance/host-instance.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 import type { EndedEntry } from "../journal/entries.ts";
+import { isLive } from "../journal/journal-state.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { DeploymentStatus } from "./daemon-status.ts";
 import { NO_CONTRACT, Offer } from "./offer.ts";
@@ -25,8 +26,6 @@ const CLOCK_TOLERANCE_MS = 60_000;
 
 export interface DeploymentKeeperOptions {
   deploymentId: DeploymentId;
-  /** Undefined for a deployment that the server names, but this host's configuration does not. */
-  contractFile: string | undefined;
   tools: HostTools;
   journal: Journal;
   outbox: ReportOutbox;
@@ -52,7 +51,7 @@ export class DeploymentKeeper {
   constructor(options: DeploymentKeeperOptions) {
     this.deploymentId = options.deploymentId;
     this.#options = options;
-    this.offer = new Offer(options.deploymentId, options.contractFile, options.tools, options.onChange);
+    this.offer = new Offer(options.deploymentId, options.tools, options.onChange);
   }
 
   get current(): HostInstance | undefined {
@@ -266,13 +265,18 @@ export class DeploymentKeeper {
     const { deploymentId } = this;
     if (this.#answering.has(instanceId) || (outbox.waitingEnd(instanceId, epoch) ?? 0) > lastSequence) return;
     this.#answering.add(instanceId);
-    const known = journal.state.instances.get(instanceId)?.ended;
+    const journalled = journal.state.instances.get(instanceId);
+    const known = journalled?.ended;
+    // Nothing here holds it, so nobody can say that it left nothing.
+    const isLost = journalled !== undefined && isLive(journalled);
     const failure = action.text === undefined ? {} : { failedStep: "host", log: action.text };
-    const end = known === undefined ? { reason: action.reason, ...failure, clean: true, residue: [] } : endOf(known);
-    const after = Math.max(lastSequence, known?.sequence ?? 0);
+    const fresh = { reason: action.reason, ...failure, clean: !isLost, residue: isLost ? [LOST] : [] };
+    const end = known === undefined ? fresh : endOf(known);
+    if (isLost) await this.#lockOut(instanceId, LOST);
+    const after = Math.max(lastSequence, journalled?.sequence ?? 0);
     const stream = new ReportStream({ outbox, clock: tools.clock, instance: { deploymentId, instanceId, epoch }, after });
     const sequence = stream.reserve();
-    if (action.mustJournal || known !== undefined) {
+    if (action.mustJournal || journalled !== undefined) {
       const at = new Date(tools.clock.now()).toISOString();
       await journal.record({ kind: "ended", at, deploymentId, instanceId, epoch, sequence, ...end });
     }
@@ -287,6 +291,9 @@ export class DeploymentKeeper {
 
 /** Above any number of reports that an instance can have made since its last entry in the journal. */
 const RESTART_GAP = 1_000_000;
+
+/** What is said of an instance that should be here and is not. */
+const LOST = "the journal says that the instance runs, but the host daemon holds nothing of it";
 
 /** The part of an `ended` entry that its report repeats. */
 function endOf({ reason, clean, residue, failedStep, log }: EndedEntry) {

@@ -3,7 +3,7 @@ import type { ContainerExit } from "../engine/engine.ts";
 import { contractFile, type HostConfig } from "../registration/host-config.ts";
 import { DeploymentKeeper, type DeploymentKeeperOptions } from "./deployment-keeper.ts";
 
-export type DeploymentKeepersOptions = Omit<DeploymentKeeperOptions, "deploymentId" | "contractFile"> & {
+export type DeploymentKeepersOptions = Omit<DeploymentKeeperOptions, "deploymentId"> & {
   /** `$HARDSHARE_HOME`. */
   home: string;
 };
@@ -17,12 +17,9 @@ export class DeploymentKeepers {
     this.#options = options;
   }
 
-  /** Takes over the deployments of the configuration; those that are known stay as they are. */
+  /** Takes over the deployments of the configuration. A keeper is never replaced: it may hold an instance that runs. */
   configure(config: HostConfig): void {
-    for (const deployment of config.deployments) {
-      if (this.#keepers.get(deployment.id)?.offer.isConfigured !== true)
-        this.#add(deployment.id, contractFile(this.#options.home, deployment));
-    }
+    for (const deployment of config.deployments) this.get(deployment.id).offer.configure(contractFile(this.#options.home, deployment));
   }
 
   get all(): DeploymentKeeper[] {
@@ -34,7 +31,7 @@ export class DeploymentKeepers {
   }
 
   get(id: DeploymentId): DeploymentKeeper {
-    return this.#keepers.get(id) ?? this.#add(id, undefined);
+    return this.#keepers.get(id) ?? this.#add(id);
   }
 
   /**
@@ -66,8 +63,8 @@ export class DeploymentKeepers {
     for (const keeper of this.all) keeper.onContainerExit(exit);
   }
 
-  #add(deploymentId: DeploymentId, file: string | undefined): DeploymentKeeper {
-    const keeper = new DeploymentKeeper({ ...this.#options, deploymentId, contractFile: file });
+  #add(deploymentId: DeploymentId): DeploymentKeeper {
+    const keeper = new DeploymentKeeper({ ...this.#options, deploymentId });
     this.#keepers.set(deploymentId, keeper);
     return keeper;
   }

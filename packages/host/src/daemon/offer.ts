@@ -8,7 +8,8 @@ export const NO_CONTRACT = parseContract("", "no contract", "/");
 /** What a host offers as one deployment: its contract, and whether it can be kept on this computer. */
 export class Offer {
   readonly #deploymentId: DeploymentId;
-  readonly #contractFile: string | undefined;
+  /** Undefined for a deployment that is not in this host's configuration. */
+  #contractFile: string | undefined;
   readonly #tools: HostTools;
   readonly #onChange: () => void;
   #contract = NO_CONTRACT;
@@ -16,16 +17,19 @@ export class Offer {
   /** Undefined until it is known whether the contract can be kept. */
   #problem: AppError | null | undefined;
 
-  /** @param contractFile undefined for a deployment that is not in this host's configuration */
-  constructor(deploymentId: DeploymentId, contractFile: string | undefined, tools: HostTools, onChange: () => void) {
+  constructor(deploymentId: DeploymentId, tools: HostTools, onChange: () => void) {
     this.#deploymentId = deploymentId;
-    this.#contractFile = contractFile;
     this.#tools = tools;
     this.#onChange = onChange;
   }
 
   get isConfigured(): boolean {
     return this.#contractFile !== undefined;
+  }
+
+  /** Takes over where its contract is, when its configuration says so only now; `reload` reads it. */
+  configure(contractFile: string): void {
+    this.#contractFile = contractFile;
   }
 
   /** Whether its owner wants it offered. */

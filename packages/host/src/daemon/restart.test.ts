@@ -9,7 +9,7 @@ import { readHostKey } from "@hardshare/wire/ssh";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { HostWorld } from "../testing/host-world.fixture.ts";
 import { NamespaceEngine, TEST_IMAGE, whyNoNamespaces } from "../testing/namespace-engine.fixture.ts";
-import { daemonStatus, startAdvertising, stopAdvertising } from "./control-client.ts";
+import { daemonStatus, reloadContracts, startAdvertising, stopAdvertising } from "./control-client.ts";
 
 const SERVE = `import net from "node:net";
 net.createServer((socket) => socket.pipe(socket)).listen(0, "127.0.0.1", function () { console.log("127.0.0.1:" + this.address().port); });`;
@@ -56,6 +56,26 @@ describe.skipIf(problem !== undefined)(problem === undefined ? name : `${name} (
     expect(await readHostKey(stream, AbortSignal.timeout(5000))).toBe(engine.hostKey.trim());
     expect(world.server.reports(instanceId).at(-1)?.sequence).toBeGreaterThan(before);
     expect(await beside("made-safe")).toContain(instanceId);
+    world.server.tell(container, null);
+    expect(await world.server.report(instanceId, "ended")).toMatchObject({ reason: "not_desired", clean: true });
+    expect(await engine.listContainers({})).toEqual([]);
+  });
+
+  test("goes on when its deployment, taken from the configuration, is put back into it", async () => {
+    const first = await startWithEngine();
+    const { instanceId } = world.launch(container);
+    await world.server.report(instanceId, "up");
+    await first.stop({ endInstances: false });
+    const config = await readFile(join(world.home, "config.yaml"), "utf8");
+    await writeFile(join(world.home, "config.yaml"), config.replace(`  - id: ${container}\n`, ""));
+    const second = await startWithEngine();
+    await world.server.report(instanceId, "notice", (body) => body.text.startsWith("adopted"));
+    await writeFile(join(world.home, "config.yaml"), config);
+    await reloadContracts({ state: world.state });
+    expect(second.status().deployments.find(({ id }) => id === container)).toMatchObject({
+      provider: "podman",
+      instance: { id: instanceId, phase: "up" },
+    });
     world.server.tell(container, null);
     expect(await world.server.report(instanceId, "ended")).toMatchObject({ reason: "not_desired", clean: true });
     expect(await engine.listContainers({})).toEqual([]);

@@ -1,0 +1,74 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DeploymentId, type HostToServer, InstanceId } from "@hardshare/protocol";
+import { Deferred, ManualClock, noFailpoints, silentLogger, systemRandom } from "@hardshare/runtime";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { ReportOutbox } from "../channel/report-outbox.ts";
+import type { HostTools } from "../instance/instance-parts.ts";
+import { Journal } from "../journal/journal.ts";
+import { DeploymentKeeper } from "./deployment-keeper.ts";
+
+const deploymentId = DeploymentId.parse(systemRandom.uuid());
+const instanceId = InstanceId.parse(systemRandom.uuid());
+const clock = new ManualClock();
+const tools: HostTools = {
+  hostId: systemRandom.uuid(),
+  privateKey: "",
+  selfCommand: [],
+  environment: {},
+  launcher: [],
+  socketFolder: "/nowhere",
+  engine: () => Promise.reject(new Error("there is no engine")),
+  time: () => ({ wallMs: clock.now(), uptimeMs: clock.monotonicMs(), bootId: "boot" }),
+  clock,
+  random: systemRandom,
+  failpoints: noFailpoints,
+  logger: silentLogger,
+};
+
+let folder: string;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "hardshare-keeper-"));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+test("an instance that the journal knows as running, and nothing here holds, is never told as cleanly ended", async () => {
+  await using journal = await Journal.open(folder);
+  const deadline = { wallMs: clock.now() + 1000, uptimeMs: 1000, bootId: "boot" };
+  const at = new Date(clock.now()).toISOString();
+  const text = { contract: "", folder: "/" };
+  await journal.append({ kind: "started", at, deploymentId, instanceId, epoch: 1, user: "bob", deadline, ...text, sequence: 5 });
+  const told = new Deferred<HostToServer>();
+  using outbox = new ReportOutbox({ send: (message) => (told.resolve(message), true), clock });
+  const lockouts: string[] = [];
+  const keeper = new DeploymentKeeper({
+    deploymentId,
+    tools,
+    journal,
+    outbox,
+    lockOut: async (_deployment, _instance, reason) => void lockouts.push(reason),
+    onChange: () => {},
+  });
+  keeper.apply({
+    deploymentId,
+    lockout: null,
+    instance: {
+      instanceId,
+      epoch: 1,
+      want: "run",
+      user: "bob",
+      deadline: at,
+      remainingMs: 1000,
+      publicKeys: [],
+      tunnel: null,
+      lastSequence: 2,
+    },
+  });
+  expect(await told.promise).toMatchObject({
+    sequence: 6,
+    body: { kind: "ended", clean: false, residue: [expect.stringContaining("holds nothing")] },
+  });
+  expect(lockouts).toEqual([expect.stringContaining("holds nothing")]);
+  expect(journal.state.instances.get(instanceId)?.ended).toMatchObject({ clean: false });
+});
