@@ -1,32 +1,66 @@
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { once } from "node:events";
+import { AppError } from "@hardshare/protocol";
+import { type Clock, systemClock } from "./clock.ts";
+import { Deferred } from "./deferred.ts";
 
-/** Ends a child's whole process group: SIGTERM, then SIGKILL after `graceMs`; resolves when the child has ended. */
-export async function endProcessGroup(child: ChildProcess, graceMs: number): Promise<void> {
+/** How long a process that got SIGKILL may take to end (one in uninterruptible sleep does not). */
+const KILLED_WITHIN_MS = 2000;
+const LOOK_AGAIN_MS = 10;
+
+/**
+ * Ends a child's whole process group: SIGTERM, then SIGKILL after `graceMs`; resolves when the child has ended.
+ * @throws AppError `internal` when it, or what it left in its group, is still there two seconds after SIGKILL, or is
+ *   another user's
+ */
+export async function endProcessGroup(child: ChildProcess, graceMs: number, clock: Clock = systemClock): Promise<void> {
   const pid = child.pid;
   if (pid === undefined) return;
-  if (child.exitCode !== null || child.signalCode !== null) {
-    signalGroup(pid, "SIGKILL"); // what it left behind in its group
-    return;
-  }
-  const ended = once(child, "exit");
+  if (child.exitCode === null && child.signalCode === null) await endChild(child, pid, graceMs, clock);
+  await killRest(pid, clock);
+}
+
+async function endChild(child: ChildProcess, pid: number, graceMs: number, clock: Clock): Promise<void> {
+  const giveUp = new Deferred<never>();
   signalGroup(pid, "SIGTERM");
-  const timer = setTimeout(() => signalGroup(pid, "SIGKILL"), graceMs);
-  try {
-    await ended;
-  } finally {
-    clearTimeout(timer);
+  let timer = clock.after(graceMs, () => {
     signalGroup(pid, "SIGKILL");
+    timer = clock.after(KILLED_WITHIN_MS, () => giveUp.reject(unkillable(pid)));
+  });
+  try {
+    await Promise.race([once(child, "exit"), giveUp.promise]);
+  } finally {
+    timer[Symbol.dispose]();
   }
 }
 
-/** Sends a signal to a process group; a group that is gone is fine. */
-export function signalGroup(pid: number, signal: NodeJS.Signals): void {
+/** Kills what a child that has ended left behind in its group. */
+async function killRest(pid: number, clock: Clock): Promise<void> {
+  const until = clock.monotonicMs() + KILLED_WITHIN_MS;
+  while (!signalGroup(pid, "SIGKILL")) {
+    if (clock.monotonicMs() >= until) throw unkillable(pid);
+    // Another user's process may be about to end; nobody is told of the end of one that is not one's child.
+    await new Promise<void>((resolve) => clock.after(LOOK_AGAIN_MS, resolve));
+  }
+}
+
+function unkillable(pid: number): AppError {
+  return new AppError("internal", `process ${pid} cannot be killed`);
+}
+
+/**
+ * Sends a signal to a process group; a group that is gone is fine.
+ * @returns false when all that is in it belongs to other users (a program that gave itself root's rights): it goes on
+ */
+export function signalGroup(pid: number, signal: NodeJS.Signals): boolean {
   try {
     process.kill(-pid, signal);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EPERM") return false;
+    if (code !== "ESRCH") throw error;
   }
+  return true;
 }
 
 /** Result of a finished program. */

@@ -6,11 +6,13 @@ export type ProgramEvent = "init" | "init_inside" | "terminate" | "safe_state";
 /** What a failure means when the entry does not say so: before the instance is ready it ends it, afterwards it locks. */
 const DEFAULT_ON_FAIL: Record<ProgramEvent, OnFail> = { init: "end", init_inside: "end", terminate: "lock", safe_state: "lock" };
 
-export type ProgramResult = { isOk: true } | { isOk: false; message: string; log: string };
+/** `isLeft`: a process of it goes on and cannot be killed. */
+export type ProgramResult = { isOk: true } | { isOk: false; message: string; log: string; isLeft?: true };
 
 /**
  * Runs the programs of one list, one after the other. Before READY the first failure ends the list; at the end, and
- * for the safe state, the others still run: each does its part to leave the hardware well.
+ * for the safe state, the others still run: each does its part to leave the hardware well. A program that cannot be
+ * killed locks the deployment out, whatever its entry says.
  * @param warn called for a failure that its entry waives with `on_fail: warn`
  * @throws AppError `program_failed` with `details.log`; `details.locks` when the deployment is to be locked out
  */
@@ -26,11 +28,11 @@ export async function runProgramList(
     const result = await run(program);
     if (result.isOk) continue;
     const onFail = program.on_fail ?? DEFAULT_ON_FAIL[event];
-    if (onFail === "warn") {
+    if (onFail === "warn" && result.isLeft !== true) {
       warn(`${event}: ${result.message}${result.log === "" ? "" : `\n${result.log}`}`);
       continue;
     }
-    failures.push({ ...result, locks: !isBefore || onFail === "lock" });
+    failures.push({ ...result, locks: !isBefore || onFail === "lock" || result.isLeft === true });
     if (isBefore) break;
   }
   if (failures.length === 0) return;

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { AppError, DEFAULT_PROGRAM_TIMEOUT_S, formatDuration, type LifecycleProgram } from "@hardshare/protocol";
-import { type Clock, endProcessGroup } from "@hardshare/runtime";
+import { type Clock, Deferred, endProcessGroup, pause } from "@hardshare/runtime";
 import { resolveCommand } from "./command-line.ts";
 import { ProgramOutput } from "./program-output.ts";
 import type { ProgramPlace } from "./program-place.ts";
@@ -20,8 +20,11 @@ export interface RunOptions {
   onOutput: (text: string) => void;
 }
 
-/** What became of a lifecycle program; `message` says it in words with the last lines it wrote. */
-export type ProgramOutcome = { isOk: true } | { isOk: false; message: string; log: string };
+/**
+ * What became of a lifecycle program; `message` says it in words, `log` has the last lines it wrote. `isLeft`: it, or a
+ * process of its group, could not be killed and goes on.
+ */
+export type ProgramOutcome = { isOk: true } | { isOk: false; message: string; log: string; isLeft?: true };
 
 /**
  * Runs one lifecycle program on the host to its end, in a process group of its own, which is killed at the end with
@@ -41,9 +44,10 @@ export async function runLifecycleProgram(program: LifecycleProgram, options: Ru
     return { isOk: false, message: `${program.run}: ${message}`, log: message };
   }
   let stopped: "timeout" | "cancelled" | undefined;
+  const stuck = new Deferred<never>();
   const stop = (why: "timeout" | "cancelled") => {
     stopped ??= why;
-    void endProcessGroup(child, END_GRACE_MS);
+    endProcessGroup(child, END_GRACE_MS, clock).catch(stuck.reject);
   };
   const cancel = () => stop("cancelled");
   child.stdout?.on("data", (chunk: Buffer) => output.write(chunk, "stdout"));
@@ -52,9 +56,13 @@ export async function runLifecycleProgram(program: LifecycleProgram, options: Ru
   signal?.addEventListener("abort", cancel, { once: true });
   if (signal?.aborted === true) cancel();
   try {
-    await waitForEnd(child);
+    await Promise.race([waitForEnd(child, clock), stuck.promise]);
+  } catch (error) {
+    return { isOk: false, message: `${program.run}: ${(error as Error).message}`, log: output.tail, isLeft: true };
   } finally {
     signal?.removeEventListener("abort", cancel);
+    child.stdout?.destroy();
+    child.stderr?.destroy();
   }
   if (stopped === "cancelled") throwIfCancelled(signal, program);
   if (stopped === undefined && child.exitCode === 0) return { isOk: true };
@@ -80,16 +88,13 @@ export async function startProgram(argv: readonly string[], place: ProgramPlace,
 }
 
 /** Waits until a program has ended, kills what it left in its group, and reads its last output. */
-async function waitForEnd(child: ChildProcess): Promise<void> {
+async function waitForEnd(child: ChildProcess, clock: Clock): Promise<void> {
   const closed = once(child, "close");
   if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
-  await endProcessGroup(child, 0);
-  let timer: NodeJS.Timeout | undefined;
-  const drained = new Promise<void>((resolve) => (timer = setTimeout(resolve, DRAIN_MS)));
-  await Promise.race([closed, drained]);
-  clearTimeout(timer);
-  child.stdout?.destroy();
-  child.stderr?.destroy();
+  await endProcessGroup(child, 0, clock);
+  const drained = new AbortController();
+  await Promise.race([closed, pause(clock, DRAIN_MS, drained.signal)]);
+  drained.abort();
 }
 
 function throwIfCancelled(signal: AbortSignal | undefined, program: LifecycleProgram): void {

@@ -30,6 +30,7 @@ export class Supervised<T extends Running> implements AsyncDisposable {
     this.#options = options;
     this.#current = first;
     this.#watch = this.#keep(first);
+    this.#watch.catch(() => {}); // whoever disposes of it hears of it
   }
 
   /** Starts it; the first failure to start is the caller's. */
@@ -42,6 +43,7 @@ export class Supervised<T extends Running> implements AsyncDisposable {
     return this.#current;
   }
 
+  /** @throws AppError when a process of it cannot be killed */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     const current = this.#current;
@@ -61,7 +63,7 @@ export class Supervised<T extends Running> implements AsyncDisposable {
         if (signal.aborted) return;
         this.#current = undefined;
         onLost(how);
-        await running[Symbol.asyncDispose](); // what it left in its process group
+        await this.#clear(running);
         if (clock.monotonicMs() - startedAt > STEADY_MS) backOff.reset();
       }
       await pause(clock, backOff.nextMs(), signal);
@@ -76,6 +78,16 @@ export class Supervised<T extends Running> implements AsyncDisposable {
       if (signal.aborted) return running[Symbol.asyncDispose]();
       this.#current = running;
       onRestored();
+    }
+  }
+
+  /** Kills what one that ended left in its process group; while that goes on, no other is started beside it. */
+  async #clear(ended: T): Promise<void> {
+    try {
+      await ended[Symbol.asyncDispose]();
+    } catch (error) {
+      this.#options.onLost(`${(error as Error).message}; it is not started again`);
+      throw error;
     }
   }
 }

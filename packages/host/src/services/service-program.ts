@@ -52,7 +52,7 @@ export async function startServiceProgram(options: StartServiceOptions): Promise
     });
   });
   const end = async () => {
-    await endProcessGroup(child, END_GRACE_MS);
+    await endProcessGroup(child, END_GRACE_MS, clock);
     child.stdout?.destroy();
     child.stderr?.destroy();
     output.flush();

@@ -73,7 +73,7 @@ export async function startRelay(options: StartRelayOptions): Promise<RelayProce
     child.once("error", (error) => resolve(`the relay cannot be started: ${error.message}`));
     child.once("close", () => resolve(`the relay ended: ${words.trim() || `exit code ${child.exitCode}, signal ${child.signalCode}`}`));
   });
-  const end = () => endProcessGroup(child, END_GRACE_MS);
+  const end = () => endProcessGroup(child, END_GRACE_MS, clock);
   try {
     await untilReady(child, ended, clock, signal);
   } catch (error) {
