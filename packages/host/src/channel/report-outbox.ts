@@ -1,21 +1,36 @@
-import type { DeploymentId, HostLockout, HostReport, HostToServer, InstanceId, ReportBody } from "@hardshare/protocol";
+import type { HostLockout, HostReport, HostToServer, InstanceId, ReportBody } from "@hardshare/protocol";
 import { type Clock, Deferred } from "@hardshare/runtime";
-import type { z } from "zod";
 
-/** Reports that wait for the server's word; beyond that, output of programs goes first, then steps and notices. */
-const MAX_PENDING = 1000;
-/** How long the server's word is waited for before everything is sent again on the same connection. */
+/** Reports that wait for the server's word; beyond either, output of programs goes first, then steps and notices. */
+const MAX_WAITING = 1000;
+const MAX_WAITING_BYTES = 2 * 1024 * 1024;
+/** Reports that are on their way at the same time: far less than the channel holds for a server that reads slowly (8 MiB). */
+const WINDOW = 250;
+const WINDOW_BYTES = 512 * 1024;
+/** How long the server's word is waited for before what is on its way is sent again on the same connection. */
 const RESEND_AFTER_MS = 5000;
 
 const DROP_ORDER: ReadonlySet<ReportBody["kind"]>[] = [new Set(["log"]), new Set(["step", "notice"]), new Set(["accepted", "up"])];
 
+interface Waiting {
+  report: HostReport;
+  sizeBytes: number;
+  /** Pieces of output in whose place this report stands. */
+  droppedLogs: number;
+}
+
 /**
  * What the host says and the server has not yet recorded: kept, and sent again after a reconnect. Lock-outs come first.
+ * Reports follow in their order, a window of them at a time; what the server records makes room for the next. Ends are
+ * never dropped.
  */
 export class ReportOutbox implements Disposable {
   readonly #send: (message: HostToServer) => boolean;
   readonly #clock: Clock;
-  #reports: HostReport[] = [];
+  /** Sent on this connection. */
+  #window: Waiting[] = [];
+  /** Not yet sent on this connection; all of it later than the window. */
+  #backlog: Waiting[] = [];
   #lockouts = new Map<string, HostLockout>();
   #timer: Disposable | undefined;
   #endsRecorded: Deferred | undefined;
@@ -27,9 +42,9 @@ export class ReportOutbox implements Disposable {
   }
 
   addReport(report: HostReport): void {
-    this.#reports.push(report);
+    this.#backlog.push(waiting(report));
+    this.#sendNext();
     this.#makeRoom();
-    this.#send(report);
     this.#resendLater();
   }
 
@@ -48,8 +63,13 @@ export class ReportOutbox implements Disposable {
   acknowledgeReports(instanceId: InstanceId, epoch: number, sequence: number): boolean {
     const isRecorded = (report: HostReport) => isOf(report, instanceId, epoch) && report.sequence <= sequence;
     const hasEnded = this.#reports.some((report) => isRecorded(report) && report.body.kind === "ended");
-    this.#reports = this.#reports.filter((report) => !isRecorded(report));
+    this.#window = this.#window.filter(({ report }) => !isRecorded(report));
+    this.#backlog = this.#backlog.filter(({ report }) => !isRecorded(report));
     if (!this.#hasEnds) this.#endsRecorded?.resolve();
+    this.#sendNext();
+    this.#timer?.[Symbol.dispose](); // the server reads, if slowly
+    this.#timer = undefined;
+    this.#resendLater();
     return hasEnded;
   }
 
@@ -64,10 +84,12 @@ export class ReportOutbox implements Disposable {
     this.#lockouts.delete(lockoutId);
   }
 
-  /** Sends all that waits; called after each connect. */
+  /** Begins anew; called after each connect. */
   resend(): void {
     for (const lockout of this.#lockouts.values()) this.#send(lockout);
-    for (const report of this.#reports) this.#send(report);
+    this.#backlog = [...this.#window, ...this.#backlog];
+    this.#window = [];
+    this.#sendNext();
     this.#resendLater();
   }
 
@@ -75,75 +97,77 @@ export class ReportOutbox implements Disposable {
     this.#timer?.[Symbol.dispose]();
   }
 
+  get #reports(): HostReport[] {
+    return [...this.#window, ...this.#backlog].map(({ report }) => report);
+  }
+
   get #hasEnds(): boolean {
     return this.#reports.some((report) => report.body.kind === "ended");
   }
 
+  /** Fills the window. */
+  #sendNext(): void {
+    let sizeBytes = sizeOf(this.#window);
+    for (let next = this.#backlog[0]; next !== undefined; next = this.#backlog[0]) {
+      sizeBytes += next.sizeBytes;
+      const isFull = this.#window.length >= WINDOW || (sizeBytes > WINDOW_BYTES && this.#window.length > 0);
+      if (isFull || !this.#send(next.report)) return;
+      this.#window.push(next);
+      this.#backlog.shift();
+    }
+  }
+
   #resendLater(): void {
+    if (this.#window.length + this.#backlog.length + this.#lockouts.size === 0) return;
     this.#timer ??= this.#clock.after(RESEND_AFTER_MS, () => {
       this.#timer = undefined;
-      if (this.#reports.length > 0 || this.#lockouts.size > 0) this.resend();
+      for (const lockout of this.#lockouts.values()) this.#send(lockout);
+      for (const { report } of this.#window) this.#send(report);
+      this.#resendLater();
     });
   }
 
+  /** What is on its way stays: it takes room at the other end already. */
   #makeRoom(): void {
-    for (const kinds of DROP_ORDER) {
-      if (this.#reports.length <= MAX_PENDING) return;
-      const index = this.#reports.findIndex((report) => kinds.has(report.body.kind));
-      if (index >= 0) this.#reports.splice(index, 1);
-    }
+    const windowBytes = sizeOf(this.#window);
+    const isOver = () =>
+      this.#window.length + this.#backlog.length > MAX_WAITING || windowBytes + sizeOf(this.#backlog) > MAX_WAITING_BYTES;
+    while (isOver() && DROP_ORDER.some((kinds) => this.#dropFirst(kinds)));
   }
+
+  /** @returns whether there was one to drop */
+  #dropFirst(kinds: ReadonlySet<ReportBody["kind"]>): boolean {
+    const index = this.#backlog.findIndex(({ report, droppedLogs }) => kinds.has(report.body.kind) && droppedLogs === 0);
+    const dropped = this.#backlog[index];
+    if (dropped === undefined) return false;
+    const { instanceId, epoch, body } = dropped.report;
+    if (body.kind !== "log") {
+      this.#backlog.splice(index, 1);
+      return true;
+    }
+    const noteAt = this.#backlog.findIndex(({ report, droppedLogs }) => droppedLogs > 0 && isOf(report, instanceId, epoch));
+    if (noteAt >= 0) this.#backlog.splice(index, 1);
+    const place = noteAt >= 0 ? noteAt : index;
+    const note = this.#backlog[place];
+    if (note !== undefined) this.#backlog[place] = noteOf(note.report, note.droppedLogs + 1);
+    return true;
+  }
+}
+
+function waiting(report: HostReport, droppedLogs = 0): Waiting {
+  return { report, sizeBytes: Buffer.byteLength(JSON.stringify(report)), droppedLogs };
+}
+
+/** What is sent under the number of the first piece of output that was dropped. */
+function noteOf(report: HostReport, droppedLogs: number): Waiting {
+  const text = `… ${droppedLogs} pieces of output were dropped, because the server did not take them\n`;
+  return waiting({ ...report, body: { kind: "log", step: "output", text } }, droppedLogs);
+}
+
+function sizeOf(reports: readonly Waiting[]): number {
+  return reports.reduce((sum, each) => sum + each.sizeBytes, 0);
 }
 
 function isOf(report: HostReport, instanceId: InstanceId, epoch: number): boolean {
   return report.instanceId === instanceId && report.epoch === epoch;
-}
-
-/** Reports of one instance, numbered upwards. */
-export class ReportStream {
-  readonly #outbox: ReportOutbox;
-  readonly #clock: Clock;
-  readonly #instance: { deploymentId: DeploymentId; instanceId: InstanceId; epoch: number };
-  #sequence: number;
-
-  /** @param after number of the last report that was sent before, 0 for none */
-  constructor(options: {
-    outbox: ReportOutbox;
-    clock: Clock;
-    instance: { deploymentId: DeploymentId; instanceId: InstanceId; epoch: number };
-    after: number;
-  }) {
-    this.#outbox = options.outbox;
-    this.#clock = options.clock;
-    this.#instance = options.instance;
-    this.#sequence = options.after;
-  }
-
-  /** Number of the last report. */
-  get sequence(): number {
-    return this.#sequence;
-  }
-
-  /** Goes on above what the server has recorded. */
-  continueAbove(sequence: number): void {
-    this.#sequence = Math.max(this.#sequence, sequence);
-  }
-
-  add(body: z.input<typeof ReportBody>): void {
-    this.#sequence += 1;
-    this.addNumbered(this.#sequence, body);
-  }
-
-  /** Takes the next number for a report that is first written to the journal. */
-  reserve(): number {
-    this.#sequence += 1;
-    return this.#sequence;
-  }
-
-  addNumbered(sequence: number, body: z.input<typeof ReportBody>): void {
-    const { deploymentId, instanceId, epoch } = this.#instance;
-    const at = new Date(this.#clock.now()).toISOString();
-    const complete = body.kind === "ended" ? { ...body, residue: body.residue ?? [] } : body;
-    this.#outbox.addReport({ type: "report", deploymentId, instanceId, epoch, sequence, at, body: complete });
-  }
 }

@@ -10,7 +10,8 @@ import {
   probeOf,
   toAppError,
 } from "@hardshare/protocol";
-import { type ReportOutbox, ReportStream } from "../channel/report-outbox.ts";
+import type { ReportOutbox } from "../channel/report-outbox.ts";
+import { ReportStream } from "../channel/report-stream.ts";
 import { type LoadedContract, parseContract } from "../contract/load-contract.ts";
 import type { ContainerExit } from "../engine/engine.ts";
 import { type Beginning, HostInstance } from "../instance/host-instance.ts";

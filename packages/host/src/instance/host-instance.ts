@@ -9,7 +9,7 @@ import {
   toAppError,
 } from "@hardshare/protocol";
 import { Deferred } from "@hardshare/runtime";
-import type { ReportStream } from "../channel/report-outbox.ts";
+import type { ReportStream } from "../channel/report-stream.ts";
 import type { ContainerExit } from "../engine/engine.ts";
 import type { Journal } from "../journal/journal.ts";
 import { killLabelledProcesses } from "../programs/labelled-processes.ts";
