@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError, Contract, type DeploymentId } from "@hardshare/protocol";
+import { Deferred } from "@hardshare/runtime";
 import { readHostKey } from "@hardshare/wire/ssh";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { endPlan, failpointsOf, launchPlan } from "../instance/plan.ts";
@@ -143,8 +144,10 @@ describe.skipIf(problem !== undefined)(
       "a launch cancelled in step %s is undone, and nothing is left",
       async (step) => {
         let instance = undefined as ReturnType<HostWorld["launch"]> | undefined;
-        world.failpoints.actions.set(`host.launch.${step}.before`, () => {
-          if (instance !== undefined) world.end(robot, instance);
+        world.failpoints.actions.set(`host.launch.${step}.before`, async () => {
+          if (instance === undefined) return;
+          world.end(robot, instance);
+          await world.untilHeard();
         });
         instance = world.launch(robot);
         const ended = await world.server.report(instance.instanceId, "ended");
@@ -211,6 +214,24 @@ describe.skipIf(problem !== undefined)(
       const [container] = await engine.listContainers({ "io.hardshare.instance": instanceId });
       engine.crash(container?.id ?? "");
       expect(await world.server.report(instanceId, "ended")).toMatchObject({ reason: "container_died", clean: true });
+      await expectNothingLeft();
+    });
+
+    test("a container that dies after its last step ends the instance before it is up", async () => {
+      const watching = new AbortController();
+      const died = new Deferred();
+      await engine.watchExits({}, () => died.resolve(), watching.signal);
+      world.failpoints.actions.set("host.launch.tunnel.after", async () => {
+        const [container] = await engine.listContainers({});
+        engine.crash(container?.id ?? "");
+        await died.promise;
+      });
+      const { instanceId } = world.launch(robot);
+      const ended = await world.server.report(instanceId, "ended");
+      world.failpoints.actions.clear();
+      watching.abort();
+      expect(ended).toMatchObject({ reason: "container_died", clean: true });
+      expect(world.server.reports(instanceId).some(({ body }) => body.kind === "up")).toBe(false);
       await expectNothingLeft();
     });
 

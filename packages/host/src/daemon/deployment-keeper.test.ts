@@ -1,7 +1,7 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { DeploymentId, type HostToServer, InstanceId } from "@hardshare/protocol";
+import { DeploymentId, type DesiredDeployment, type DesiredInstance, type HostToServer, InstanceId } from "@hardshare/protocol";
 import { Deferred, ManualClock, noFailpoints, silentLogger, systemRandom } from "@hardshare/runtime";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ReportOutbox } from "../channel/report-outbox.ts";
@@ -33,6 +33,17 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
+function desired(instance: Partial<DesiredInstance> = {}): DesiredDeployment {
+  const deadline = new Date(clock.now() + 60_000).toISOString();
+  const told = { deadline, remainingMs: 60_000, publicKeys: [], tunnel: null, lastSequence: 0 };
+  return { deploymentId, lockout: null, instance: { instanceId, epoch: 1, want: "run", user: "bob", ...told, ...instance } };
+}
+
+function keep(journal: Journal, outbox: ReportOutbox, lockouts: string[] = []): DeploymentKeeper {
+  const lockOut = async (_deployment: DeploymentId, _instance: InstanceId, reason: string) => void lockouts.push(reason);
+  return new DeploymentKeeper({ deploymentId, tools, journal, outbox, lockOut, onChange: () => {} });
+}
+
 test("an instance that the journal knows as running, and nothing here holds, is never told as cleanly ended", async () => {
   await using journal = await Journal.open(folder);
   const deadline = { wallMs: clock.now() + 1000, uptimeMs: 1000, bootId: "boot" };
@@ -42,33 +53,29 @@ test("an instance that the journal knows as running, and nothing here holds, is 
   const told = new Deferred<HostToServer>();
   using outbox = new ReportOutbox({ send: (message) => (told.resolve(message), true), clock });
   const lockouts: string[] = [];
-  const keeper = new DeploymentKeeper({
-    deploymentId,
-    tools,
-    journal,
-    outbox,
-    lockOut: async (_deployment, _instance, reason) => void lockouts.push(reason),
-    onChange: () => {},
-  });
-  keeper.apply({
-    deploymentId,
-    lockout: null,
-    instance: {
-      instanceId,
-      epoch: 1,
-      want: "run",
-      user: "bob",
-      deadline: at,
-      remainingMs: 1000,
-      publicKeys: [],
-      tunnel: null,
-      lastSequence: 2,
-    },
-  });
+  const keeper = keep(journal, outbox, lockouts);
+  keeper.apply(desired({ lastSequence: 2 }));
   expect(await told.promise).toMatchObject({
     sequence: 6,
     body: { kind: "ended", clean: false, residue: [expect.stringContaining("holds nothing")] },
   });
   expect(lockouts).toEqual([expect.stringContaining("holds nothing")]);
   expect(journal.state.instances.get(instanceId)?.ended).toMatchObject({ clean: false });
+});
+
+test("a deadline that is moved while the beginning is written down is written down too", async () => {
+  await using journal = await Journal.open(folder);
+  const accepted = new Deferred();
+  using outbox = new ReportOutbox({ send: (message) => (message.type === "report" && accepted.resolve(), true), clock });
+  const keeper = keep(journal, outbox);
+  const file = join(folder, "robot.yaml");
+  await writeFile(file, "provider: proxy\nservices: [{ name: ROBOT, command: sleep 60 }]\n");
+  keeper.offer.configure(file);
+  await keeper.offer.open();
+  keeper.apply(desired());
+  const earlier = clock.now() + 30_000;
+  keeper.apply(desired({ deadline: new Date(earlier).toISOString(), remainingMs: 30_000 }));
+  await accepted.promise;
+  expect(journal.state.instances.get(instanceId)?.deadline?.wallMs).toBe(earlier);
+  await keeper.close(true);
 });

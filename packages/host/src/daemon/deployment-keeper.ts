@@ -116,11 +116,8 @@ export class DeploymentKeeper {
     this.#current?.onContainerExit(exit);
   }
 
-  /**
-   * After a start: goes on with what the last daemon was doing, by the journal.
-   * @param findContainer the id of the running container of an instance, if any
-   */
-  async restore(findContainer: (instanceId: InstanceId) => Promise<string | undefined>): Promise<void> {
+  /** After a start: goes on with what the last daemon was doing, by the journal. Waits for nothing, least of all the engine. */
+  restore(): void {
     const { journal, outbox, tools } = this.#options;
     for (const instance of this.#instances()) {
       const { instanceId, deploymentId, epoch, started, deadline, ended, isAcknowledged } = instance;
@@ -133,11 +130,9 @@ export class DeploymentKeeper {
       if (started === undefined || deadline === undefined) continue;
       const { loaded, problem } = readJournalledContract(started);
       const isWhole = instance.isUp && instance.endReason === undefined && loaded.contract.provider !== "proxy" && problem === undefined;
-      const containerId =
-        isWhole && deadline.bootId === tools.time().bootId ? await findContainer(instanceId).catch(() => undefined) : undefined;
       const beginning: Beginning =
-        containerId !== undefined
-          ? { kind: "adopt", containerId }
+        isWhole && deadline.bootId === tools.time().bootId
+          ? { kind: "adopt" }
           : { kind: "clean_up", reason: instance.endReason ?? "host_restarted", problem };
       const reports = new ReportStream({ outbox, clock: tools.clock, instance, after: instance.sequence + RESTART_GAP });
       const facts = { deploymentId, instanceId, epoch, user: started.user, publicKeys: [], loaded };

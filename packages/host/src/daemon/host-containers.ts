@@ -37,13 +37,6 @@ export class HostContainers implements AsyncDisposable {
     return opening;
   }
 
-  /** Id of the running container of an instance. @throws AppError as `engine` does */
-  async find(instanceId: InstanceId): Promise<string | undefined> {
-    const engine = await this.engine();
-    const found = await engine.listContainers({ [LABELS.instance]: instanceId });
-    return found.find((container) => container.isRunning)?.id;
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     const engine = await this.#engine?.catch(() => undefined);

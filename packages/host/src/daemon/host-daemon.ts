@@ -127,7 +127,7 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
     keepers.configure(config);
     const offered = (options.deployments ?? config.deployments.map(({ id }) => id)).map((id) => keepers.find(id));
     for (const { deploymentId } of journal.state.instances.values()) keepers.get(deploymentId); // also what is configured no more
-    for (const keeper of keepers.all) await keeper.restore((instanceId) => containers.find(instanceId));
+    for (const keeper of keepers.all) keeper.restore();
 
     const status = (): DaemonStatus => ({
       pid: process.pid,

@@ -3,11 +3,13 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { DeploymentId } from "@hardshare/protocol";
+import { systemClock } from "@hardshare/runtime";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { HostWorld } from "../testing/host-world.fixture.ts";
 
 /** Answers each line with the line; dies when told to. */
-const ECHO = `import net from "node:net";
+const ECHO = `import net from "node:net"; import { writeFileSync } from "node:fs";
+writeFileSync("service-pid", String(process.pid));
 const server = net.createServer((socket) => socket.on("data", (data) => {
   if (String(data).startsWith("die")) process.exit(7);
   socket.write("echo " + data);
@@ -72,7 +74,7 @@ test("a proxy instance is launched step by step, reached through the tunnel, and
   await cut;
   expect(await world.server.report(instanceId, "ended")).toEqual({ kind: "ended", reason: "user", clean: true, residue: [] });
   expect(await beside("ended")).toBe(`${instanceId}\n`);
-  expect(world.server.forwards(instanceId)).toEqual([]);
+  await world.server.until(() => world.server.forwards(instanceId).length === 0 || undefined);
   const again = world.launch(robot);
   await world.server.report(again.instanceId, "up");
 });
@@ -134,10 +136,8 @@ test("cancelling during a running init program kills it and ends the instance", 
   await world.start();
   const instance = world.launch(robot);
   await world.server.report(instance.instanceId, "log");
-  const startedAt = performance.now();
   world.end(robot, instance);
   expect(await world.server.report(instance.instanceId, "ended")).toEqual({ kind: "ended", reason: "user", clean: true, residue: [] });
-  expect(performance.now() - startedAt).toBeLessThan(3000);
   expect(await readFile(`/proc/${(await beside("pid")).trim()}/cmdline`, "utf8").catch(() => "gone")).toBe("gone");
   expect(await beside("ended")).not.toBe("");
 });
@@ -159,6 +159,19 @@ test("when the filter dies its connections are cut, the hardware is made safe on
   const again = await world.server.open(instanceId);
   again.write("hello");
   expect(String((await once(again, "data"))[0])).toBe("echo hello");
+});
+
+test("a filter that dies before READY fails the launch: what prepares the hardware is stopped first, then it is made safe", async () => {
+  await world.script("init.sh", "trap 'echo stopped >> made-safe; exit 1' TERM; echo waiting; while :; do sleep 0.05; done");
+  await world.start();
+  const { instanceId } = world.launch(robot);
+  await world.server.report(instanceId, "log");
+  process.kill(Number(await beside("service-pid")), "SIGKILL");
+  const ended = await world.server.report(instanceId, "ended");
+  expect(ended).toMatchObject({ reason: "init_failed", failedStep: "filters", log: expect.stringContaining("SIGKILL"), clean: true });
+  expect(await beside("made-safe")).toBe("stopped\nsafe\n");
+  expect(await beside("ended")).toBe(`${instanceId}\n`);
+  expect(world.server.reports(instanceId).some(({ body }) => body.kind === "up")).toBe(false);
 });
 
 test("programs that make the hardware safe run to their end before the end is reported, also without terminate programs", async () => {
@@ -187,6 +200,21 @@ test("when the hardware cannot be made safe the deployment is locked out and the
   stream.write("die");
   expect(await world.server.report(instanceId, "ended")).toMatchObject({ reason: "filter_lost" });
   expect(world.server.heard.find((each) => each.type === "lockout")).toMatchObject({ reason: expect.stringContaining("safe_state") });
+});
+
+test("after a fault of the daemon all that can be undone is, and the deployment is locked out", async () => {
+  let faults = 0;
+  const monotonicMs = () => {
+    if (faults-- > 0) throw new Error("a fault");
+    return systemClock.monotonicMs();
+  };
+  world.failpoints.actions.set("host.launch.init.after", () => void (faults = 2));
+  await world.start({ clock: { ...systemClock, monotonicMs } });
+  const { instanceId } = world.launch(robot);
+  expect(await world.server.report(instanceId, "ended")).toMatchObject({ clean: false, residue: ["internal: a fault"] });
+  expect(await beside("ended")).toBe(`${instanceId}\n`);
+  await expect(readFile(`/proc/${await beside("service-pid")}/stat`)).rejects.toThrow("ENOENT");
+  expect(world.server.heard.find((each) => each.type === "lockout")).toMatchObject({ reason: expect.stringContaining("a fault") });
 });
 
 test("the deadline is kept without the server", async () => {

@@ -1,4 +1,5 @@
 import { AppError } from "@hardshare/protocol";
+import { orAborted } from "../engine/call-limits.ts";
 import type { ContainerFile, Engine } from "../engine/engine.ts";
 import type { InstanceParts } from "./instance-parts.ts";
 
@@ -44,6 +45,14 @@ export async function createContainer(parts: InstanceParts, signal: AbortSignal)
     devices: contract.devices,
     network: "none",
   });
+}
+
+/** Finds the container that a daemon before left running. @throws AppError `engine_failed` when it does not run any more */
+export async function adoptContainer(parts: InstanceParts, signal: AbortSignal): Promise<void> {
+  const engine = await orAborted(parts.tools.engine(), signal);
+  const found = await engine.listContainers({ [LABELS.instance]: parts.facts.instanceId }, { signal });
+  parts.containerId = found.find((container) => container.isRunning)?.id;
+  if (parts.containerId === undefined) throw new AppError("engine_failed", "its container ended while the host daemon did not run");
 }
 
 /** Puts the user's keys and the environment of login sessions into the container. */

@@ -26,17 +26,31 @@ interface ExecuteOptions<Name extends string> {
   clock: Clock;
 }
 
-export type LaunchOutcome = { kind: "done" } | { kind: "cancelled" } | { kind: "failed"; step: string; error: AppError };
+/** A launch step, and why it failed. */
+export interface StepFailure {
+  step: string;
+  error: AppError;
+}
+
+/** A launch that was cancelled may have failed as well: by a failure that locks the deployment out. */
+export type LaunchOutcome = { kind: "done" } | { kind: "cancelled"; failure?: StepFailure } | ({ kind: "failed" } & StepFailure);
+
+interface LaunchOptions<Name extends string> extends ExecuteOptions<Name> {
+  /** Aborted when the launch is cancelled. */
+  signal: AbortSignal;
+  /** Aborted, with a `StepFailure` as its reason, when what a step made broke after it was done. */
+  broken: AbortSignal;
+}
 
 /**
- * Walks a launch plan. The first failure, or `signal`, stops the steps that run; the outcome is told when all of them
+ * Walks a launch plan. The first failure, or a signal, stops the steps that run; the outcome is told when all of them
  * have stopped, so that nothing works on while the end plan undoes it.
  */
-export async function executeLaunch<Name extends string>(options: ExecuteOptions<Name> & { signal: AbortSignal }): Promise<LaunchOutcome> {
-  const { plan, actions, reporter, failpoints, clock } = options;
+export async function executeLaunch<Name extends string>(options: LaunchOptions<Name>): Promise<LaunchOutcome> {
+  const { plan, actions, reporter, failpoints, clock, broken } = options;
   const stop = new AbortController();
-  const signal = AbortSignal.any([options.signal, stop.signal]);
-  let failure: { step: string; error: AppError } | undefined;
+  const signal = AbortSignal.any([options.signal, broken, stop.signal]);
+  let failure: StepFailure | undefined;
   await walk(plan, async (name) => {
     if (signal.aborted) return;
     const startedAt = clock.monotonicMs();
@@ -47,17 +61,28 @@ export async function executeLaunch<Name extends string>(options: ExecuteOptions
       await actions[name]({ signal, log: (text) => reporter.log(name, text) });
       await failpoints.pass(failpointOf("launch", name, "after"));
       reporter.step(name, "done", { ms: clock.monotonicMs() - startedAt });
-    } catch (error) {
+    } catch (thrown) {
       const ms = clock.monotonicMs() - startedAt;
-      // A step that was stopped did not fail: the reason is elsewhere.
-      if (signal.aborted) return reporter.step(name, "skipped", { ms });
-      failure = { step: name, error: toAppError(error) };
+      const error = toAppError(thrown);
+      // A step that was stopped did not fail: the reason is elsewhere. What locks the deployment out does so all the same.
+      if (signal.aborted && !isLocking(error)) return reporter.step(name, "skipped", { ms });
+      if (failure === undefined || (isLocking(error) && !isLocking(failure.error))) failure = { step: name, error };
       stop.abort();
-      reporter.step(name, "failed", { ms, log: describe(failure.error) });
+      reporter.step(name, "failed", { ms, log: describe(error) });
     }
   });
-  if (options.signal.aborted) return { kind: "cancelled" };
+  if (broken.aborted) {
+    const { step, error } = broken.reason as StepFailure;
+    reporter.step(step, "failed", { log: describe(error) });
+    failure ??= { step, error };
+  }
+  if (options.signal.aborted) return { kind: "cancelled", ...(failure === undefined ? {} : { failure }) };
   return failure === undefined ? { kind: "done" } : { kind: "failed", ...failure };
+}
+
+/** Whether a failure locks the deployment out. */
+export function isLocking(error: AppError): boolean {
+  return error.details["locks"] === true;
 }
 
 /** Steps of an end plan that are work of their own; the others undo a launch step, and are reported as its undoing. */

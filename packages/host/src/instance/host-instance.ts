@@ -13,20 +13,23 @@ import type { ReportStream } from "../channel/report-stream.ts";
 import type { ContainerExit } from "../engine/engine.ts";
 import type { Journal } from "../journal/journal.ts";
 import { killLabelledProcesses } from "../programs/labelled-processes.ts";
+import { LABELS } from "./container-steps.ts";
 import { DeadlineWatch } from "./deadline-watch.ts";
 import { endActions } from "./end-actions.ts";
-import { describe, executeEnd, executeLaunch, type LaunchOutcome, type StepReporter } from "./execute.ts";
-import { runHostPrograms } from "./host-programs.ts";
+import { describe, executeEnd, executeLaunch, isLocking, type LaunchOutcome, type StepFailure } from "./execute.ts";
 import { type HostTools, type InstanceFacts, InstanceParts } from "./instance-parts.ts";
+import { runHostPrograms } from "./host-programs.ts";
 import { launchActions } from "./launch-actions.ts";
+import { Losses } from "./losses.ts";
 import { adoptionPlan, endPlan, launchPlan } from "./plan.ts";
+import { TimelineReporter } from "./timeline-reporter.ts";
 
 /** How an instance begins at this daemon. */
 export type Beginning =
   /** Written to the journal, then launched. */
   | { kind: "launch" }
-  /** Its container outlived the daemon that launched it. */
-  | { kind: "adopt"; containerId: string }
+  /** Its container may have outlived the daemon that launched it. */
+  | { kind: "adopt" }
   /** It cannot be adopted: whatever is left of it is undone. */
   | { kind: "clean_up"; reason: EndReason; problem?: string | undefined };
 
@@ -51,37 +54,49 @@ export class HostInstance {
   readonly done: Promise<void>;
   readonly #options: HostInstanceOptions;
   readonly #parts: InstanceParts;
+  readonly #losses: Losses;
+  readonly #reporter: TimelineReporter;
   readonly #watch: DeadlineWatch;
   readonly #stop = new AbortController();
+  /** Aborted with the failure when a launch lost what a step had made. */
+  readonly #broken = new AbortController();
   readonly #parting = new Deferred<"end" | "leave">();
-  readonly #runningSteps = new Set<string>();
+  #isLeaving = false;
   #phase: HostPhase = "accepted";
   #reason: EndReason | undefined;
-  #failure: { step: string; error: AppError } | undefined;
+  #failure: StepFailure | undefined;
   /** Whether anything was done that has to be undone. */
   #hasBegun: boolean;
-  /** Services, and the relay, that ended by themselves and do not yet run again. */
-  readonly #lost = new Set<string>();
+  /** What went wrong beside the steps of the end; what is left then is unknown. */
+  readonly #problems: string[] = [];
 
   constructor(options: HostInstanceOptions) {
-    const { facts, tools } = options;
+    const { facts, tools, reports } = options;
     this.facts = facts;
     this.#options = options;
     this.#hasBegun = options.beginning.kind !== "launch";
     this.#parts = new InstanceParts(facts, tools, {
       onServiceLost: (name, how) => this.#onServiceLost(name, how),
-      onServiceRestored: (name) => this.#onServiceRestored(name),
-      onServiceOutput: (name, text) => options.reports.add({ kind: "log", step: `service ${name}`.slice(0, 64), text }),
-      onRelayLost: (how) => {
-        if (this.#isNewlyLost("relay")) this.#notice("warning", `${how}; SSH connections were cut, it is started again`);
-      },
-      onRelayRestored: () => {
-        this.#lost.delete("relay");
-        this.#notice("info", "the relay runs again");
-      },
+      onServiceRestored: (name) => this.#losses.onServiceRestored(name),
+      onServiceOutput: (name, text) => reports.add({ kind: "log", step: `service ${name}`.slice(0, 64), text }),
+      onRelayLost: (how) => this.#losses.onRelayLost(how),
+      onRelayRestored: () => this.#losses.onRelayRestored(),
       onTunnelBroken: (isBroken) =>
         this.#notice("info", isBroken ? "the tunnel to the hub broke; dialling again" : "the tunnel stands again"),
       warn: (message) => this.#notice("warning", message),
+    });
+    this.#reporter = new TimelineReporter(reports);
+    this.#losses = new Losses({
+      parts: this.#parts,
+      runPrograms: (context) => runHostPrograms(this.#parts, "safe_state", context),
+      clock: tools.clock,
+      reporter: this.#reporter,
+      notice: (level, text) => this.#notice(level, text),
+      isEnding: () => this.isEnding,
+      onUnsafe: async (reason) => {
+        await options.lockOut(reason);
+        this.end("filter_lost");
+      },
     });
     this.#watch = new DeadlineWatch({
       deadline: options.deadline,
@@ -107,12 +122,13 @@ export class HostInstance {
 
   /** Names of the steps that run now. */
   get runningSteps(): string[] {
-    return [...this.#runningSteps];
+    return this.#reporter.runningSteps;
   }
 
-  /** Whether the next daemon could adopt it. */
+  /** Whether the next daemon could adopt it; also while this one does so. */
   get isAdoptable(): boolean {
-    return this.#phase === "up" && !this.isEnding && !this.#parts.isProxy;
+    const isUp = this.#phase === "up" || (this.#phase === "accepted" && this.#options.beginning.kind === "adopt");
+    return isUp && !this.isEnding && !this.#parts.isProxy;
   }
 
   /** Takes over what the server may change while it runs. */
@@ -122,9 +138,7 @@ export class HostInstance {
     const known = this.#watch.deadline;
     const deadline = replaceDeadline(known, placeDeadline(desired, this.#options.tools.time()));
     this.#watch.move(deadline);
-    if (deadline.wallMs !== known.wallMs && this.#hasBegun) {
-      void this.#options.journal.record({ kind: "moved", instanceId: this.facts.instanceId, deadline });
-    }
+    if (deadline.wallMs !== known.wallMs && this.#hasBegun) this.#recordDeadline();
   }
 
   /** Ends it, whatever it is doing: a running step is stopped first. The first reason holds. */
@@ -137,32 +151,33 @@ export class HostInstance {
 
   /** Stops working on it, but leaves its container for the next daemon; only for one that is adoptable. */
   leave(): void {
+    this.#isLeaving = true;
+    this.#stop.abort();
     this.#parting.resolve("leave");
   }
 
   /** Its container ended by itself. */
   onContainerExit(exit: ContainerExit): void {
-    if (exit.id !== this.#parts.containerId || this.isEnding) return;
+    // By its label: while it is adopted, its id is not yet known.
+    if (exit.labels[LABELS.instance] !== this.facts.instanceId || this.isEnding) return;
     const message = `the container ended with exit code ${exit.exitCode ?? "unknown"}`;
     this.#parts.containerLife.abort(new AppError("engine_failed", message));
-    if (this.#phase !== "up") return; // the launch step that needs it fails
-    this.#notice("warning", message);
-    this.end("container_died");
+    if (this.#phase === "up") this.#onContainerDied(); // else the launch step that needs it fails
   }
 
   async #live(): Promise<void> {
     try {
       const outcome = await this.#begin();
-      if (outcome.kind === "failed") {
-        this.#failure = outcome;
-        this.end(this.#options.beginning.kind === "adopt" ? "host_restarted" : "init_failed");
-      }
+      if (outcome.kind === "cancelled") this.#failure = outcome.failure;
+      if (outcome.kind === "failed") this.#failLaunch(outcome);
+      else if (this.#isLeaving) return await this.#part();
       if (outcome.kind === "done" && (await this.#beUp()) === "leave") return await this.#part();
       await this.#finish();
     } catch (error) {
       // A fault of ours: what is left is unknown, and says so.
       this.#options.tools.logger.error("an instance could not be ended in order", { instance: this.facts.instanceId, error });
-      await this.#recordEnd([`internal: ${toAppError(error).message}`]);
+      this.#problems.push(`internal: ${toAppError(error).message}`);
+      await this.#finish().catch(() => this.#recordEnd([]));
     } finally {
       this.#watch[Symbol.dispose]();
     }
@@ -171,14 +186,24 @@ export class HostInstance {
   async #begin(): Promise<LaunchOutcome> {
     const { beginning, journal, reports, tools, deadline } = this.#options;
     const { loaded, publicKeys: _, ...identity } = this.facts;
-    const execution = { actions: launchActions(this.#parts), reporter: this.#reporter(), ...tools, signal: this.#stop.signal };
+    const execution = {
+      actions: launchActions(this.#parts),
+      reporter: this.#reporter,
+      ...tools,
+      signal: this.#stop.signal,
+      broken: this.#broken.signal,
+    };
     if (beginning.kind === "clean_up") {
+      if (beginning.problem !== undefined) this.#problems.push(beginning.problem);
       this.end(beginning.reason);
       return { kind: "cancelled" };
     }
     if (beginning.kind === "adopt") {
-      this.#parts.containerId = beginning.containerId;
-      await killLabelledProcesses(identity.instanceId, tools.clock); // the filters of the daemon before
+      try {
+        await killLabelledProcesses(identity.instanceId, tools.clock); // the filters of the daemon before
+      } catch (error) {
+        return { kind: "failed", step: "filters", error: toAppError(error) };
+      }
       return executeLaunch({ ...execution, plan: adoptionPlan(loaded.contract) });
     }
     try {
@@ -189,6 +214,7 @@ export class HostInstance {
       return { kind: "failed", step: "journal", error: toAppError(error) };
     }
     this.#hasBegun = true;
+    if (this.#watch.deadline.wallMs !== deadline.wallMs) this.#recordDeadline(); // moved while that was written
     reports.add({ kind: "accepted" });
     return executeLaunch({ ...execution, plan: launchPlan(loaded.contract) });
   }
@@ -199,7 +225,10 @@ export class HostInstance {
     const { hostKeys, tunnel } = this.#parts;
     const up = { kind: "up", instanceId: this.facts.instanceId, hostKeys, sequence: reports.sequence } as const;
     await journal.record(up);
+    if (this.#broken.signal.aborted && !this.isEnding) this.#failLaunch(this.#broken.signal.reason as StepFailure);
+    if (this.#parts.containerLife.signal.aborted) this.#onContainerDied();
     if (this.isEnding) return "end";
+    if (this.#isLeaving) return "leave";
     this.#phase = "up";
     if (beginning.kind === "adopt") {
       this.#notice("info", "adopted: the host daemon was restarted, the container went on");
@@ -212,27 +241,34 @@ export class HostInstance {
   }
 
   async #finish(): Promise<void> {
-    const { journal, beginning, tools } = this.#options;
+    const isBegun = this.#hasBegun && this.#phase !== "ending"; // a second time only after a fault
+    const wasUp = this.#phase === "up";
     this.#phase = "ending";
-    let residue: string[] = [];
-    if (this.#hasBegun) {
-      await journal.record({ kind: "ending", instanceId: this.facts.instanceId, reason: this.#reason ?? "host_stopped" });
-      residue = await executeEnd({
-        ...tools,
-        plan: endPlan(this.#parts.contract, beginning.kind === "clean_up"),
-        actions: endActions(this.#parts),
-        reporter: this.#reporter(),
-      });
-    }
-    if (beginning.kind === "clean_up" && beginning.problem !== undefined) residue.push(beginning.problem);
+    if (!isBegun) return this.#recordEnd([]);
+    const { journal, tools } = this.#options;
+    await journal.record({ kind: "ending", instanceId: this.facts.instanceId, reason: this.#reason ?? "host_stopped" });
+    const residue = await executeEnd({
+      ...tools,
+      plan: endPlan(this.#parts.contract, this.#mustMakeSafe(wasUp)),
+      actions: endActions(this.#parts),
+      reporter: this.#reporter,
+    });
     await this.#recordEnd(residue);
   }
 
-  async #recordEnd(residue: string[]): Promise<void> {
+  /** Whether filters ended without anybody's doing, and nobody made the hardware safe since. */
+  #mustMakeSafe(wasUp: boolean): boolean {
+    const { kind } = this.#options.beginning;
+    if (kind === "adopt") return !wasUp && !this.#parts.isMadeSafe;
+    return kind === "clean_up" || this.#broken.signal.aborted;
+  }
+
+  async #recordEnd(undone: readonly string[]): Promise<void> {
     const { journal, reports, lockOut, tools } = this.#options;
+    const residue = [...undone, ...this.#problems];
     const failure = this.#failure;
     if (residue.length > 0) await lockOut(`not everything could be undone: ${residue.join("; ")}`);
-    else if (failure?.error.details["locks"] === true) await lockOut(`${failure.step}: ${failure.error.message}`);
+    else if (failure !== undefined && isLocking(failure.error)) await lockOut(`${failure.step}: ${failure.error.message}`);
     const { deploymentId, instanceId, epoch } = this.facts;
     const end = {
       reason: this.#reason ?? "host_stopped",
@@ -249,13 +285,14 @@ export class HostInstance {
     reports.addNumbered(sequence, { kind: "ended", ...end });
   }
 
-  /** Closes all but the container. Without its filters the hardware is made safe. */
+  /** Closes all but the container. Without its filters the hardware is made safe, once programs that do so already are done. */
   async #part(): Promise<void> {
     const actions = endActions(this.#parts);
     const context = { signal: new AbortController().signal, log: () => {} };
     const steps = ["filters", "tunnel", "relay"] as const;
     for (const step of this.#parts.contract.services.length === 0 ? steps : ([...steps, "safe_state"] as const)) {
       try {
+        if (step === "safe_state") await this.#parts.safeState;
         await actions[step](context);
       } catch (error) {
         this.#options.tools.logger.error("a running instance was not left in order", { instance: this.facts.instanceId, step, error });
@@ -263,62 +300,32 @@ export class HostInstance {
     }
   }
 
+  /** Before READY it fails the launch: programs that make the hardware safe never run beside those that prepare it. */
   #onServiceLost(name: string, how: string): void {
-    if (this.isEnding || !this.#isNewlyLost(`service ${name}`)) return;
-    this.#notice("alert", `${how}: nothing passes service ${name} until it runs again`);
-    if (this.#parts.contract.safe_state.length === 0) return;
-    this.#parts.safeState = this.#parts.safeState.then(() => this.#makeSafe());
+    const isLaunching = this.#phase === "accepted" && this.#options.beginning.kind === "launch";
+    if (!isLaunching) return this.#losses.onServiceLost(name, how);
+    const error = new AppError("program_failed", `${how} before the instance was ready`);
+    this.#broken.abort({ step: "filters", error } satisfies StepFailure);
   }
 
-  #onServiceRestored(name: string): void {
-    this.#lost.delete(`service ${name}`);
-    this.#notice("info", `service ${name} runs again`);
+  #onContainerDied(): void {
+    if (this.isEnding) return;
+    this.#notice("warning", toAppError(this.#parts.containerLife.signal.reason).message);
+    this.end("container_died");
   }
 
-  /** False for a further failed attempt to start it again, of which people were told. */
-  #isNewlyLost(name: string): boolean {
-    const isNew = !this.#lost.has(name);
-    this.#lost.add(name);
-    return isNew;
+  #failLaunch({ step, error }: StepFailure): void {
+    this.#failure = { step, error };
+    this.end(this.#options.beginning.kind === "adopt" ? "host_restarted" : "init_failed");
   }
 
-  async #makeSafe(): Promise<void> {
-    const reporter = this.#reporter();
-    const { clock } = this.#options.tools;
-    const startedAt = clock.monotonicMs();
-    reporter.step("safe_state", "started", {});
-    try {
-      const context = { signal: new AbortController().signal, log: (text: string) => reporter.log("safe_state", text) };
-      await runHostPrograms(this.#parts, "safe_state", context);
-      reporter.step("safe_state", "done", { ms: clock.monotonicMs() - startedAt });
-    } catch (error) {
-      const failure = toAppError(error);
-      reporter.step("safe_state", "failed", { ms: clock.monotonicMs() - startedAt, log: describe(failure) });
-      await this.#options.lockOut(`safe_state: ${failure.message}`);
-      this.end("filter_lost");
-    }
+  #recordDeadline(): void {
+    const { deadline } = this.#watch;
+    void this.#options.journal.record({ kind: "moved", instanceId: this.facts.instanceId, deadline });
   }
 
   #notice(level: "info" | "warning" | "alert", text: string): void {
     if (this.#phase === "ended") return;
     this.#options.reports.add({ kind: "notice", level, text: text.slice(0, MAX_REPORT_LOG_CHARS) });
-  }
-
-  #reporter(): StepReporter {
-    const { reports } = this.#options;
-    return {
-      step: (step, phase, { ms, log }) => {
-        if (phase === "started") this.#runningSteps.add(step);
-        else this.#runningSteps.delete(step);
-        reports.add({
-          kind: "step",
-          step,
-          phase,
-          ...(ms === undefined ? {} : { ms: Math.round(ms * 10) / 10 }),
-          ...(log === undefined ? {} : { log }),
-        });
-      },
-      log: (step, text) => reports.add({ kind: "log", step, text }),
-    };
   }
 }

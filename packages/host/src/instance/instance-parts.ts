@@ -76,6 +76,9 @@ export class InstanceParts {
   /** Settles when the programs for the safe state, run after the loss of a filter, have ended; never rejects. */
   safeState: Promise<void> = Promise.resolve();
 
+  /** Whether the hardware was made safe after the daemon before, and its filters, had ended. */
+  isMadeSafe = false;
+
   constructor(facts: InstanceFacts, tools: HostTools, events: PartEvents) {
     this.facts = facts;
     this.tools = tools;

@@ -7,7 +7,7 @@ import { resolveCommand } from "../programs/command-line.ts";
 import { Supervised } from "../programs/supervised.ts";
 import { InstanceService } from "../services/instance-service.ts";
 import { ServicePump } from "../services/service-pump.ts";
-import { containerOf, createContainer, describeDeadContainer, putKeys, startContainer } from "./container-steps.ts";
+import { adoptContainer, containerOf, createContainer, describeDeadContainer, putKeys, startContainer } from "./container-steps.ts";
 import type { StepAction, StepContext } from "./execute.ts";
 import { runHostPrograms } from "./host-programs.ts";
 import { runInside } from "./init-inside.ts";
@@ -23,7 +23,11 @@ const RELAY_RESTART_MAX_MS = 5000;
 /** What each launch step does. */
 export function launchActions(parts: InstanceParts): Record<LaunchStep, StepAction> {
   return {
-    safe_state: (context) => runHostPrograms(parts, "safe_state", context),
+    safe_state: async (context) => {
+      await runHostPrograms(parts, "safe_state", context);
+      parts.isMadeSafe = true;
+    },
+    adopt: ({ signal }) => adoptContainer(parts, signal),
     network: () => makeSocketFolder(parts),
     filters: (context) => startServices(parts, context),
     container: ({ signal }) => createContainer(parts, signal),

@@ -13,6 +13,8 @@ export type Plan<Name extends string> = readonly PlanStep<Name>[];
 export type LaunchStep =
   /** After a crash: the filters of the last daemon are gone, so the hardware is made safe. */
   | "safe_state"
+  /** After a crash: its container is found, and still runs. */
+  | "adopt"
   /** The private folder of sockets, the only way in and out of an isolated container. */
   | "network"
   /** Services, filters first of all, listen. */
@@ -67,7 +69,8 @@ const CONTAINER_LAUNCH: Plan<LaunchStep> = [
 export function adoptionPlan(contract: Contract): Plan<LaunchStep> {
   const plan: Plan<LaunchStep> = [
     { name: "safe_state", after: [] },
-    { name: "network", after: ["safe_state"] },
+    { name: "adopt", after: ["safe_state"] },
+    { name: "network", after: ["adopt"] },
     { name: "filters", after: ["network"] },
     { name: "relay", after: ["network"] },
     { name: "banner", after: ["relay"] },
@@ -82,9 +85,9 @@ export function adoptionPlan(contract: Contract): Plan<LaunchStep> {
  * From whatever was done to nothing: every step may run whether or not the one that it undoes happened. First nothing
  * more reaches the hardware: filters are closed, and a container that was given devices is removed before, else after,
  * the programs for the end have run.
- * @param isAfterCrash filters ended without anybody's doing: the hardware is made safe first
+ * @param mustMakeSafe filters ended without anybody's doing: the hardware is made safe first
  */
-export function endPlan(contract: Contract, isAfterCrash: boolean): Plan<EndStep> {
+export function endPlan(contract: Contract, mustMakeSafe: boolean): Plan<EndStep> {
   const hasDevices = contract.devices.length > 0;
   const plan: Plan<EndStep> = [
     { name: "filters", after: [] },
@@ -97,7 +100,7 @@ export function endPlan(contract: Contract, isAfterCrash: boolean): Plan<EndStep
     { name: "verify", after: ["terminate", "container", "relay", "network"] },
   ];
   const idle: EndStep[] = contract.provider === "proxy" ? ["container", "relay", "network"] : [];
-  if (!isAfterCrash || contract.safe_state.length === 0) idle.push("safe_state");
+  if (!mustMakeSafe || contract.safe_state.length === 0) idle.push("safe_state");
   if (contract.terminate.length === 0) idle.push("terminate");
   return dropSteps(plan, idle);
 }

@@ -97,10 +97,17 @@ export class HostWorld implements AsyncDisposable {
 
   /** Wants a new instance of a deployment. */
   launch(deployment: DeploymentId, options: { forMs?: number; keys?: string[]; isTargetKnown?: boolean } = {}): DesiredInstance {
+    const desired = this.newInstance(deployment, options);
+    this.server.tell(deployment, desired);
+    return desired;
+  }
+
+  /** An instance that is yet to be wanted. */
+  newInstance(deployment: DeploymentId, options: { forMs?: number; keys?: string[]; isTargetKnown?: boolean } = {}): DesiredInstance {
     const epoch = (this.#epochs.get(deployment) ?? 0) + 1;
     this.#epochs.set(deployment, epoch);
     const instanceId = InstanceId.parse(systemRandom.uuid());
-    const desired: DesiredInstance = {
+    return {
       instanceId,
       epoch,
       want: "run",
@@ -111,8 +118,15 @@ export class HostWorld implements AsyncDisposable {
       tunnel: options.isTargetKnown === false ? null : this.server.target(instanceId),
       lastSequence: 0,
     };
-    this.server.tell(deployment, desired);
-    return desired;
+  }
+
+  /** Settles once the daemon has taken over all that the server said: what it is told is answered in order. */
+  async untilHeard(): Promise<void> {
+    const unknown = DeploymentId.parse(systemRandom.uuid());
+    const question = { ...this.newInstance(unknown), want: "end" as const };
+    this.server.tell(unknown, question);
+    await this.server.report(question.instanceId, "ended");
+    this.server.desired.delete(unknown);
   }
 
   /** Wants an instance to end. */

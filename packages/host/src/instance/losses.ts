@@ -1,0 +1,84 @@
+import { toAppError } from "@hardshare/protocol";
+import type { Clock } from "@hardshare/runtime";
+import { describe, type StepAction, type StepReporter } from "./execute.ts";
+import type { InstanceParts } from "./instance-parts.ts";
+
+interface LossesOptions {
+  parts: Pick<InstanceParts, "contract" | "safeState">;
+  /** Runs the contract's programs for the safe state. */
+  runPrograms: StepAction;
+  clock: Clock;
+  reporter: StepReporter;
+  notice: (level: "info" | "warning" | "alert", text: string) => void;
+  isEnding: () => boolean;
+  /** The programs for the safe state failed. */
+  onUnsafe: (reason: string) => Promise<void>;
+}
+
+/**
+ * Parts of a running instance that ended by themselves and are started again: people are told once for each loss, and
+ * for a lost service the hardware is made safe.
+ */
+export class Losses {
+  readonly #options: LossesOptions;
+  /** Services, and the relay, that do not yet run again. */
+  readonly #lost = new Set<string>();
+  #isSafeStateWaiting = false;
+
+  constructor(options: LossesOptions) {
+    this.#options = options;
+  }
+
+  onServiceLost(name: string, how: string): void {
+    const { parts, notice, isEnding } = this.#options;
+    if (isEnding() || !this.#isNewlyLost(`service ${name}`)) return;
+    notice("alert", `${how}: nothing passes service ${name} until it runs again`);
+    if (parts.contract.safe_state.length > 0) this.#makeSafeSoon();
+  }
+
+  onServiceRestored(name: string): void {
+    this.#lost.delete(`service ${name}`);
+    this.#options.notice("info", `service ${name} runs again`);
+  }
+
+  onRelayLost(how: string): void {
+    if (this.#isNewlyLost("relay")) this.#options.notice("warning", `${how}; SSH connections were cut, it is started again`);
+  }
+
+  onRelayRestored(): void {
+    this.#lost.delete("relay");
+    this.#options.notice("info", "the relay runs again");
+  }
+
+  /** False for a further failed attempt to start it again, of which people were told. */
+  #isNewlyLost(name: string): boolean {
+    const isNew = !this.#lost.has(name);
+    this.#lost.add(name);
+    return isNew;
+  }
+
+  /** One run at a time, and at most one that waits for it: that one answers for all losses before it begins. */
+  #makeSafeSoon(): void {
+    if (this.#isSafeStateWaiting) return;
+    this.#isSafeStateWaiting = true;
+    const { parts, isEnding } = this.#options;
+    parts.safeState = parts.safeState.then(async () => {
+      this.#isSafeStateWaiting = false;
+      if (!isEnding()) await this.#makeSafe();
+    });
+  }
+
+  async #makeSafe(): Promise<void> {
+    const { runPrograms, clock, reporter, onUnsafe } = this.#options;
+    const startedAt = clock.monotonicMs();
+    reporter.step("safe_state", "started", {});
+    try {
+      await runPrograms({ signal: new AbortController().signal, log: (text) => reporter.log("safe_state", text) });
+      reporter.step("safe_state", "done", { ms: clock.monotonicMs() - startedAt });
+    } catch (error) {
+      const failure = toAppError(error);
+      reporter.step("safe_state", "failed", { ms: clock.monotonicMs() - startedAt, log: describe(failure) });
+      await onUnsafe(`safe_state: ${failure.message}`);
+    }
+  }
+}
