@@ -41,13 +41,28 @@ export function formatDuration(seconds: number): string {
   return parts.length > 0 ? parts.join(" ") : "0s";
 }
 
-/** A duration in a configuration file, `30m` or a plain number of seconds; becomes seconds. */
-export const DurationSeconds = z.union([z.number().positive(), z.string()]).transform((value, context) => {
-  if (typeof value === "number") return value;
-  try {
-    return parseDurationSeconds(value);
-  } catch {
-    context.addIssue({ code: "custom", message: `"${value}" is no duration; write a number and a unit, such as 90s, 30m or 2h` });
+/** Longest time that a contract may allow: ten years, so that a deadline is a date that everybody can write. */
+export const MAX_DURATION_S = 3650 * 86_400;
+
+/** A duration in a configuration file, `30m` or a plain number of seconds; becomes seconds, more than 0 and at most ten years. */
+export const DurationSeconds = z
+  .union([z.number().meta({ exclusiveMinimum: 0, maximum: MAX_DURATION_S }), z.string()])
+  .transform((value, context) => {
+    const seconds = typeof value === "number" ? value : readSeconds(value);
+    if (seconds === undefined) {
+      context.addIssue({ code: "custom", message: `"${value}" is no duration; write a number and a unit, such as 90s, 30m or 2h` });
+    } else if (seconds > 0 && seconds <= MAX_DURATION_S) {
+      return seconds;
+    } else {
+      context.addIssue({ code: "custom", message: "expected more than 0s, and at most 3650d" });
+    }
     return z.NEVER;
+  });
+
+function readSeconds(text: string): number | undefined {
+  try {
+    return parseDurationSeconds(text);
+  } catch {
+    return undefined;
   }
-});
+}

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { MAX_DURATION_S } from "./contract.ts";
-import { HostDeployment } from "./host-channel.ts";
+import { MAX_DURATION_S } from "./durations.ts";
+import { DesiredInstance, HostDeployment } from "./host-channel.ts";
 import { Epoch, MAX_CLAIMED_EPOCH } from "./ids.ts";
 
 const described = {
@@ -26,4 +26,23 @@ test("no host can allow a time that ends at no date", () => {
   const allow = (maxDurationS: number) => HostDeployment.safeParse({ ...described, maxDurationS }).success;
   expect(allow(MAX_DURATION_S)).toBe(true);
   expect(allow(1e300)).toBe(false);
+});
+
+test("names and keys that a host writes into files of an instance are one line each", () => {
+  const desired = {
+    instanceId: described.deploymentId,
+    epoch: 1,
+    want: "run",
+    user: "bob",
+    deadline: "2026-01-01T00:00:00Z",
+    remainingMs: 1,
+    publicKeys: ["ssh-ed25519 AAAA bob"],
+    tunnel: null,
+    lastSequence: 0,
+  };
+  const accepts = (change: object) => DesiredInstance.safeParse({ ...desired, ...change }).success;
+  expect(accepts({})).toBe(true);
+  expect(accepts({ user: "bob\nLD_PRELOAD=/tmp/x.so" })).toBe(false);
+  expect(accepts({ publicKeys: ["ssh-ed25519 AAAA bob\nssh-ed25519 AAAA mallory"] })).toBe(false);
+  expect(accepts({ publicKeys: Array<string>(65).fill("ssh-ed25519 AAAA bob") })).toBe(false);
 });

@@ -1,8 +1,8 @@
 import { z } from "zod";
-import { MAX_DURATION_S } from "./contract.ts";
+import { MAX_DURATION_S } from "./durations.ts";
 import { HelloBase, Refused, Welcome, Challenge } from "./handshake.ts";
 import { HostName } from "./host-names.ts";
-import { DeploymentId, Epoch, InstanceId, MAX_CLAIMED_EPOCH } from "./ids.ts";
+import { DeploymentId, Epoch, InstanceId, MAX_CLAIMED_EPOCH, UserName } from "./ids.ts";
 import { EndReason, Probe, Provider, PublicKeyLine, StepPhase } from "./instances.ts";
 import { foreignText, MAX_REASON_CHARS } from "./texts.ts";
 
@@ -24,6 +24,9 @@ export const TunnelTarget = z.object({
 });
 export type TunnelTarget = z.infer<typeof TunnelTarget>;
 
+/** Most keys that may log in at one instance. */
+const MAX_KEYS = 64;
+
 /** What should be with one instance, as the database says. */
 export const DesiredInstance = z.object({
   instanceId: InstanceId,
@@ -31,12 +34,12 @@ export const DesiredInstance = z.object({
   want: z.enum(["run", "end"]),
   /** Why it should end. */
   reason: EndReason.optional(),
-  user: z.string(),
+  user: UserName,
   /** Absolute end, and the milliseconds that were left when this was sent: the host takes the earlier. */
   deadline: z.iso.datetime(),
   remainingMs: z.number(),
   /** OpenSSH public key lines for the instance's authorised keys. */
-  publicKeys: z.array(z.string()),
+  publicKeys: z.array(PublicKeyLine).max(MAX_KEYS),
   /** Absent until the hub reported the endpoint as open. */
   tunnel: TunnelTarget.nullable(),
   /** Highest report sequence number that the server has recorded; the host continues above it. */

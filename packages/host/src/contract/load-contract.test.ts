@@ -36,6 +36,34 @@ test("an instance lasts for a time that has an end", () => {
   for (const time of ["0s", "99999999d", "1e300"]) expect(problemsOf(`max_duration: ${time}`).join()).toContain("max_duration");
 });
 
+test.each(["memory: 0m", "memory: 0.0001k", "memory: 15m", `memory: ${"9".repeat(20)}g`, "cpus: 1e-10", "cpus: 0"])(
+  "a limit that an engine would take for none is refused: %s",
+  (limit) => {
+    expect(problemsOf(`limits: { ${limit} }`).join()).toMatch(/limits\.(?:memory|cpus): /);
+  },
+);
+
+test("the least limits are accepted", () => {
+  const { limits } = parseContract("limits: { memory: 16m, cpus: 0.01 }", "f", "/").contract;
+  expect(limits).toMatchObject({ memory: 16 * 1024 ** 2, cpus: 0.01 });
+});
+
+test.each([
+  ["devices: [/dev/serial/by-path/pci-0000:00:14.0-usb-0:1:1.0]", /devices\.0: .*by-id.*readlink -f/],
+  ["devices: [/dev/../etc/shadow]", /devices\.0: expected a path without `\.\.`/],
+  ["services: [{ name: LD_PRELOAD, command: ./a }]", /services\.0\.name: expected another name/],
+  ["services: [{ name: HARDSHARE_USER, command: ./a }]", /services\.0\.name: expected another name/],
+  ["env: { PATH: /tmp }", /env\.PATH: expected another name/],
+  ["env: { ARM: x }\nservices: [{ name: ARM, command: ./a }]", /services\.0\.name: expected another name, because `env` has ARM/],
+  ["services: [{ name: ARM, filter: http, target: 'arm:99999', rules: r.yaml }]", /target: expected a port from 1 to 65535/],
+  ["init: ['  ']", /init\.0: expected a program/],
+  ["init: [{ run: ' ' }]", /init\.0\.run: expected a program/],
+  ["init: [{ run: ./a, timeout: 0s }]", /init\.0\.timeout: expected more than 0s/],
+  ["services: [{ name: ARM, command: ' ' }]", /services\.0\.command: expected a program/],
+])("what would fail at a launch is refused in the file: %s", (text, problem) => {
+  expect(problemsOf(text).join()).toMatch(problem);
+});
+
 test("each problem is told with file, line, column, field and what was expected", () => {
   const text = [
     "provider: podmann",
