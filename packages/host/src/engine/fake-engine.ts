@@ -150,11 +150,12 @@ export class FakeEngine implements Engine {
     const container = await this.#call("exec", { signal: options.signal }, () => this.#find(id));
     if (container.state !== "running") throw new AppError("engine_failed", "a program can only run in a running container");
     const output: Output = (text, stream) => options.onOutput?.(Buffer.from(text), stream);
-    return await runLimited(`run ${argv[0]}`, options, async (signal) => {
+    const run = async (signal: AbortSignal) => {
       const exitCode = await this.#run(container, argv, output, AbortSignal.any([signal, container.life.signal]));
       signal.throwIfAborted();
       return exitCode;
-    });
+    };
+    return await runLimited(`run ${argv[0]}`, options, run, this.#options.clock);
   }
 
   async removeContainer(id: string, options?: CallOptions): Promise<void> {
