@@ -41,6 +41,13 @@ test("a launch that must be refused says why", () => {
   ]);
 });
 
+test("while it is being found out whether a deployment can be offered, a launch waits and an end is answered", () => {
+  const facts: HostFacts = { ...idle, refusal: "undecided" };
+  expect(decideHost(facts, desired(wanted(4, "run")))).toEqual([]);
+  expect(decideHost(facts, desired(wanted(4, "end")))).toMatchObject([{ kind: "answer_ended", mustJournal: true }]);
+  expect(decideHost(facts, desired(wanted(3, "run")))).toMatchObject([{ kind: "answer_ended", mustJournal: false }]);
+});
+
 test("what runs but is not desired ends, and the desired one waits for it", () => {
   const facts: HostFacts = { ...idle, current: { instanceId: instanceId(3), epoch: 3, isEnding: false } };
   expect(decideHost(facts, desired(null))).toEqual([{ kind: "end", reason: "not_desired" }]);

@@ -6,8 +6,8 @@ export interface HostFacts {
   highestEpoch: number;
   /** The instance that it runs or is ending. */
   current: { instanceId: string; epoch: number; isEnding: boolean } | null;
-  /** Why nothing may be launched now (locked out, not advertised, contract broken), or null. */
-  refusal: { reason: EndReason; text: string } | null;
+  /** Why nothing may be launched now (locked out, not advertised, contract broken), or null; `undecided`: that is being found out. */
+  refusal: { reason: EndReason; text: string } | "undecided" | null;
 }
 
 /** What the host does next. Doing any of it twice is safe. */
@@ -52,6 +52,7 @@ export function decideHost(facts: HostFacts, desired: DesiredDeployment | null):
   if (wanted.want === "end") {
     return [{ kind: "answer_ended", instance: wanted, reason: wanted.reason ?? "not_desired", mustJournal: true }];
   }
+  if (facts.refusal === "undecided") return actions; // asked again when it is known
   if (facts.refusal !== null) {
     return [{ kind: "answer_ended", instance: wanted, reason: facts.refusal.reason, mustJournal: true, text: facts.refusal.text }];
   }

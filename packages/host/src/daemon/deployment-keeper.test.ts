@@ -63,19 +63,39 @@ test("an instance that the journal knows as running, and nothing here holds, is 
   expect(journal.state.instances.get(instanceId)?.ended).toMatchObject({ clean: false });
 });
 
+/** An offer of a proxy that waits for its filter, with these programs for the end. */
+async function offerProxy(keeper: DeploymentKeeper, terminate: string): Promise<void> {
+  const file = join(folder, "robot.yaml");
+  await writeFile(file, `provider: proxy\nservices: [{ name: ROBOT, command: sleep 60 }]\nterminate: ${terminate}\n`);
+  keeper.offer.configure(file);
+  await keeper.offer.open();
+}
+
 test("a deadline that is moved while the beginning is written down is written down too", async () => {
   await using journal = await Journal.open(folder);
   const accepted = new Deferred();
   using outbox = new ReportOutbox({ send: (message) => (message.type === "report" && accepted.resolve(), true), clock });
   const keeper = keep(journal, outbox);
-  const file = join(folder, "robot.yaml");
-  await writeFile(file, "provider: proxy\nservices: [{ name: ROBOT, command: sleep 60 }]\n");
-  keeper.offer.configure(file);
-  await keeper.offer.open();
+  await offerProxy(keeper, "[]");
   keeper.apply(desired());
   const earlier = clock.now() + 30_000;
   keeper.apply(desired({ deadline: new Date(earlier).toISOString(), remainingMs: 30_000 }));
   await accepted.promise;
   expect(journal.state.instances.get(instanceId)?.deadline?.wallMs).toBe(earlier);
   await keeper.close(true);
+});
+
+test("the server is told the time for the end that the running instance may need, also when the next one needs less", async () => {
+  await using journal = await Journal.open(folder);
+  using outbox = new ReportOutbox({ send: () => false, clock });
+  const keeper = keep(journal, outbox);
+  await offerProxy(keeper, "[{ run: 'true', timeout: 300 }]");
+  keeper.apply(desired());
+  await offerProxy(keeper, "[{ run: 'true', timeout: 5 }]");
+  expect(keeper.describe().endTimeoutS).toBe(300);
+  await keeper.close(true);
+  expect(keeper.describe().endTimeoutS).toBe(5);
+  await writeFile(join(folder, "robot.yaml"), "provider: nothing");
+  await keeper.offer.reload();
+  expect(keeper.describe()).toMatchObject({ provider: "proxy", endTimeoutS: 5, isAdvertised: false });
 });

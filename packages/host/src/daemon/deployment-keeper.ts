@@ -52,7 +52,7 @@ export class DeploymentKeeper {
   constructor(options: DeploymentKeeperOptions) {
     this.deploymentId = options.deploymentId;
     this.#options = options;
-    this.offer = new Offer(options.deploymentId, options.tools, options.onChange);
+    this.offer = new Offer(options.deploymentId, options.tools, () => this.#onOfferChange());
   }
 
   get current(): HostInstance | undefined {
@@ -70,7 +70,8 @@ export class DeploymentKeeper {
       probe: probeOf(contract),
       publicPort: contract.public_port,
       maxDurationS: contract.max_duration,
-      endTimeoutS: endTimeoutSeconds(contract),
+      // Also that of an instance which began with another contract.
+      endTimeoutS: Math.max(endTimeoutSeconds(contract), current === undefined ? 0 : endTimeoutSeconds(current.facts.loaded.contract)),
       isAdvertised: this.offer.isOpen,
       highestEpoch: this.#highestEpoch,
       current:
@@ -151,8 +152,8 @@ export class DeploymentKeeper {
   /** Before the daemon ends: leaves to the next daemon what that can adopt, unless told to end it; ends everything else. */
   async close(endInstances: boolean): Promise<void> {
     this.#isClosing = true;
-    this.offer.close();
     this.#desired = undefined;
+    this.offer.close();
     const current = this.#current;
     if (current === undefined) return;
     if (endInstances || !current.isAdoptable) current.end("host_stopped");
@@ -192,9 +193,16 @@ export class DeploymentKeeper {
     };
   }
 
+  /** A new epoch may have waited for what is known now. */
+  #onOfferChange(): void {
+    if ((this.#desired?.instance?.epoch ?? 0) > this.#highestEpoch) this.#reconcile();
+    this.#options.onChange();
+  }
+
   #refusal(): HostFacts["refusal"] {
     const lockout = this.#lockout;
     if (lockout !== null) return { reason: "init_failed", text: `the deployment is locked out by ${lockout.actor}: ${lockout.reason}` };
+    if (this.offer.isUndecided) return "undecided";
     const { problem } = this.offer;
     if (problem !== null) return { reason: "init_failed", text: problem.slice(0, MAX_REPORT_LOG_CHARS) };
     if (!this.offer.isOpen) return { reason: "host_stopped", text: "the host does not offer the deployment now" };

@@ -1,30 +1,44 @@
 import { AppError, type DeploymentId, toAppError } from "@hardshare/protocol";
+import { BackOff } from "@hardshare/runtime";
 import { type LoadedContract, loadContract, parseContract } from "../contract/load-contract.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 
 /** What holds where a contract cannot be read: nothing is given, nothing is run. */
 export const NO_CONTRACT = parseContract("", "no contract", "/");
 
+/** Delays before what may have passed by itself is tried again. */
+const RETRY_FIRST_MS = 1000;
+const RETRY_MAX_MS = 60_000;
+
 /** What a host offers as one deployment: its contract, and whether it can be kept on this computer. */
 export class Offer {
   readonly #deploymentId: DeploymentId;
-  /** Undefined for a deployment that is not in this host's configuration. */
-  #contractFile: string | undefined;
   readonly #tools: HostTools;
   readonly #onChange: () => void;
+  readonly #backOff: BackOff;
+  /** Undefined for a deployment that is not in this host's configuration. */
+  #contractFile: string | undefined;
   #contract = NO_CONTRACT;
   #isAdvertised = false;
   /** Undefined until it is known whether the contract can be kept. */
   #problem: AppError | null | undefined;
+  /** Settles when the last reload that was asked for is done: one at a time. */
+  #reloaded: Promise<void> = Promise.resolve();
+  #retry: Disposable | undefined;
 
   constructor(deploymentId: DeploymentId, tools: HostTools, onChange: () => void) {
     this.#deploymentId = deploymentId;
     this.#tools = tools;
     this.#onChange = onChange;
+    this.#backOff = new BackOff({ firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS, random: tools.random });
   }
 
   get isConfigured(): boolean {
     return this.#contractFile !== undefined;
+  }
+
+  get contractFile(): string | undefined {
+    return this.#contractFile;
   }
 
   /** Takes over where its contract is, when its configuration says so only now; `reload` reads it. */
@@ -42,7 +56,12 @@ export class Offer {
     return this.#isAdvertised && this.#problem === null;
   }
 
-  /** The contract for the next instance. */
+  /** Whether it is yet to be found out whether it can be launched. */
+  get isUndecided(): boolean {
+    return this.#isAdvertised && this.#problem === undefined;
+  }
+
+  /** The contract for the next instance; the last one that could be read. */
   get contract(): LoadedContract {
     return this.#contract;
   }
@@ -52,22 +71,13 @@ export class Offer {
     return this.#problem?.message ?? null;
   }
 
-  /** Reads the contract anew, and looks whether it can be kept if it is advertised. Takes effect for the next instance. */
-  async reload(): Promise<void> {
-    try {
-      if (this.#contractFile === undefined) {
-        throw new AppError("not_found", "this deployment is not in the configuration of this host");
-      }
-      this.#contract = await loadContract(this.#contractFile);
-      if (this.#isAdvertised) {
-        await this.#check();
-        this.#problem = null;
-      }
-    } catch (error) {
-      this.#problem = toAppError(error);
-      this.#tools.logger.warn("a deployment cannot be offered", { deployment: this.#deploymentId, problem: this.problem });
-    }
-    this.#onChange();
+  /**
+   * Reads the contract anew, and looks whether it can be kept if it is advertised. Takes effect for the next instance.
+   * What may pass by itself, such as an engine that does not answer while the computer starts, is tried again.
+   */
+  reload(): Promise<void> {
+    this.#reloaded = this.#reloaded.then(() => this.#look());
+    return this.#reloaded;
   }
 
   /** Offers it as soon as it can be kept. */
@@ -87,7 +97,35 @@ export class Offer {
   /** Offers it no more; a running instance goes on. */
   close(): void {
     this.#isAdvertised = false;
+    this.#stopRetrying();
     this.#onChange();
+  }
+
+  async #look(): Promise<void> {
+    this.#stopRetrying();
+    try {
+      if (this.#contractFile === undefined) {
+        throw new AppError("not_found", "this deployment is not in the configuration of this host");
+      }
+      this.#contract = await loadContract(this.#contractFile);
+      if (this.#isAdvertised) {
+        await this.#check();
+        this.#problem = null;
+        this.#backOff.reset();
+      }
+    } catch (error) {
+      this.#problem = toAppError(error);
+      this.#tools.logger.warn("a deployment cannot be offered", { deployment: this.#deploymentId, problem: this.problem });
+      if (this.#isAdvertised && this.#problem.shouldRetry()) {
+        this.#retry = this.#tools.clock.after(this.#backOff.nextMs(), () => void this.reload());
+      }
+    }
+    this.#onChange();
+  }
+
+  #stopRetrying(): void {
+    this.#retry?.[Symbol.dispose]();
+    this.#retry = undefined;
   }
 
   async #check(): Promise<void> {
