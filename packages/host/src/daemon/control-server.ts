@@ -1,8 +1,13 @@
 import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { finished } from "node:stream/promises";
 import { AppError, toAppError } from "@hardshare/protocol";
+import { type Clock, pause } from "@hardshare/runtime";
 import type { DaemonStatus } from "./daemon-status.ts";
+
+/** How long a daemon that ends waits for what it is doing for a command. */
+const ANSWERED_WITHIN_MS = 3000;
 
 /** What the daemon does when asked on its control socket. */
 export interface ControlActions {
@@ -19,23 +24,33 @@ export interface ControlActions {
  */
 export class ControlServer implements AsyncDisposable {
   readonly #server: Server;
+  readonly #clock: Clock;
+  readonly #answers = new Set<Promise<void>>();
 
-  private constructor(server: Server) {
-    this.#server = server;
+  private constructor(actions: ControlActions, clock: Clock) {
+    this.#clock = clock;
+    this.#server = createServer({ requestTimeout: 0 }, (request, response) => {
+      const answering = answer(request, response, actions).finally(() => this.#answers.delete(answering));
+      this.#answers.add(answering);
+    });
   }
 
-  static async listen(path: string, actions: ControlActions): Promise<ControlServer> {
+  static async listen(path: string, actions: ControlActions, clock: Clock): Promise<ControlServer> {
     await rm(path, { force: true }); // the state folder's lock says that nobody else listens there
-    const server = createServer({ requestTimeout: 0 }, (request, response) => void answer(request, response, actions));
-    server.listen(path);
-    await once(server, "listening");
-    return new ControlServer(server);
+    const control = new ControlServer(actions, clock);
+    control.#server.listen(path);
+    await once(control.#server, "listening");
+    return control;
   }
 
+  /** Who was asking is answered, if that does not take long; whoever is connected and says nothing is cut. */
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = once(this.#server, "close");
     this.#server.close();
-    this.#server.closeIdleConnections();
+    const answered = new AbortController();
+    await Promise.race([Promise.all(this.#answers), pause(this.#clock, ANSWERED_WITHIN_MS, answered.signal)]);
+    answered.abort();
+    this.#server.closeAllConnections();
     await closed;
   }
 }
@@ -53,6 +68,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, action
   }
   response.writeHead(status, { "content-type": "application/json", connection: "close" });
   response.end(JSON.stringify(body));
+  await finished(response).catch(() => {}); // its client may be gone
 }
 
 async function perform(request: IncomingMessage, actions: ControlActions): Promise<unknown> {

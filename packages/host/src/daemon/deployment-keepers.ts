@@ -59,6 +59,11 @@ export class DeploymentKeepers {
     for (const keeper of this.all) if (!named.has(keeper.deploymentId)) keeper.apply(null);
   }
 
+  /** Reads a contract anew. */
+  onContractChange(file: string): void {
+    for (const keeper of this.all) if (keeper.offer.contractFile === file) void keeper.offer.reload();
+  }
+
   onContainerExit(exit: ContainerExit): void {
     for (const keeper of this.all) keeper.onContainerExit(exit);
   }

@@ -5,7 +5,7 @@
 import { readFile, rm, rmdir } from "node:fs/promises";
 import { uptime } from "node:os";
 import { join } from "node:path";
-import { AppError, type DeploymentId } from "@hardshare/protocol";
+import { AppError } from "@hardshare/protocol";
 import { type Clock, Deferred, type Failpoints, lockFolder, type Logger, type Random, removeEmptyFolders } from "@hardshare/runtime";
 import type { Engine } from "../engine/engine.ts";
 import { openPodmanEngine } from "../engine/open-podman.ts";
@@ -15,10 +15,12 @@ import { findLauncher } from "../programs/program-place.ts";
 import { contractFile, type HostConfig, readHostConfig } from "../registration/host-config.ts";
 import { readIdentity } from "../registration/identity.ts";
 import { ContractWatch } from "./contract-watch.ts";
-import { type ControlActions, ControlServer } from "./control-server.ts";
+import { controlActions } from "./control-actions.ts";
+import { ControlServer } from "./control-server.ts";
 import type { DaemonStatus } from "./daemon-status.ts";
 import { DeploymentKeepers } from "./deployment-keepers.ts";
 import { HostContainers } from "./host-containers.ts";
+import { OwnedParts } from "./owned-parts.ts";
 import { ServerLink } from "./server-link.ts";
 import { controlSocket, daemonSocketFolder, makeSocketFolder } from "./socket-place.ts";
 
@@ -71,11 +73,9 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
   const bootId = (await readFile("/proc/sys/kernel/random/boot_id", "utf8").catch(() => "unknown")).trim();
   const socketFolder = daemonSocketFolder(state);
   const ended = new Deferred();
-  const parts: AsyncDisposable[] = []; // the last one made is ended first
-  const own = <T extends AsyncDisposable>(part: T): T => {
-    parts.unshift(part);
-    return part;
-  };
+  const parts = new OwnedParts();
+  const own = <T extends AsyncDisposable>(part: T): T => parts.own(part);
+  let close = (_endInstances: boolean): Promise<void> => parts[Symbol.asyncDispose]();
   try {
     own(await lockFolder({ folder: state, name: "daemon.lock", holder: "a host daemon" }));
     // With another state folder it would take the containers of this one's instances for strangers.
@@ -124,7 +124,20 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
       lockOut: (deploymentId, instanceId, reason) => link.lockOut(deploymentId, instanceId, reason),
       onChange: () => link.announce(),
     });
-    keepers.configure(config);
+    close = async (endInstances) => {
+      try {
+        await Promise.all(keepers.all.map((keeper) => keeper.close(endInstances)));
+        await link.settle();
+      } finally {
+        await parts[Symbol.asyncDispose]().finally(() => ended.resolve());
+      }
+    };
+    const watch = own(new ContractWatch({ clock, logger, onChange: (file) => keepers.onContractChange(file) }));
+    const configure = (config: HostConfig) => {
+      keepers.configure(config);
+      watch.watch(config.deployments.map((deployment) => contractFile(home, deployment)));
+    };
+    configure(config);
     const offered = (options.deployments ?? config.deployments.map(({ id }) => id)).map((id) => keepers.find(id));
     for (const { deploymentId } of journal.state.instances.values()) keepers.get(deploymentId); // also what is configured no more
     for (const keeper of keepers.all) keeper.restore();
@@ -140,20 +153,14 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
     own(
       await ControlServer.listen(
         controlSocket(state),
-        controlActions({ home, keepers, link, status, onNothingLeft: () => ended.resolve() }),
+        controlActions({ home, keepers, link, status, configure, onNothingLeft: () => ended.resolve() }),
+        clock,
       ),
     );
-    own(watchContracts(options, config, keepers));
 
     await Promise.all(keepers.configured.map((keeper) => keeper.offer.reload()));
     const offering = Promise.all(offered.map((keeper) => keeper.offer.open()));
     link.connect(keepers, { server, serverKey, hostId, privateKey, bootId, softwareVersion: options.softwareVersion });
-    const close = async (endInstances: boolean): Promise<void> => {
-      await Promise.all(keepers.all.map((keeper) => keeper.close(endInstances)));
-      await link.settle();
-      for (const part of parts) await part[Symbol.asyncDispose]();
-      ended.resolve();
-    };
     let closing: Promise<void> | undefined;
     const stop = ({ endInstances }: { endInstances: boolean }) => (closing ??= close(endInstances));
     return {
@@ -164,7 +171,7 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
       [Symbol.asyncDispose]: () => stop({ endInstances: true }),
     };
   } catch (error) {
-    for (const part of parts) await part[Symbol.asyncDispose]();
+    await close(false).catch((second: unknown) => logger.error("a start that failed could not be undone", { error: second }));
     throw error;
   }
 }
@@ -172,49 +179,4 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
 /** Ids of the deployments in the configuration. @throws AppError `not_configured`, `config_invalid` */
 export async function configuredDeployments(options: { home: string }): Promise<string[]> {
   return (await readHostConfig(options.home)).deployments.map((deployment) => deployment.id);
-}
-
-function controlActions(options: {
-  home: string;
-  keepers: DeploymentKeepers;
-  link: ServerLink;
-  status: () => DaemonStatus;
-  onNothingLeft: () => void;
-}): ControlActions {
-  const { home, keepers, link } = options;
-  return {
-    status: options.status,
-    start: async (id) => {
-      keepers.configure(await readHostConfig(home));
-      await keepers.find(id).offer.openOrThrow();
-      await link.settleOffers();
-    },
-    stop: async (id, isNow) => {
-      const chosen =
-        id === undefined ? keepers.all.filter((keeper) => keeper.offer.isAdvertised || keeper.current !== undefined) : [keepers.find(id)];
-      for (const keeper of chosen) keeper.offer.close();
-      await Promise.all(chosen.map((keeper) => keeper.untilFree(isNow)));
-      await link.settleOffers();
-      if (keepers.all.every((keeper) => !keeper.offer.isAdvertised && keeper.current === undefined)) options.onNothingLeft();
-      return chosen.map((keeper) => keeper.deploymentId);
-    },
-    reload: async () => {
-      keepers.configure(await readHostConfig(home));
-      await Promise.all(keepers.configured.map((keeper) => keeper.offer.reload()));
-    },
-  };
-}
-
-function watchContracts(options: HostDaemonOptions, config: HostConfig, keepers: DeploymentKeepers): ContractWatch {
-  const ids = new Map<string, DeploymentId>(
-    config.deployments.map((deployment) => [contractFile(options.home, deployment), deployment.id]),
-  );
-  return new ContractWatch({
-    ...options,
-    files: [...ids.keys()],
-    onChange: (file) => {
-      const id = ids.get(file);
-      if (id !== undefined) void keepers.get(id).offer.reload();
-    },
-  });
 }

@@ -2,8 +2,9 @@ import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { request } from "node:http";
+import { connect } from "node:net";
 import { join } from "node:path";
-import type { DeploymentId } from "@hardshare/protocol";
+import { DeploymentId } from "@hardshare/protocol";
 import { Deferred, systemRandom } from "@hardshare/runtime";
 import { readHostKey } from "@hardshare/wire/ssh";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -282,6 +283,13 @@ test("without an engine proxies are offered, and containers are shown with the r
   });
 });
 
+/** A deployment with its contract, and a configuration that has it. */
+async function addDeployment(): Promise<{ added: DeploymentId; config: string }> {
+  const added = DeploymentId.parse(systemRandom.uuid());
+  await writeFile(world.contractFile(added), `provider: proxy\n${SERVICE}`);
+  return { added, config: `${await readFile(join(world.home, "config.yaml"), "utf8")}  - id: ${added}\n` };
+}
+
 /** What the server was told last. */
 const offered = () => {
   const told = world.server.heard.findLast((each) => each.type === "deployments");
@@ -312,6 +320,62 @@ test("deployments are added to and taken from a running daemon, which ends when 
   world.end(proxy, instance);
   expect(await stopping).toEqual({ stopped: [proxy] });
   await daemon.ended;
+});
+
+test("a launch that is wanted before it is known whether the deployment can be offered waits for that", async () => {
+  const { instanceId } = world.launch(container);
+  const answering = new Deferred<NamespaceEngine>();
+  const starting = world.start({ openEngine: () => answering.promise });
+  await world.server.until(() => world.server.hellos[0]);
+  await world.untilHeard();
+  expect(world.server.reports(instanceId)).toEqual([]);
+  answering.resolve(engine);
+  await starting;
+  await world.server.report(instanceId, "accepted");
+});
+
+test("the contract of a deployment that was added to a running daemon is watched", async () => {
+  const { config, added } = await addDeployment();
+  const daemon = await world.start();
+  await writeFile(join(world.home, "config.yaml"), config);
+  await startAdvertising({ state: world.state, deployments: [added] });
+  await writeFile(world.contractFile(added), `provider: proxy\n${SERVICE}max_duration: 7m\n`);
+  await world.server.until(() =>
+    world.server.heard.find((each) => each.type === "deployments" && each.deployments.some((it) => it.maxDurationS === 420)),
+  );
+  await daemon.stop({ endInstances: true });
+});
+
+test("somebody who connects to the control socket and says nothing keeps no daemon from ending", async () => {
+  const daemon = await world.start();
+  const silent = connect(world.controlSocket);
+  const cut = once(silent.resume(), "close");
+  await once(silent, "connect");
+  await daemon.stop({ endInstances: true });
+  await cut;
+});
+
+test("a part that fails to end keeps no other from ending", async () => {
+  const daemon = await startWithEngine();
+  engine[Symbol.asyncDispose] = () => Promise.reject(new Error("the engine hangs"));
+  await expect(daemon.stop({ endInstances: true })).rejects.toThrow("the engine hangs");
+  await daemon.ended;
+  engine[Symbol.asyncDispose] = async () => {};
+  await startWithEngine(); // the folder is not locked any more
+});
+
+test("a daemon that cannot start ends what it had begun", async () => {
+  const first = await world.start({ deployments: [proxy] });
+  const { instanceId } = world.launch(proxy);
+  await world.server.report(instanceId, "up");
+  await first.stop({ endInstances: true });
+  const journal = await readFile(join(world.state, "journal"), "utf8");
+  const live = journal.split("\n").filter((line) => line.includes('"started"'));
+  await writeFile(join(world.state, "journal"), `${live.join("\n")}\n`);
+  await mkdir(join(world.controlSocket, "in-the-way"), { recursive: true });
+  await expect(world.start()).rejects.toThrow();
+  expect(await readFile(join(world.state, "journal"), "utf8")).toContain('"kind":"ended"');
+  await rm(world.controlSocket, { recursive: true });
 });
 
 test("stop with `now` ends an instance at once, also while it is launched", async () => {

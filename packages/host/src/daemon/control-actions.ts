@@ -1,0 +1,39 @@
+import { type HostConfig, readHostConfig } from "../registration/host-config.ts";
+import type { ControlActions } from "./control-server.ts";
+import type { DaemonStatus } from "./daemon-status.ts";
+import type { DeploymentKeepers } from "./deployment-keepers.ts";
+import type { ServerLink } from "./server-link.ts";
+
+/** What commands on this computer may ask of the daemon. */
+export function controlActions(options: {
+  home: string;
+  keepers: DeploymentKeepers;
+  link: ServerLink;
+  status: () => DaemonStatus;
+  /** Takes over a configuration that may have changed. */
+  configure: (config: HostConfig) => void;
+  onNothingLeft: () => void;
+}): ControlActions {
+  const { home, keepers, link, configure } = options;
+  return {
+    status: options.status,
+    start: async (id) => {
+      configure(await readHostConfig(home));
+      await keepers.find(id).offer.openOrThrow();
+      await link.settleOffers();
+    },
+    stop: async (id, isNow) => {
+      const chosen =
+        id === undefined ? keepers.all.filter((keeper) => keeper.offer.isAdvertised || keeper.current !== undefined) : [keepers.find(id)];
+      for (const keeper of chosen) keeper.offer.close();
+      await Promise.all(chosen.map((keeper) => keeper.untilFree(isNow)));
+      await link.settleOffers();
+      if (keepers.all.every((keeper) => !keeper.offer.isAdvertised && keeper.current === undefined)) options.onNothingLeft();
+      return chosen.map((keeper) => keeper.deploymentId);
+    },
+    reload: async () => {
+      configure(await readHostConfig(home));
+      await Promise.all(keepers.configured.map((keeper) => keeper.offer.reload()));
+    },
+  };
+}
