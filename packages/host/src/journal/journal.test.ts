@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DeploymentId, InstanceId } from "@hardshare/protocol";
@@ -62,7 +62,7 @@ test("what was appended is there after a restart", async () => {
   expect((await stat(journal.path)).mode & 0o777).toBe(0o600);
 });
 
-test.each(['{"kind":"started","at":"20', '{"kind":"nonsense"}\n', "\0\0\0\0"])("a torn last line is dropped: %j", async (torn) => {
+test.each(['{"kind":"started","at":"20', "{\0\0\0\n", "\0\0\0\0"])("a torn last line is dropped: %j", async (torn) => {
   {
     await using journal = await Journal.open(folder);
     await journal.append(started(3));
@@ -78,6 +78,31 @@ test.each(['{"kind":"started","at":"20', '{"kind":"nonsense"}\n', "\0\0\0\0"])("
 test("damage before the last line is refused with its line", async () => {
   await writeFile(join(folder, "journal"), `${JSON.stringify(started(1))}\nrubbish\n${JSON.stringify(ended(1))}\n`);
   await expect(Journal.open(folder)).rejects.toMatchObject({ code: "config_invalid", message: expect.stringContaining("line 2") });
+});
+
+test("an entry of a version that knows more is never dropped, also when it is the last", async () => {
+  const text = `${JSON.stringify(started(1))}\n{"kind":"handed_over"}\n`;
+  await writeFile(join(folder, "journal"), text);
+  await expect(Journal.open(folder)).rejects.toMatchObject({
+    code: "config_invalid",
+    message: expect.stringMatching(/does not understand at line 2; start the version that wrote it/),
+  });
+  expect(await readFile(join(folder, "journal"), "utf8")).toBe(text);
+});
+
+test("a long journal that cannot be rewritten goes on in the longer file", async () => {
+  await mkdir(join(folder, "journal.new"));
+  {
+    await using journal = await Journal.open(folder);
+    for (let epoch = 1; epoch <= 40; epoch++) {
+      await journal.append(started(epoch, `# ${"x".repeat(8000)}`));
+      await journal.append(ended(epoch));
+      await journal.append({ kind: "acknowledged", instanceId: instanceId(epoch), epoch });
+    }
+    expect((await stat(journal.path)).size).toBeGreaterThan(300 * 1024);
+  }
+  await using journal = await Journal.open(folder);
+  expect(journal.state.highestEpochs.get(deploymentId)).toBe(40);
 });
 
 test("a long journal is rewritten with what still matters", async () => {

@@ -1,7 +1,7 @@
-import { type FileHandle, open, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { type FileHandle, open, readFile, rename } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { AppError } from "@hardshare/protocol";
-import { makePrivateFolder, readTextIfThere, writeFileDurably } from "@hardshare/runtime";
+import { makePrivateFolder, readTextIfThere, syncFolder, writeFileDurably } from "@hardshare/runtime";
 import { JournalEntry } from "./entries.ts";
 import { applyEntry, emptyJournalState, entriesOf, type JournalState } from "./journal-state.ts";
 
@@ -10,7 +10,7 @@ const COMPACT_ABOVE_BYTES = 256 * 1024;
 
 /**
  * The host's durable record: one JSON object a line, appended and synced before anything is acknowledged. A last line
- * that was torn by a crash is dropped: nothing was acknowledged for it.
+ * that was torn by a crash is dropped: nothing was acknowledged for it. One that is whole never is.
  *
  * `append` is for what may be refused (a launch): it throws when the disk is full. `record` is for what must happen
  * anyway (an end, a lock-out): it never throws; what could not be written is kept and written before the next entry.
@@ -32,7 +32,7 @@ export class Journal implements AsyncDisposable {
 
   /**
    * Opens the journal of a state folder, or makes one.
-   * @throws AppError `config_invalid` when a line other than the last is damaged
+   * @throws AppError `config_invalid` when a line other than the last is damaged, or any is of an unknown kind
    */
   static async open(folder: string): Promise<Journal> {
     await makePrivateFolder(folder);
@@ -110,19 +110,27 @@ export class Journal implements AsyncDisposable {
     this.#sizeBytes += bytes.length;
   }
 
+  /** Never throws: the longer file is as good. */
   async #compact(): Promise<void> {
     if (this.#sizeBytes < COMPACT_ABOVE_BYTES) return;
     const bytes = encode(entriesOf(this.#state));
     if (bytes.length > this.#sizeBytes / 2) return;
+    const shorter = `${this.path}.new`;
+    let file: FileHandle | undefined;
     try {
-      await writeFileDurably(this.path, bytes);
+      await writeFileDurably(shorter, bytes);
+      file = await open(shorter, "r+"); // before it takes the other's place: what is written from then on must be found
+      await rename(shorter, this.path);
     } catch {
-      return; // the longer file is as good
+      await file?.close().catch(() => {});
+      return;
     }
     const old = this.#file;
-    this.#file = await open(this.path, "r+");
+    this.#file = file;
     this.#sizeBytes = bytes.length;
-    await old.close();
+    await old.close().catch(() => {});
+    // Before the next entry, which a loss of power would else leave in a file without a name.
+    await syncFolder(dirname(this.path)).catch(() => {});
   }
 }
 
@@ -136,22 +144,26 @@ function readEntries(content: Buffer, path: string, onEntry: (entry: JournalEntr
   for (let line = 1; ; line++) {
     const end = content.indexOf(0x0a, offset);
     if (end < 0) return offset;
-    const entry = parseLine(content.toString("utf8", offset, end));
-    if (entry === undefined) {
-      if (content.indexOf(0x0a, end + 1) < 0) return offset;
+    const data = parseJson(content.toString("utf8", offset, end));
+    const isLast = content.indexOf(0x0a, end + 1) < 0;
+    if (data === undefined && isLast) return offset;
+    const entry = JournalEntry.safeParse(data);
+    if (!entry.success) {
+      const what = data === undefined ? "is damaged" : "has an entry that this version does not understand";
       throw new AppError(
         "config_invalid",
-        `the journal ${path} is damaged at line ${line}; look after the hardware, move the file away, and start again: containers that were left are removed at the start`,
+        `the journal ${path} ${what} at line ${line}; ${data === undefined ? "" : "start the version that wrote it, or "}look after the hardware, move the file away, and start again: containers that were left are removed at the start`,
       );
     }
-    onEntry(entry);
+    onEntry(entry.data);
     offset = end + 1;
   }
 }
 
-function parseLine(line: string): JournalEntry | undefined {
+/** @returns undefined for what is no JSON */
+function parseJson(line: string): unknown {
   try {
-    return JournalEntry.parse(JSON.parse(line));
+    return JSON.parse(line);
   } catch {
     return undefined;
   }
