@@ -218,10 +218,12 @@ test("after a fault of the daemon all that can be undone is, and the deployment 
 });
 
 test("the deadline is kept without the server", async () => {
-  await world.start();
-  const instance = world.launch(robot, { forMs: 1500 });
+  let aheadMs = 0;
+  await world.start({ clock: { ...systemClock, now: () => Date.now() + aheadMs } });
+  const instance = world.launch(robot, { forMs: 600_000 });
   await world.server.report(instance.instanceId, "up");
   world.server.disconnect();
+  aheadMs = 600_000;
   expect(await world.server.report(instance.instanceId, "ended")).toMatchObject({ reason: "expired", clean: true });
 });
 

@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { DeploymentId } from "@hardshare/protocol";
+import { ManualClock } from "@hardshare/runtime";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { HostWorld } from "../testing/host-world.fixture.ts";
 
@@ -20,11 +21,13 @@ beforeEach(async () => {
 afterEach(() => world[Symbol.asyncDispose]());
 
 test("a tunnel that the hub cuts because an end is wanted is not told as broken", async () => {
-  await world.start();
+  const clock = new ManualClock(Date.now());
+  await world.start({ clock });
   const instance = world.launch(robot);
   await world.server.report(instance.instanceId, "up");
   for (const session of world.server.forwards(instance.instanceId)) session.cut();
   world.end(robot, instance);
   await world.server.report(instance.instanceId, "ended");
+  clock.advance(10_000);
   expect(world.server.reports(instance.instanceId).filter(({ body }) => body.kind === "notice")).toEqual([]);
 });
