@@ -112,6 +112,8 @@ describe.skipIf(problem !== undefined)(
       expect(status).toMatch(/^CapEff:\t0+$/m);
       expect(status).toMatch(/^CapPrm:\t0+$/m);
       expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+      const environment = (await readFile(`/proc/${relayOf(instance.instanceId)}/environ`, "utf8")).split("\0");
+      expect(environment).toContain(`HARDSHARE_INSTANCE=${instance.instanceId}`); // by which the end finds it
       const closed = once(
         connect(join(world.socketFolder, "i", instance.instanceId, "ssh.sock"))
           .on("error", () => {})

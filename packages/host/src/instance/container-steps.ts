@@ -1,6 +1,6 @@
-import { AppError } from "@hardshare/protocol";
+import { AppError, toAppError } from "@hardshare/protocol";
 import { orAborted } from "../engine/call-limits.ts";
-import type { ContainerFile, Engine } from "../engine/engine.ts";
+import type { ContainerFile, ContainerSpec, Engine } from "../engine/engine.ts";
 import type { InstanceParts } from "./instance-parts.ts";
 
 /** Labels by which containers are found again. */
@@ -14,6 +14,9 @@ export const LABELS = {
 /** For images that name no command of their own: foreground, log to standard error. */
 const DEFAULT_COMMAND = ["/usr/sbin/sshd", "-D", "-e"];
 const TAIL_LINES = 20;
+/** How long a container is waited for whose creation the engine did not answer for. */
+const APPEARS_WITHIN_MS = 10_000;
+const LOOK_AGAIN_MS = 200;
 
 /** Creates the container; nothing runs in it yet. */
 export async function createContainer(parts: InstanceParts, signal: AbortSignal): Promise<void> {
@@ -29,7 +32,7 @@ export async function createContainer(parts: InstanceParts, signal: AbortSignal)
   }
   // Not cut short: the engine would go on, and the container appear after it was looked for.
   signal.throwIfAborted();
-  parts.containerId = await engine.createContainer({
+  const spec: ContainerSpec = {
     image: contract.image,
     name: `hardshare-${facts.instanceId}`,
     hostname: `hs-${facts.instanceId.slice(0, 8)}`,
@@ -44,7 +47,18 @@ export async function createContainer(parts: InstanceParts, signal: AbortSignal)
     limits: { memoryBytes: contract.limits.memory, cpus: contract.limits.cpus, pids: contract.limits.pids },
     devices: contract.devices,
     network: "none",
-  });
+  };
+  try {
+    parts.containerId = await engine.createContainer(spec);
+  } catch (error) {
+    parts.mayContainerAppear = isUnanswered(toAppError(error));
+    throw error;
+  }
+}
+
+/** Whether the engine may still do what it was asked: it did not say that it failed. */
+function isUnanswered({ code, details }: AppError): boolean {
+  return code === "timed_out" || (code === "engine_failed" && details["status"] === undefined);
 }
 
 /** Finds the container that a daemon before left running. @throws AppError `engine_failed` when it does not run any more */
@@ -81,11 +95,25 @@ export function containerOf(parts: InstanceParts): string {
   return parts.containerId;
 }
 
-/** Removes every container of the instance, known or not. */
+/**
+ * Removes every container of the instance, known or not. One whose creation the engine did not answer for is waited for.
+ * @throws AppError `timed_out` when it does not appear: it may do so later
+ */
 export async function removeContainers(parts: InstanceParts): Promise<void> {
+  const { clock } = parts.tools;
   const engine = await parts.tools.engine();
-  for (const container of await engine.listContainers({ [LABELS.instance]: parts.facts.instanceId })) {
-    await engine.removeContainer(container.id);
+  const until = clock.monotonicMs() + APPEARS_WITHIN_MS;
+  for (;;) {
+    for (const container of await engine.listContainers({ [LABELS.instance]: parts.facts.instanceId })) {
+      await engine.removeContainer(container.id);
+      parts.mayContainerAppear = false;
+    }
+    if (!parts.mayContainerAppear) return;
+    if (clock.monotonicMs() >= until) {
+      throw new AppError("timed_out", "the container engine did not say whether it created the container, which may still appear");
+    }
+    // Engines tell of what ends, not of a creation that they gave no answer to.
+    await new Promise<void>((resolve) => clock.after(LOOK_AGAIN_MS, resolve));
   }
 }
 

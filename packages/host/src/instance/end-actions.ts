@@ -6,6 +6,7 @@ import type { StepAction } from "./execute.ts";
 import { runHostPrograms } from "./host-programs.ts";
 import type { InstanceParts } from "./instance-parts.ts";
 import type { EndStep } from "./plan.ts";
+import { RELAY_EVENT } from "./relay/relay-process.ts";
 
 /** What each end step does; all may run whether or not what they undo was done. */
 export function endActions(parts: InstanceParts): Record<EndStep, StepAction> {
@@ -33,7 +34,8 @@ async function closeFilters(parts: InstanceParts): Promise<void> {
   parts.services = [];
   parts.pumps = [];
   const results = await Promise.allSettled(parting.map((part) => part[Symbol.asyncDispose]()));
-  await killLabelledProcesses(parts.facts.instanceId, parts.tools.clock, "safe_state");
+  // Relays are ended in their turn.
+  await killLabelledProcesses(parts.facts.instanceId, parts.tools.clock, ["safe_state", RELAY_EVENT]);
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 

@@ -72,6 +72,8 @@ export class InstanceParts {
   pumps: ServicePump[] = [];
   relay: Supervised<RelayProcess> | undefined;
   containerId: string | undefined;
+  /** Whether the engine may still create a container: it did not answer when it was asked. */
+  mayContainerAppear = false;
   hostKeys: string[] = [];
   /** Settles when the programs for the safe state, run after the loss of a filter, have ended; never rejects. */
   safeState: Promise<void> = Promise.resolve();

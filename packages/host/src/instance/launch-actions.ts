@@ -94,6 +94,7 @@ async function enterNetwork(parts: InstanceParts, signal: AbortSignal): Promise<
     const { pid } = await engine.inspectContainer(id, { signal });
     if (pid === undefined) throw new AppError("program_failed", "the container does not run");
     return startRelay({
+      instanceId: parts.facts.instanceId,
       pid,
       isStillRunning: async () => (await engine.inspectContainer(id, { signal })).pid === pid,
       folder,

@@ -11,7 +11,7 @@ const LOOK_AGAIN_MS = 10;
  * Processes on the host that belong to an instance, found by their environment: also those that left their process
  * group, and those that a killed daemon left behind. Processes of other pid namespaces (containers) are not counted.
  */
-async function findLabelledProcesses(instanceId: string, exceptEvent: string | undefined): Promise<number[]> {
+async function findLabelledProcesses(instanceId: string, exceptEvents: readonly string[]): Promise<number[]> {
   const label = `${INSTANCE_VARIABLE}=${instanceId}`;
   const ownNamespace = await readlink("/proc/self/ns/pid").catch(() => undefined);
   if (ownNamespace === undefined) return []; // no /proc here: process groups alone have to do
@@ -22,7 +22,7 @@ async function findLabelledProcesses(instanceId: string, exceptEvent: string | u
         try {
           const environment = (await readFile(`/proc/${pid}/environ`, "latin1")).split("\0");
           if (!environment.includes(label)) return undefined;
-          if (exceptEvent !== undefined && environment.includes(`${EVENT_VARIABLE}=${exceptEvent}`)) return undefined;
+          if (exceptEvents.some((event) => environment.includes(`${EVENT_VARIABLE}=${event}`))) return undefined;
           return (await readlink(`/proc/${pid}/ns/pid`)) === ownNamespace ? Number(pid) : undefined;
         } catch {
           return undefined; // gone meanwhile, or another user's
@@ -34,13 +34,13 @@ async function findLabelledProcesses(instanceId: string, exceptEvent: string | u
 
 /**
  * Kills all processes of an instance on the host.
- * @param exceptEvent leaves the programs of this event alone
+ * @param exceptEvents leaves the programs of these events alone
  * @throws AppError `internal` that names those which are still there after two seconds
  */
-export async function killLabelledProcesses(instanceId: string, clock: Clock, exceptEvent?: string): Promise<void> {
+export async function killLabelledProcesses(instanceId: string, clock: Clock, exceptEvents: readonly string[] = []): Promise<void> {
   const until = clock.monotonicMs() + GONE_WITHIN_MS;
   for (;;) {
-    const left = await findLabelledProcesses(instanceId, exceptEvent);
+    const left = await findLabelledProcesses(instanceId, exceptEvents);
     if (left.length === 0) return;
     if (clock.monotonicMs() > until) throw new AppError("internal", `process ${left.join(", ")} cannot be killed`);
     for (const pid of left) kill(pid);

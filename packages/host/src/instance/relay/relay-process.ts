@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { AppError } from "@hardshare/protocol";
 import { type Clock, endProcessGroup } from "@hardshare/runtime";
+import { EVENT_VARIABLE, INSTANCE_VARIABLE } from "../../programs/program-place.ts";
 import type { Running } from "../../programs/supervised.ts";
 import { NAMESPACE_DESCRIPTOR, RELAY_READY, type RelaySettings } from "./relay-settings.ts";
 
@@ -23,7 +24,11 @@ const READY_WITHIN_MS = 10_000;
 const END_GRACE_MS = 200;
 const MAX_WORDS = 4000;
 
+/** What the label of relays says that they run for. */
+export const RELAY_EVENT = "relay";
+
 export interface StartRelayOptions {
+  instanceId: string;
   /** First process of the container, as the host sees it. */
   pid: number;
   /** Checked once the namespace is open: whether that process still is the container's. */
@@ -63,8 +68,13 @@ export async function startRelay(options: StartRelayOptions): Promise<RelayProce
       "--",
       ...relayCommand(settings),
     ],
-    // It gets nothing of the daemon's environment, and is no child that `HARDSHARE_INSTANCE` would find: its lifeline ends it.
-    { cwd: "/", env: {}, detached: true, stdio: ["pipe", "pipe", "pipe", namespace.fd] },
+    // It gets nothing of the daemon's environment but the label by which it is found when its lifeline did not end it.
+    {
+      cwd: "/",
+      env: { [INSTANCE_VARIABLE]: options.instanceId, [EVENT_VARIABLE]: RELAY_EVENT },
+      detached: true,
+      stdio: ["pipe", "pipe", "pipe", namespace.fd],
+    },
   );
   let words = "";
   child.stderr?.setEncoding("utf8").on("data", (text: string) => (words = (words + text).slice(-MAX_WORDS)));
