@@ -5,6 +5,8 @@ import type { ContainerExit, LabelFilter } from "./engine.ts";
 
 /** Longest event that is understood; an event carries the container's labels. */
 const MAX_EVENT_BYTES = 256 * 1024;
+/** A subscription that stood for so long is renewed without delay; the engine may accept, and end, any number of them at once. */
+const STEADY_MS = 10_000;
 /** What podman adds to a container's labels in the attributes of an event. */
 const NOT_LABELS = new Set(["containerExitCode", "exitCode", "image", "name", "podId", "execDuration"]);
 
@@ -33,8 +35,8 @@ interface EventJson {
 export class ExitWatch {
   readonly #options: ExitWatchOptions;
   readonly #ended = new AbortController();
-  /** Wall times in milliseconds: from when on exits count, and of the last event seen. */
-  readonly #startMs: number;
+  /** Wall times in milliseconds: from when on exits count, and of the last event seen; 0 for all once the clock was set back. */
+  #startMs: number;
   #sinceMs: number;
 
   constructor(options: ExitWatchOptions) {
@@ -71,7 +73,10 @@ export class ExitWatch {
     while (!signal.aborted) {
       try {
         await orAborted(new Promise<void>((resolve) => void clock.after(backOff.nextMs(), resolve)), signal);
-        await this.#follow(() => backOff.reset());
+        const startedAt = clock.monotonicMs();
+        await this.#follow(() => {}).finally(() => {
+          if (clock.monotonicMs() - startedAt > STEADY_MS) backOff.reset();
+        });
       } catch (error) {
         if (signal.aborted) return;
         logger.warn("the container engine's events were lost; subscribing again", { error });
@@ -81,6 +86,7 @@ export class ExitWatch {
 
   async #follow(onSubscribed: () => void): Promise<void> {
     const { api, labels } = this.#options;
+    this.#allowForClock();
     const withValues = Object.entries(labels).filter(([, value]) => value !== true);
     const response = await api.open(
       {
@@ -109,6 +115,7 @@ export class ExitWatch {
 
   #take(line: string): void {
     if (line.trim() === "") return;
+    this.#allowForClock();
     const event = JSON.parse(line) as EventJson;
     const action = event.Action ?? event.status;
     const { ID: id, Attributes: attributes = {} } = event.Actor ?? {};
@@ -122,5 +129,12 @@ export class ExitWatch {
     const exitCode = Number.parseInt(attributes["containerExitCode"] ?? attributes["exitCode"] ?? "", 10);
     const labels = Object.fromEntries(Object.entries(attributes).filter(([name]) => !NOT_LABELS.has(name)));
     this.#options.onExit({ id, labels, exitCode: Number.isNaN(exitCode) ? undefined : exitCode });
+  }
+
+  /** Events have the engine's wall time: once that was set back, later ones seem to be earlier. Rather all are told again. */
+  #allowForClock(): void {
+    const now = this.#options.clock.now();
+    if (now < this.#startMs) this.#startMs = 0;
+    if (now < this.#sinceMs) this.#sinceMs = 0;
   }
 }
