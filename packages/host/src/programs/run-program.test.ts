@@ -76,6 +76,11 @@ test("a program that is missing or not executable is an outcome that says what t
   await writeFile(join(folder, "plain.sh"), "#!/bin/sh\n");
   expect(await run({ run: "./plain.sh" })).toMatchObject({ isOk: false, message: expect.stringContaining("chmod +x") });
   expect(await run({ run: "no-such-program-anywhere" })).toMatchObject({ isOk: false });
+  place = { ...place, folder: join(folder, "moved") };
+  expect(await run({ run: "true" })).toMatchObject({
+    isOk: false,
+    message: expect.stringContaining(`folder ${folder}/moved is not there`),
+  });
 });
 
 test("a program that hangs and ignores SIGTERM is killed after its time", async () => {

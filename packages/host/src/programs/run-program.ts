@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { access } from "node:fs/promises";
 import { AppError, DEFAULT_PROGRAM_TIMEOUT_S, formatDuration, type LifecycleProgram } from "@hardshare/protocol";
 import { type Clock, Deferred, endProcessGroup, pause } from "@hardshare/runtime";
 import { resolveCommand } from "./command-line.ts";
@@ -82,7 +83,13 @@ export async function startProgram(argv: readonly string[], place: ProgramPlace,
   try {
     await once(child, "spawn");
   } catch (cause) {
-    throw new AppError("program_failed", `${argv[0]} cannot be started: ${(cause as Error).message}`, { cause });
+    // Node names the program in either case.
+    const isFolderThere = await access(place.folder).then(
+      () => true,
+      () => false,
+    );
+    const why = isFolderThere ? (cause as Error).message : `its folder ${place.folder} is not there`;
+    throw new AppError("program_failed", `${argv[0]} cannot be started: ${why}`, { cause });
   }
   return child;
 }
