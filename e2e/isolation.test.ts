@@ -1,8 +1,13 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeWithContainers } from "./harness/containers.ts";
-import { expectSuccess, run } from "./harness/commands.ts";
+import { type CommandResult, expectSuccess, run } from "./harness/commands.ts";
 import { Lan } from "./harness/lan.ts";
-import { containersWith, knock } from "./harness/leftovers.ts";
+import { containersWith } from "./harness/leftovers.ts";
+import { knock, OpenPort, ownAddresses } from "./harness/network.ts";
 import { OwnHost } from "./harness/own-host.ts";
 import { expectAnswer, type Person, World } from "./harness/world.ts";
 
@@ -15,56 +20,98 @@ interface Launched {
 describeWithContainers("isolation of an instance", () => {
   let world: World;
   let lan: Lan;
+  /** The host listens on all of its addresses. */
+  let open: OpenPort;
   let owner: Person;
   let host: OwnHost;
   let deployment: string;
+  let otherDeployment: string;
   let mine: Launched;
   let neighbour: Launched;
 
   beforeAll(async () => {
     lan = await Lan.create();
+    open = await OpenPort.create();
     world = await World.create();
     owner = await world.user("olga");
     host = new OwnHost(owner);
     await expectAnswer(owner.run(["init", "--server", world.ready.url]));
-    deployment = await host.share("provider: podman\n");
-    const other = await host.share("provider: podman\n");
+    const rules = join(world.folder, "robot.rules.yaml");
+    await writeFile(rules, "default: block\nrules:\n  - allow: GET /api/battery\n");
+    const robot = new URL(world.ready.robot.url).host;
+    deployment = await host.share(`provider: podman\nservices:\n  - { name: ROBOT, filter: http, target: "${robot}", rules: ${rules} }\n`);
+    otherDeployment = await host.share("provider: podman\n");
     await host.advertise();
     mine = await owner.json<Launched>("launch", deployment, "--wait");
-    neighbour = await owner.json<Launched>("launch", other, "--wait");
+    neighbour = await owner.json<Launched>("launch", otherDeployment, "--wait");
   });
 
   afterAll(async () => {
     await host[Symbol.asyncDispose]();
     await world[Symbol.asyncDispose]();
+    await open[Symbol.asyncDispose]();
     await lan[Symbol.asyncDispose]();
   });
 
-  function inside(command: string): Promise<{ code: number | null; stdout: string }> {
+  function inside(command: string): Promise<CommandResult> {
     return run("ssh", ["-F", mine.ssh_config, deployment, command], { env: owner.env });
   }
 
-  test("from inside an instance the host, its LAN, another instance and metadata addresses are out of reach", async () => {
-    const server = new URL(world.ready.url).port;
-    const hostAddress = (await expectSuccess("hostname", ["--all-ip-addresses"])).trim().split(" ")[0] ?? "";
-    for (const [address, port] of [
-      ["127.0.0.1", server],
-      [hostAddress, server],
-      [hostAddress, String(world.ready.hub.sshPort)],
-      [lan.hostAddress, server],
-      [lan.serverAddress, String(lan.serverPort)],
-      ["127.0.0.1", String(neighbour.fwd.port)],
-      [hostAddress, String(neighbour.fwd.port)],
-      ["169.254.169.254", "80"],
-      ["fe80::1", "80"],
-      ["::ffff:127.0.0.1", server],
-      ["10.88.0.1", "22"],
-    ]) {
-      const result = await inside(`nc -z -w 2 ${address} ${port}`);
-      expect([address, port, result.code]).toEqual([address, port, 1]);
+  function insideNeighbour(command: string): Promise<CommandResult> {
+    return run("ssh", ["-F", neighbour.ssh_config, otherDeployment, command], { env: owner.env });
+  }
+
+  /** What `nc` meets inside, in words. */
+  async function knockInside(address: string, port: number): Promise<string> {
+    const { code, stderr } = await inside(`nc -vz -w 2 ${address} ${port}`);
+    return code === 0 ? "open" : `${code}: ${stderr.trim()}`;
+  }
+
+  test("from inside an instance the host, its LAN and metadata addresses, all of which the host reaches, are out of reach", async () => {
+    const targets: [string, number][] = [
+      ...ownAddresses().map((address): [string, number] => [address, open.port]),
+      ["::ffff:127.0.0.1", open.port],
+      ["127.0.0.1", Number(new URL(world.ready.url).port)],
+      ["127.0.0.1", world.ready.hub.sshPort],
+      ["127.0.0.1", Number(new URL(world.ready.robot.url).port)],
+      ["127.0.0.1", neighbour.fwd.port],
+      [lan.serverAddress, lan.serverPort],
+      [lan.metadataAddress, lan.metadataPort],
+    ];
+    expect(targets).toContainEqual([lan.hostAddress, open.port]);
+    for (const [address, port] of targets) {
+      expect([address, port, await knock(address, port)]).toEqual([address, port, "open"]);
+      expect([address, port, await knockInside(address, port)]).toEqual([
+        address,
+        port,
+        expect.stringMatching(/^1: .*(refused|unreachable|timed out)/),
+      ]);
     }
-    expect(await knock(lan.serverAddress, lan.serverPort)).toBe("open"); // the host itself reaches it
-    expect((await inside("ls /sys/class/net")).stdout.trim()).toBe("lo");
+  });
+
+  test("from inside an instance another one is out of reach, whatever listens there", async () => {
+    const port = 7777;
+    const listening = `python3 -u -m http.server ${port} --bind 0.0.0.0`;
+    const server = spawn("ssh", ["-F", neighbour.ssh_config, otherDeployment, listening], {
+      env: { ...process.env, ...owner.env },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    try {
+      await once(server.stdout, "data"); // "Serving HTTP on …"
+      expect((await insideNeighbour(`nc -z -w 2 127.0.0.1 ${port}`)).code).toBe(0);
+      expect(await knockInside("127.0.0.1", port)).toMatch(/^1: .*refused/);
+      // There is no other address to try: neither has more than its own loopback.
+      for (const side of [inside, insideNeighbour]) expect((await side("ls /sys/class/net")).stdout).toBe("lo\n");
+    } finally {
+      server.kill("SIGKILL");
+    }
+  });
+
+  test("from inside an instance the service that its contract names is reached, and judged", async () => {
+    expect((await inside("nc -z -w 2 ${ROBOT%:*} ${ROBOT##*:}")).code).toBe(0);
+    const status = async (curl: string) => (await inside(`curl -s -o /dev/null -w '%{http_code}' ${curl}`)).stdout;
+    expect(await status("http://$ROBOT/api/battery")).toBe("200");
+    expect(await status("http://$ROBOT/api/sensors")).toBe("403");
   });
 
   test("inside an instance there are no more privileges and limits than the contract gives", async () => {

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { describeWithContainers } from "./harness/containers.ts";
 import { expectSuccess, run } from "./harness/commands.ts";
-import { containersWith, knock, processesWith } from "./harness/leftovers.ts";
+import { containersWith, processesWith } from "./harness/leftovers.ts";
+import { knock } from "./harness/network.ts";
 import { expectAnswer, type Person, World } from "./harness/world.ts";
 
 interface Launched {

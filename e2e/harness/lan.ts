@@ -1,13 +1,20 @@
 import { once } from "node:events";
 import { spawn } from "node:child_process";
 import { expectSuccess, run } from "./commands.ts";
+import { knock } from "./network.ts";
 
-/** A network namespace that stands in for the owner's LAN, with a TCP server in it; the host can reach it. */
+/**
+ * A network namespace that stands in for the owner's LAN, with a TCP server and a cloud's metadata service in it; the host
+ * can reach both.
+ */
 export class Lan implements AsyncDisposable {
   /** The host's address on this LAN, and that of the server; 198.18.0.0/15 is for tests (RFC 2544). */
   readonly hostAddress = "198.18.7.1";
   readonly serverAddress = "198.18.7.2";
   readonly serverPort = 8000;
+  /** Where clouds tell a machine its secrets. */
+  readonly metadataAddress = "169.254.169.254";
+  readonly metadataPort = 80;
   readonly #name = `hs-lan-${process.pid}`;
 
   static async create(): Promise<Lan> {
@@ -20,6 +27,7 @@ export class Lan implements AsyncDisposable {
       `addr add ${lan.hostAddress}/24 dev ${outside}`,
       `link set ${outside} up`,
       `-n ${name} addr add ${lan.serverAddress}/24 dev ${inside}`,
+      `-n ${name} addr add ${lan.metadataAddress}/32 dev ${inside}`,
       `-n ${name} link set ${inside} up`,
     ]) {
       await expectSuccess("ip", command.split(" "));
@@ -32,12 +40,16 @@ export class Lan implements AsyncDisposable {
         name,
         process.execPath,
         "-e",
-        `require("net").createServer((s) => s.end()).listen(${lan.serverPort}, () => console.log("up"))`,
+        `const listen = (port, next) => require("net").createServer((s) => s.end()).listen(port, "0.0.0.0", next);
+         listen(${lan.serverPort}, () => listen(${lan.metadataPort}, () => console.log("up")));`,
       ],
       { stdio: ["ignore", "pipe", "inherit"] },
     );
     lan.#server = server;
     await once(server.stdout, "data");
+    // A machine in a cloud keeps the way to its real one, which it may need; the route goes with the device.
+    if ((await knock(lan.metadataAddress, lan.metadataPort)) !== "open")
+      await expectSuccess("ip", ["route", "add", `${lan.metadataAddress}/32`, "dev", outside]);
     return lan;
   }
 

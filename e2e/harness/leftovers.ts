@@ -1,5 +1,4 @@
 import { readdir, readFile } from "node:fs/promises";
-import { connect } from "node:net";
 import { expectSuccess } from "./commands.ts";
 
 /** Ids of containers with a label of ours, running or not. */
@@ -29,22 +28,6 @@ export async function untilGone(text: string): Promise<void> {
   for (const line of await processesWith(text)) {
     await expectSuccess("tail", ["--follow", `--pid=${line.split(" ")[0]}`, "--sleep-interval=0.1", "/dev/null"]);
   }
-}
-
-/** What a TCP connection meets: `open`, or the error's code (`ECONNREFUSED`, …). */
-export function knock(host: string, port: number): Promise<string> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: 5000 });
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve("open");
-    });
-    socket.once("timeout", () => {
-      socket.destroy();
-      resolve("ETIMEDOUT");
-    });
-    socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
-  });
 }
 
 async function read(path: string): Promise<string> {
