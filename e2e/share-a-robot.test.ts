@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { describeWithContainers } from "./harness/containers.ts";
 import { expectSuccess, run } from "./harness/commands.ts";
@@ -51,12 +51,40 @@ describeWithContainers("a container instance", () => {
     ["the public port", ""],
     ["the jump host", "-jump"],
     ["the server's port by WebSocket", "-ws"],
-  ])("is reached by plain ssh through %s, both SSH host keys verified, and hands on the exit code", async (_way, suffix) => {
+  ])("is reached by plain ssh through %s, and hands on the exit code", async (_way, suffix) => {
     const ssh = (...command: string[]) => run("ssh", ["-F", launched.ssh_config, `${deployment}${suffix}`, ...command], { env: admin.env });
-    const hostname = await expectAnswer(ssh("hostname"));
-    expect(hostname.stdout.trim()).not.toBe("");
+    expect((await expectAnswer(ssh("hostname"))).stdout).toBe(`hs-${launched.id.slice(0, 8)}\n`);
     expect((await ssh("exit 42")).code).toBe(42);
   });
+
+  test.each([
+    ["hub", "hardshare-hub", [0, 255, 0]],
+    ["instance", () => launched.id, [255, 255, 255]],
+  ] as const)(
+    "is not entered where the %s's SSH host key is another than the written one: by public port, jump host, WebSocket",
+    async (_whose, alias, codes) => {
+      const knownHosts = join(dirname(launched.ssh_config), "known_hosts");
+      const written = await readFile(knownHosts, "utf8");
+      const name = typeof alias === "string" ? alias : alias();
+      const other = join(world.folder, `other-key-${name}`);
+      await expectSuccess("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", other]);
+      const swapped = written.replaceAll(new RegExp(`^${name} .*$`, "gm"), `${name} ${(await readFile(`${other}.pub`, "utf8")).trim()}`);
+      expect(swapped).not.toBe(written);
+      await writeFile(knownHosts, swapped);
+      try {
+        for (const [index, suffix] of ["", "-jump", "-ws"].entries()) {
+          const { code, stdout, stderr } = await run("ssh", ["-F", launched.ssh_config, `${deployment}${suffix}`, "echo inside"], {
+            env: admin.env,
+          });
+          const isEntered = codes[index] === 0;
+          expect([suffix, code, stdout]).toEqual([suffix, codes[index], isEntered ? "inside\n" : ""]);
+          if (!isEntered) expect(stderr).toContain("Host key verification failed");
+        }
+      } finally {
+        await writeFile(knownHosts, written);
+      }
+    },
+  );
 
   test.each([
     ["the public port", ""],
@@ -132,6 +160,37 @@ describeWithContainers("a container instance", () => {
     const gone = await run("ssh", ["-F", launched.ssh_config, `${deployment}-jump`, "true"], { env: admin.env });
     expect(gone.code).toBe(255);
     expect((await admin.json<Launched>("info", launched.id)).status).toBe("TERMINATED");
+  });
+});
+
+describeWithContainers("a person whose home has a blank in its path", () => {
+  let launched: Launched;
+  let person: Person;
+
+  beforeAll(async () => {
+    person = await world.admin("home of the admin");
+    launched = await person.json<Launched>("launch", world.deployment("podman"), "--wait");
+  });
+
+  afterAll(async () => {
+    await person.run(["terminate", launched.id]);
+  });
+
+  test.each([
+    ["the public port", ""],
+    ["the jump host", "-jump"],
+    ["the server's port by WebSocket", "-ws"],
+  ])("gets in by plain ssh through %s", async (_way, suffix) => {
+    expect(launched.ssh_config).toContain(" ");
+    const { stdout } = await expectAnswer(
+      run("ssh", ["-F", launched.ssh_config, `${launched.deployment}${suffix}`, "hostname"], { env: person.env }),
+    );
+    expect(stdout).toBe(`hs-${launched.id.slice(0, 8)}\n`);
+  });
+
+  test("gets in by `hardshare ssh`", async () => {
+    const { stdout } = await expectAnswer(person.run(["ssh", launched.id, "--", "hostname"]));
+    expect(stdout).toBe(`hs-${launched.id.slice(0, 8)}\n`);
   });
 });
 

@@ -20,10 +20,10 @@ export class Person {
   readonly token: string;
   readonly env: Record<string, string>;
 
-  constructor(folder: string, name: string, token = "") {
+  constructor(folder: string, name: string, token = "", home = name) {
     this.name = name;
     this.token = token;
-    this.home = join(folder, name);
+    this.home = join(folder, home);
     this.env = { HOME: this.home, HARDSHARE_HOME: join(this.home, "config"), HARDSHARE_STATE: join(this.home, "state") };
   }
 
@@ -85,9 +85,9 @@ export class World implements AsyncDisposable {
     return found.id;
   }
 
-  /** The administrator, logged in. */
-  async admin(): Promise<Person> {
-    return this.#person("admin", this.ready.token);
+  /** The administrator, logged in. @param home name of the home folder */
+  async admin(home = "admin"): Promise<Person> {
+    return this.#person("admin", this.ready.token, home);
   }
 
   /** A new user, logged in. */
@@ -98,8 +98,8 @@ export class World implements AsyncDisposable {
     return this.#person(name, token);
   }
 
-  async #person(name: string, token: string): Promise<Person> {
-    const person = new Person(this.folder, name, token);
+  async #person(name: string, token: string, home = name): Promise<Person> {
+    const person = new Person(this.folder, name, token, home);
     const tokenFile = join(this.folder, `${name}.token`);
     await writeFile(tokenFile, token, { mode: 0o600 });
     await expectAnswer(person.run(["login", "--server", this.ready.url, "--token-file", tokenFile]));
