@@ -30,6 +30,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
+          globalSetup: ["e2e/harness/find-containers.ts"],
           testTimeout: 120_000,
           hookTimeout: 600_000,
           fileParallelism: false,

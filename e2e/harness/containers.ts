@@ -1,16 +1,7 @@
-import { spawnSync } from "node:child_process";
-import { describe } from "vitest";
+import { describe, inject } from "vitest";
 
-/** Why instances can't be containers on this machine; undefined when they can, and always on CI, where none may be left out. */
-const problem = findProblem();
-
-function findProblem(): string | undefined {
-  if (process.env["CI"] !== undefined) return undefined;
-  if (process.geteuid?.() !== 0) return "containers need root";
-  return spawnSync("podman", ["--version"]).status === 0 ? undefined : "podman is not installed";
-}
-
-/** Tests that need a container engine; left out by name where none can be had. */
+/** Tests that need a container engine; left out by name, with what `hardshare up` says, where it offers no container deployment. */
 export function describeWithContainers(name: string, tests: () => void): void {
+  const problem = inject("containerProblem");
   describe.skipIf(problem !== undefined)(problem === undefined ? name : `${name} (left out: ${problem})`, tests);
 }
