@@ -23,6 +23,23 @@ interface Launched {
   status: string;
 }
 
+/** All that `up` says on standard output: these fields and no others. */
+function ready(deployments: [type: string, provider: string][]): unknown {
+  const url = expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+$/) as unknown;
+  return {
+    url,
+    user: "admin",
+    token: expect.stringMatching(/^[\w-]+\.[\w-]+\.[\w-]+$/) as unknown,
+    deployments: deployments.map(([type, provider]) => ({
+      id: expect.stringMatching(/^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/) as unknown,
+      type,
+      provider,
+    })),
+    hub: { host: "127.0.0.1", sshPort: expect.any(Number) as unknown, hostKey: expect.stringMatching(/^ssh-ed25519 \S+/) as unknown },
+    robot: { url },
+  };
+}
+
 test.each(["SIGINT", "SIGTERM"] as const)("%s to npm ends what `npm start` started", async (signal) => {
   const folder = join(world.folder, `npm-${signal}`);
   const npm = spawn("npm", ["start", "--silent", "--", "--format", "json", "--no-container", "--port", "0", "--data-dir", folder], {
@@ -30,11 +47,14 @@ test.each(["SIGINT", "SIGTERM"] as const)("%s to npm ends what `npm start` start
     stdio: ["ignore", "pipe", "ignore"],
     env: { ...process.env, HOME: join(world.folder, "home") },
   });
-  const ended = once(npm, "exit");
-  const [line] = (await Promise.race([once(createInterface(npm.stdout), "line"), ended])) as [string];
-  expect(JSON.parse(line)).toMatchObject({ user: "admin", deployments: [{ provider: "proxy" }] });
+  const ended = once(npm, "close");
+  const lines: string[] = [];
+  const output = createInterface(npm.stdout).on("line", (line) => lines.push(line));
+  await Promise.race([once(output, "line"), ended]);
   npm.kill(signal);
   await ended;
+  // One line for all of its life.
+  expect(lines.map((line) => JSON.parse(line) as unknown)).toStrictEqual([ready([["sim_robot_http", "proxy"]])]);
   expect(await processesWith(folder)).toEqual([]);
 });
 
@@ -45,6 +65,15 @@ test("a second `up` on the same data folder is refused and says who has it", asy
 });
 
 describeWithContainers("with an instance in a container", () => {
+  test("what `up` says when all is ready has the fields that programs rely on, and no others", () => {
+    expect(world.ready).toStrictEqual(
+      ready([
+        ["sim_robot", "podman"],
+        ["sim_robot_http", "proxy"],
+      ]),
+    );
+  });
+
   test("SIGTERM ends everything, an instance too; a second start comes up with the same deployments and ports", async () => {
     const before = world.ready;
     const admin = await world.admin();
@@ -73,5 +102,24 @@ describeWithContainers("with an instance in a container", () => {
     const again = await admin.json<Launched>("launch", world.deployment("podman"), "--wait");
     expect(again.status).toBe("READY");
     await expectAnswer(admin.run(["terminate", again.id]));
+  });
+
+  test("a start right after `kill -9` of the supervisor, while its programs still end, offers the same deployments, and each can be launched", async () => {
+    const admin = await world.admin();
+    const before = world.ready;
+    const { id } = await admin.json<Launched>("launch", world.deployment("podman"), "--wait");
+    const { child } = world.up;
+    const died = once(child, "exit"); // not "close", which comes when its children have ended too
+    child.kill("SIGKILL");
+    await died;
+    const after = await world.restart(["--port", new URL(before.url).port]);
+    expect(after).toStrictEqual(before);
+    for (const deployment of after.deployments) {
+      const launched = await admin.json<Launched>("launch", deployment.id, "--wait");
+      expect(launched.status).toBe("READY");
+      await expectAnswer(admin.run(["terminate", launched.id]));
+    }
+    expect(await admin.json<Launched>("info", id)).toMatchObject({ status: "TERMINATED" });
+    expect(await containersWith(`io.hardshare.instance=${id}`)).toEqual([]);
   });
 });

@@ -47,6 +47,7 @@ export class RunningCommand<Ready> implements AsyncDisposable {
   readonly child: ChildProcess;
   readonly ready: Promise<Ready>;
   readonly ended: Promise<number | null>;
+  #stdout = "";
   #stderr = "";
 
   constructor(args: readonly string[], env: Record<string, string>) {
@@ -55,6 +56,7 @@ export class RunningCommand<Ready> implements AsyncDisposable {
       stdio: ["ignore", "pipe", "pipe"],
       detached: true,
     });
+    this.child.stdout?.on("data", (chunk: Buffer) => (this.#stdout += chunk.toString()));
     this.child.stderr?.on("data", (chunk: Buffer) => (this.#stderr = (this.#stderr + chunk.toString()).slice(-100_000)));
     this.ended = new Promise((resolve) => this.child.once("close", (code) => resolve(code)));
     this.ready = this.#firstLine(args[0] ?? "");
@@ -65,6 +67,12 @@ export class RunningCommand<Ready> implements AsyncDisposable {
     return this.child.pid ?? 0;
   }
 
+  /** All that it said on standard output so far. */
+  get output(): string {
+    return this.#stdout;
+  }
+
+  /** The end of what it said on standard error so far. */
   get log(): string {
     return this.#stderr;
   }
