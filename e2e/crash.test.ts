@@ -1,3 +1,5 @@
+import { access, watch } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { describeWithContainers } from "./harness/containers.ts";
 import { run } from "./harness/commands.ts";
@@ -36,15 +38,19 @@ describeWithContainers("programs that are killed", () => {
     expect(await containersWith(`io.hardshare.instance=${launched.id}`)).toEqual([]);
   });
 
-  /** Kills one of the programs that `up` runs; resolves with the log line by which it is back. */
-  async function kill(program: string, isBack: RegExp): Promise<string> {
+  /** Kills one of the programs that `up` runs; resolves with what tells that it is back. */
+  async function kill<Sign>(program: string, isBack: () => Promise<Sign>): Promise<Sign> {
     const found = (await processesWith(world.dataFolder)).filter(
       (line) => line.includes(` --format json ${program} `) || line.endsWith(` --format json ${program}`),
     );
     expect(found).toHaveLength(1);
-    const back = world.up.untilLog(isBack);
+    const back = isBack();
     process.kill(Number(found[0]?.split(" ")[0]), "SIGKILL");
     return back;
+  }
+
+  function untilProbed(): Promise<string> {
+    return world.up.untilLog(new RegExp(`${launched.id}.*"status":"probed"`));
   }
 
   function ssh(suffix = ""): Promise<{ code: number | null; stdout: string }> {
@@ -52,7 +58,7 @@ describeWithContainers("programs that are killed", () => {
   }
 
   test("the server is killed: the instance stays, its public port goes on, and the server is back by itself", async () => {
-    const back = kill("serve", /"message":"host connected"/);
+    const back = kill("serve", () => world.up.untilLog(/"message":"host connected"/));
     expect((await ssh()).code).toBe(0);
     await back;
     expect(await admin.json<Launched>("info", launched.id)).toMatchObject({ status: "READY", fwd: launched.fwd });
@@ -60,7 +66,7 @@ describeWithContainers("programs that are killed", () => {
   });
 
   test("the hub is killed: same endpoint and port, reachable again when the host has forwarded anew", async () => {
-    await kill("hub", new RegExp(`${launched.id}.*"status":"probed"`));
+    await kill("hub", untilProbed);
     expect((await ssh()).code).toBe(0);
     expect((await ssh("-jump")).code).toBe(0);
     expect(await admin.json<Launched>("info", launched.id)).toMatchObject({ status: "READY", fwd: launched.fwd });
@@ -68,8 +74,31 @@ describeWithContainers("programs that are killed", () => {
 
   test("the host daemon is killed: its successor adopts the running instance", async () => {
     const before = await containersWith(`io.hardshare.instance=${launched.id}`);
-    await kill("ad", new RegExp(`${launched.id}.*"status":"probed"`));
+    await kill("ad", untilProbed);
     expect((await ssh()).code).toBe(0);
     expect(await containersWith(`io.hardshare.instance=${launched.id}`)).toEqual(before);
   });
+
+  test("the robot is killed: it comes back at the same address, and the instance stays and reaches it", async () => {
+    // The robot makes its serial line (with socat) when its HTTP API listens already; it says nothing else.
+    await kill("sim", () => untilLinked(join(world.dataFolder, "robot-serial")));
+    expect((await ssh()).code).toBe(0);
+    const inside = ["-F", launched.ssh_config, deployment, "curl -s -o /dev/null -w '%{http_code}' http://$ROBOT/api/battery"];
+    expect((await run("ssh", inside, { env: admin.env })).stdout).toBe("200");
+    expect(await admin.json<Launched>("info", launched.id)).toMatchObject({ status: "READY", fwd: launched.fwd });
+  });
 });
+
+/** Resolves when a link is made anew, by which something can be opened. */
+async function untilLinked(link: string): Promise<void> {
+  for await (const { filename } of watch(dirname(link))) {
+    if (filename === basename(link) && (await isThere(link))) return;
+  }
+}
+
+async function isThere(link: string): Promise<boolean> {
+  return access(link).then(
+    () => true,
+    () => false,
+  );
+}

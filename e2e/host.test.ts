@@ -1,11 +1,12 @@
-import { writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeWithContainers } from "./harness/containers.ts";
 import { expectSuccess } from "./harness/commands.ts";
 import { followEvents } from "./harness/events.ts";
 import { OwnHost } from "./harness/own-host.ts";
-import { containersWith, processesWith } from "./harness/leftovers.ts";
+import { containersWith, networksWith, processesWith } from "./harness/leftovers.ts";
 import { expectAnswer, type Person, World } from "./harness/world.ts";
 
 interface Launched {
@@ -19,6 +20,10 @@ describeWithContainers("a host of its own", () => {
   let world: World;
   let owner: Person;
   let host: OwnHost;
+  /** An argument of the init program that hangs, which tells its process from all others on this machine. */
+  const hanging = `hang-${randomUUID()}`;
+  /** A named pipe by which that program says that it runs. */
+  let running: string;
   const ids = { failing: "", hanging: "", plain: "" };
 
   beforeAll(async () => {
@@ -30,8 +35,14 @@ describeWithContainers("a host of its own", () => {
     await writeFile(join(world.folder, "note-end.sh"), `#!/bin/sh\necho "$HARDSHARE_INSTANCE $HARDSHARE_EVENT" >> ${marker}\n`, {
       mode: 0o755,
     });
-    ids.failing = await host.share(`provider: podman\ninit: [/bin/false]\n`);
-    ids.hanging = await host.share(`provider: podman\ninit: [sleep 3600]\nterminate: [${join(world.folder, "note-end.sh")}]\n`);
+    const arm = join(world.folder, "home-arm.sh");
+    await writeFile(arm, "#!/bin/sh\necho homing the arm\necho joint 3 does not move >&2\nexit 4\n", { mode: 0o755 });
+    running = join(world.folder, "running");
+    await expectSuccess("mkfifo", [running]);
+    const hang = join(world.folder, "hang.sh");
+    await writeFile(hang, `#!/bin/sh\necho runs > ${running}\nsleep 100000\n`, { mode: 0o755 });
+    ids.failing = await host.share(`provider: podman\ninit: [${arm}]\n`);
+    ids.hanging = await host.share(`provider: podman\ninit: [${hang} ${hanging}]\nterminate: [${join(world.folder, "note-end.sh")}]\n`);
     ids.plain = await host.share("provider: podman\n");
     await host.advertise();
   });
@@ -41,19 +52,29 @@ describeWithContainers("a host of its own", () => {
     await world[Symbol.asyncDispose]();
   });
 
-  async function expectNothingLeft(instance: string): Promise<void> {
-    expect(await containersWith(`io.hardshare.instance=${instance}`)).toEqual([]);
-    expect(await processesWith(instance)).toEqual([]);
+  async function expectHanging(): Promise<void> {
+    expect(await expectSuccess("cat", [running])).toBe("runs\n");
+    expect(await processesWith(hanging)).toHaveLength(1);
   }
 
-  test("a failing init program ends in INIT_FAIL with the step's name, and leaves nothing", async () => {
+  async function expectNothingLeft(instance: string): Promise<void> {
+    expect(await containersWith(`io.hardshare.instance=${instance}`)).toEqual([]);
+    expect(await networksWith(`io.hardshare.instance=${instance}`)).toEqual([]);
+    expect(await processesWith(instance)).toEqual([]); // each has the id in its environment
+    expect(await processesWith(hanging)).toEqual([]);
+  }
+
+  test("a failing init program ends in INIT_FAIL with the step's name and its last lines, and leaves nothing", async () => {
     const result = await owner.run(["launch", ids.failing, "--wait", "--format", "json"]);
     expect(result.code).toBe(1);
-    expect(`${result.stdout}${result.stderr}`).toContain("init");
-    const { workspace_instances: instances } = (await api(`/instances?include_init_fail&include_terminated`)) as {
-      workspace_instances: string[];
+    expect(result.stdout).toBe("");
+    const { error } = JSON.parse(result.stderr.trimEnd().split("\n").at(-1) ?? "") as {
+      error: { code: string; message: string; details: { instance: string; step: string; log: string } };
     };
-    const view = (await api(`/instance/${instances[0]}`)) as Launched & { id: string };
+    expect(error).toMatchObject({ code: "launch_failed", details: { step: "init" } });
+    expect(error.details.log).toContain("homing the arm\njoint 3 does not move");
+    expect(error.message).toMatch(/failed in step "init":\n\s+homing the arm\n\s+joint 3 does not move\n/);
+    const view = (await api(`/instance/${error.details.instance}`)) as Launched;
     expect(view).toMatchObject({ status: "INIT_FAIL", failed_step: "init" });
     await expectNothingLeft(view.id);
     const again = (await api(`/deployment/${ids.failing}`)) as { lockout?: boolean; queuelen: number; holder: unknown };
@@ -63,16 +84,23 @@ describeWithContainers("a host of its own", () => {
 
   test("a launch can be cancelled while its init program runs: the program is killed, the terminate programs run, nothing is left", async () => {
     const { id } = await owner.json<Launched>("launch", ids.hanging);
-    await followEvents(
-      world,
-      owner,
-      id,
-      (event) => event.kind === "step" && event.data["step"] === "init" && event.data["phase"] === "started",
-    );
+    await expectHanging();
     await expectAnswer(owner.run(["terminate", id]));
     expect(await api(`/instance/${id}`)).toMatchObject({ status: "TERMINATED" });
-    expect(await processesWith("sleep\x003600")).toEqual([]);
     await expectNothingLeft(id);
+    expect(await expectSuccess("cat", [join(world.folder, "terminated")])).toContain(`${id} terminate`);
+  });
+
+  test.each(["SIGINT", "SIGTERM"] as const)("%s to `launch --wait` during INIT cancels the launch and leaves nothing", async (signal) => {
+    const launch = owner.start("launch", ids.hanging, "--wait");
+    await expectHanging();
+    const [id = ""] = (await owner.json<Launched[]>("instances")).map((instance) => instance.id);
+    expect(await launch.stop(signal)).toBe(1);
+    expect(launch.output).toBe("");
+    expect(launch.log).toContain(`the launch was cancelled: instance ${id} has ended`);
+    expect(await api(`/instance/${id}`)).toMatchObject({ status: "TERMINATED" });
+    await expectNothingLeft(id);
+    expect(await readdir(join(owner.home, "state", "launches"))).not.toContain(id);
     expect(await expectSuccess("cat", [join(world.folder, "terminated")])).toContain(`${id} terminate`);
   });
 
@@ -105,12 +133,7 @@ describeWithContainers("a host of its own", () => {
 
   test("`stop-ad --now` takes the device back, also during INIT", async () => {
     const { id } = await owner.json<Launched>("launch", ids.hanging);
-    await followEvents(
-      world,
-      owner,
-      id,
-      (event) => event.kind === "step" && event.data["step"] === "init" && event.data["phase"] === "started",
-    );
+    await expectHanging();
     await expectAnswer(owner.run(["stop-ad", ids.hanging, "--now"]));
     await followEvents(world, owner, id, () => false);
     await expectNothingLeft(id);

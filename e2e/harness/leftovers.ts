@@ -7,6 +7,12 @@ export async function containersWith(label: string): Promise<string[]> {
   return text.split("\n").filter((line) => line !== "");
 }
 
+/** Ids of podman's networks with a label of ours. */
+export async function networksWith(label: string): Promise<string[]> {
+  const text = await expectSuccess("podman", ["network", "ls", "--quiet", "--filter", `label=${label}`]);
+  return text.split("\n").filter((line) => line !== "");
+}
+
 /** Processes whose command line or environment contains a text, such as the folder of a test, as `pid command`. */
 export async function processesWith(text: string): Promise<string[]> {
   const found: string[] = [];
