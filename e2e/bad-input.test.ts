@@ -1,7 +1,11 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Person, World } from "./harness/world.ts";
+import type { RunningCommand } from "./harness/commands.ts";
+import { describeWithContainers } from "./harness/containers.ts";
+import { findFreePort } from "./harness/network.ts";
+import { OwnHost } from "./harness/own-host.ts";
+import { expectAnswer, Person, World } from "./harness/world.ts";
 
 const NO_ID = "00000000-0000-4000-8000-000000000000";
 
@@ -9,6 +13,11 @@ let world: World;
 let admin: Person;
 /** Signed in, with a right to nothing. */
 let eve: Person;
+/** Holds an instance of the proxy deployment. */
+let frida: Person;
+/** Owns two deployments whose ids begin alike. */
+let zoe: Person;
+let prefix: string;
 /** A computer on which nothing is set up. */
 let nobody: Person;
 
@@ -16,6 +25,11 @@ beforeAll(async () => {
   world = await World.create();
   admin = await world.admin();
   eve = await world.user("eve");
+  frida = await world.user("frida");
+  await expectAnswer(admin.run(["rules", world.deployment("proxy"), "--permit", "frida"]));
+  await expectAnswer(frida.run(["launch", world.deployment("proxy"), "--wait"]));
+  zoe = await world.user("zoe");
+  prefix = await registerUntilTwoBeginAlike(zoe);
   nobody = new Person(world.folder, "nobody");
   await mkdir(nobody.home, { recursive: true });
 });
@@ -23,6 +37,26 @@ beforeAll(async () => {
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
 });
+
+/** Registers deployments without a host. @returns the digit with which the ids of two of them begin */
+async function registerUntilTwoBeginAlike(owner: Person): Promise<string> {
+  const firsts = new Set<string>();
+  for (;;) {
+    const response = await fetch(`${world.ready.url}/hardshare/register`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${owner.token}` },
+    });
+    const first = ((await response.json()) as { id: string }).id.slice(0, 1);
+    if (firsts.has(first)) return first; // after 17 at the latest
+    firsts.add(first);
+  }
+}
+
+/** A token that has expired at the moment when it was made. */
+async function expiredToken(): Promise<string> {
+  const { token } = await admin.json<{ token: string }>("admin", "token", "eve", "--days", "0.0000000001");
+  return file("expired", `${token}\n`);
+}
 
 async function file(name: string, text: string): Promise<string> {
   const path = join(world.folder, name);
@@ -35,7 +69,12 @@ interface Expectation {
   by?: () => Person;
   code: number;
   says: RegExp;
+  /** The code for programs. */
+  error?: string;
 }
+
+const TAKEN = /(?:in use|used by another program|EADDRINUSE).*another/;
+const taken = () => new URL(world.ready.url).port;
 
 /** What people get wrong, the exit code, and what they are told. */
 const TABLE: Record<string, Expectation> = {
@@ -79,7 +118,55 @@ const TABLE: Record<string, Expectation> = {
     code: 5,
     says: /wrong authorization token; sign in with `npx hardshare login/,
   },
-  "a port in use": { args: ["sim", "--port", () => new URL(world.ready.url).port], code: 1, says: /[Pp]ort \d+ .*in use/ },
+  "a port in use": { args: ["sim", "--port", taken], code: 1, says: TAKEN, error: "port_in_use" },
+  "a port in use, for serve": {
+    by: () => nobody,
+    args: ["serve", "--data-dir", () => join(world.folder, "other-server"), "--port", taken],
+    code: 1,
+    says: TAKEN,
+    error: "port_in_use",
+  },
+  "a port in use, for hub": {
+    args: ["hub", "--data-dir", () => join(world.folder, "other-hub"), "--ssh-port", taken],
+    code: 1,
+    says: TAKEN,
+    error: "port_in_use",
+  },
+  "a port in use, for forward": { by: () => frida, args: ["forward", "--local-port", taken], code: 1, says: TAKEN, error: "port_in_use" },
+  "a port in use, for up": {
+    by: () => nobody,
+    args: ["up", "--no-container", "--data-dir", () => join(world.folder, "other-up"), "--port", taken],
+    code: 1,
+    says: /port \d+ is taken by another program: choose another one with --port/,
+  },
+  "a server that does not answer": {
+    args: ["search", "--server", async () => `http://127.0.0.1:${await findFreePort()}`, "--token-file", () => file("any", admin.token)],
+    code: 1,
+    says: /can't reach the server at http:\/\/127\.0\.0\.1:\d+ \(ECONNREFUSED\); check the address/,
+  },
+  "an expired token": { args: ["whoami", "--token-file", expiredToken], code: 5, says: /token.*sign in with `npx hardshare login/ },
+  "an ambiguous beginning of an id": {
+    by: () => zoe,
+    args: ["lock", () => prefix],
+    code: 2,
+    says: /"[\da-f]" means more than one deployment: write more of the id of [\da-f-]{36}, [\da-f-]{36}/,
+  },
+  "a verb that is none": {
+    args: ["lunch"],
+    code: 2,
+    says: /unknown command 'lunch'\n\(Did you mean launch\?\)\n\(npx hardshare --help lists the verbs/,
+  },
+  "no verb at all": { args: [], code: 2, says: /Usage: / },
+  "an argument left out": { args: ["launch"], code: 2, says: /missing required argument 'id\|type'/ },
+  "an argument too many": { args: ["search", "a", "b"], code: 2, says: /too many arguments/ },
+  "an option that is none": { args: ["search", "--fast"], code: 2, says: /unknown option '--fast'/ },
+  "an option without its value": { args: ["launch", "sim_robot", "--for"], code: 2, says: /argument missing/ },
+  "a port that is none": { args: ["forward", "--local-port", "99999"], code: 2, says: /99999/ },
+  "a range of ports that is none": {
+    args: ["hub", "--ports", "9-1"],
+    code: 2,
+    says: /--ports: "9-1" is no range of ports; write one such as/,
+  },
   "a contract with a wrong field": {
     args: ["register", "--permit-more", "--contract", () => file("c1.yaml", "provider: podman\nlimits:\n  memory: lots\n")],
     code: 1,
@@ -105,7 +192,7 @@ const TABLE: Record<string, Expectation> = {
 
 test.each(Object.entries(TABLE))(
   "%s: the exit code is right, and the message says what is wrong",
-  async (_name, { args, by, code, says }) => {
+  async (_name, { args, by, code, says, error }) => {
     const words = await Promise.all(args.map(async (arg) => (typeof arg === "string" ? arg : arg())));
     const result = await (by ?? (() => admin))().run(["--format", "json", ...words]);
     const [text = "", json = "{}"] =
@@ -117,6 +204,46 @@ test.each(Object.entries(TABLE))(
     expect({ code: result.code, stdout: result.stdout }).toEqual({ code, stdout: "" });
     expect(text).toMatch(says);
     expect(text).not.toMatch(/^\s+at |undefined|\[object/m);
-    expect(JSON.parse(json)).toMatchObject({ error: { code: expect.any(String) as string, message: expect.any(String) as string } });
+    expect(JSON.parse(json)).toMatchObject({
+      error: { code: error ?? (expect.any(String) as string), message: expect.any(String) as string },
+    });
   },
 );
+
+describeWithContainers("a host that cannot keep its contract", () => {
+  test.each([
+    {
+      lacks: "the image",
+      owner: "ivy",
+      contract: "provider: podman\nimage: localhost/no/such\n",
+      start: (person: Person) => person.start("ad"),
+      says: /the image localhost\/no\/such is not on this computer; build or pull it, then run `(?:npx )?hardshare ad` again/,
+      code: "image_missing",
+    },
+    {
+      lacks: "the container engine",
+      owner: "hank",
+      contract: "provider: podman\n",
+      start: (person: Person) => person.startWithoutPodman("ad"),
+      says: /podman is not installed\. Install it with: sudo apt-get install podman/,
+      code: "engine_missing",
+    },
+  ])("because $lacks is missing: `ad` and `status` say so and what to do, and nothing can be launched", async (row) => {
+    const owner = await world.user(row.owner);
+    await expectAnswer(owner.run(["init", "--server", world.ready.url]));
+    const id = await new OwnHost(owner).share(row.contract);
+    await using daemon: RunningCommand<unknown> = row.start(owner);
+    await daemon.ready;
+    expect(daemon.log).toMatch(row.says);
+
+    expect((await expectAnswer(owner.run(["status"]))).stdout).toMatch(row.says);
+    const again = await owner.run(["--format", "json", "ad", id]);
+    expect({ code: again.code, stdout: again.stdout }).toEqual({ code: 1, stdout: "" });
+    expect(again.stderr).toMatch(row.says);
+    expect(JSON.parse(again.stderr.trimEnd().split("\n").at(-1) ?? "")).toMatchObject({ error: { code: row.code } });
+
+    const launch = await owner.run(["launch", id]);
+    expect(launch.code).toBe(6);
+    expect(await owner.json<unknown[]>("instances", "--all")).toEqual([]);
+  });
+});

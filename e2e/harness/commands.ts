@@ -42,7 +42,7 @@ export async function expectSuccess(command: string, args: readonly string[], op
   return result.stdout;
 }
 
-/** A long-running `hardshare …` that prints one JSON line on standard output when it is ready. */
+/** A long-running `hardshare …` that, unless its format is another one, prints one JSON line on standard output when it is ready. */
 export class RunningCommand<Ready> implements AsyncDisposable {
   readonly child: ChildProcess;
   readonly ready: Promise<Ready>;
@@ -50,8 +50,14 @@ export class RunningCommand<Ready> implements AsyncDisposable {
   #stdout = "";
   #stderr = "";
 
-  constructor(args: readonly string[], env: Record<string, string>) {
-    this.child = spawn(process.execPath, [HARDSHARE, ...args, "--format", "json"], {
+  /** @param options.within a command that runs the command which follows it, such as `unshare …` */
+  constructor(
+    args: readonly string[],
+    env: Record<string, string>,
+    { format = "json", within = [] }: { format?: "json" | "table"; within?: readonly string[] } = {},
+  ) {
+    const [program, ...rest] = [...within, process.execPath, HARDSHARE, ...args, "--format", format];
+    this.child = spawn(program, rest, {
       env: cleanEnvironment(env),
       stdio: ["ignore", "pipe", "pipe"],
       detached: true,
@@ -75,6 +81,23 @@ export class RunningCommand<Ready> implements AsyncDisposable {
   /** The end of what it said on standard error so far. */
   get log(): string {
     return this.#stderr;
+  }
+
+  /** Resolves when it has said this on standard output, with all that it said there. */
+  async untilOutput(text: string): Promise<string> {
+    const said = new Promise<string>((resolve) => {
+      const look = () => {
+        if (!this.#stdout.includes(text)) return;
+        this.child.stdout?.off("data", look);
+        resolve(this.#stdout);
+      };
+      this.child.stdout?.on("data", look);
+      look();
+    });
+    const early = this.ended.then(() => {
+      throw new Error(`ended before it said ${text}\n${this.#stderr}`);
+    });
+    return Promise.race([said, early]);
   }
 
   /** Resolves with the next line on standard error that matches. Call it before what causes the line. */

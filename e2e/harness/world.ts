@@ -40,6 +40,12 @@ export class Person {
   start<Ready>(...args: string[]): RunningCommand<Ready> {
     return new RunningCommand<Ready>(args, this.env);
   }
+
+  /** The same on a computer without podman: nothing but its program is hidden, from this command and what it starts. */
+  startWithoutPodman<Ready>(...args: string[]): RunningCommand<Ready> {
+    const hide = 'mount --bind /dev/null "$(command -v podman)" && exec "$@"';
+    return new RunningCommand<Ready>(args, this.env, { within: ["unshare", "--mount", "sh", "-c", hide, "sh"] });
+  }
 }
 
 /** `hardshare up` on a data folder of its own, with people around it. */
@@ -49,18 +55,21 @@ export class World implements AsyncDisposable {
   up: RunningCommand<UpReady>;
   #ready: UpReady | undefined;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, format?: "table") {
     this.folder = folder;
     this.dataFolder = join(folder, "up");
-    this.up = this.#launch([]);
+    this.up = this.#launch([], format);
   }
 
   static async create(): Promise<World> {
-    // Below /var/tmp, because the database's own user must be able to enter.
-    const world = new World(await mkdtemp(join(tmpdir(), "hardshare-e2e-")));
-    await expectSuccess("chmod", ["755", world.folder]);
+    const world = new World(await makeFolder());
     await world.untilReady();
     return world;
+  }
+
+  /** One whose `up` speaks to people, and is not ready yet. */
+  static async createForPeople(): Promise<World> {
+    return new World(await makeFolder(), "table");
   }
 
   get ready(): UpReady {
@@ -106,15 +115,22 @@ export class World implements AsyncDisposable {
     return person;
   }
 
-  #launch(args: string[]): RunningCommand<UpReady> {
+  #launch(args: string[], format?: "table"): RunningCommand<UpReady> {
     const env = { HOME: join(this.folder, "home") };
-    return new RunningCommand<UpReady>(["up", "--data-dir", this.dataFolder, "--port", "0", ...args], env);
+    return new RunningCommand<UpReady>(["up", "--data-dir", this.dataFolder, "--port", "0", ...args], env, { format });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.up.stop();
     await rm(this.folder, { recursive: true, force: true });
   }
+}
+
+/** A folder that the database's own user can enter. */
+async function makeFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "hardshare-e2e-"));
+  await expectSuccess("chmod", ["755", folder]);
+  return folder;
 }
 
 /** Expects exit code 0. */
