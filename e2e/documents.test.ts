@@ -4,7 +4,8 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeWithContainers } from "./harness/containers.ts";
 import { HARDSHARE, run } from "./harness/commands.ts";
-import { type Person, World } from "./harness/world.ts";
+import { findFreePort } from "./harness/network.ts";
+import { Person, World } from "./harness/world.ts";
 
 const GUIDES = new URL("../docs/guides/", import.meta.url);
 
@@ -28,26 +29,66 @@ async function examplesOf(guide: string): Promise<string[]> {
   return [...text.matchAll(/^```sh\n([^]*?)^```$/gm)].map((match) => match[1] ?? "");
 }
 
+/** Commands that run until Ctrl-C. */
+const GOES_ON = /until Ctrl-C|^(?:npx )?hardshare (?:serve|hub|ad)\b/;
+
 /**
  * Runs the examples of a guide one after the other, as a reader would, with the places that stand for the reader's own
- * things replaced. A command that runs "until Ctrl-C" goes on in the background until the end, once it has said something.
+ * things replaced. A command that runs until Ctrl-C goes on in the background until the end, once it has said on standard
+ * output that it is ready.
  */
 async function follow(person: Person, examples: readonly string[], replaced: Record<string, string>): Promise<void> {
-  const folder = join(world.folder, `reader-${person.name}`);
+  const folder = readerFolder(person);
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, "my.token"), person.token);
   const lines = ["set -eu", "trap 'kill $(jobs -p); wait' EXIT"];
-  for (const line of examples.join("\n").split("\n")) {
+  for (const line of examples
+    .join("\n")
+    .replaceAll(/\\\n\s*/g, "")
+    .split("\n")) {
     let command = line;
     for (const [from, to] of Object.entries(replaced)) command = command.replaceAll(from, to);
-    if (line.includes("until Ctrl-C"))
-      lines.push("mkfifo said", `${command.replace(/#.*/, "")} > said 2>&1 &`, "exec 9< said", "head -n 1 <&9", "cat <&9 &", "rm said");
+    if (GOES_ON.test(line))
+      lines.push(
+        "mkfifo said",
+        `${command.replace(/#.*/, "")} > said &`,
+        "exec 9< said",
+        "head -n 1 <&9 | grep .", // nothing when it ended instead
+        "cat <&9 &",
+        "rm said",
+      );
     else lines.push(command);
   }
   const script = lines.join("\n");
   const result = await run("bash", ["-c", script], { env: { ...person.env, PATH: `${bin}:${process.env["PATH"]}` }, cwd: folder });
   expect(result.code, `${script}\n---\n${result.stdout}\n${result.stderr}`).toBe(0);
 }
+
+function readerFolder(person: Person): string {
+  return join(world.folder, `reader-${person.name}`);
+}
+
+test("every example of README.md works as it is written", async () => {
+  // `npm start` has tests of its own, and `npm test` is what runs this one.
+  const examples = (await examplesOf("../../README.md")).filter((example) => !example.startsWith("npm start"));
+  expect(examples).not.toEqual([]);
+  await follow(await world.user("rhea"), examples, { "https://robots.example.org": world.ready.url, "npx hardshare": "hardshare" });
+});
+
+test("every example of «Run the infrastructure» works as it is written", async () => {
+  const reader = new Person(world.folder, "ines");
+  const server = join(readerFolder(reader), "server");
+  const hub = join(readerFolder(reader), "hub");
+  const [port, sshPort] = [await findFreePort(), await findFreePort()];
+  await follow(reader, await examplesOf("run-the-infrastructure.md"), {
+    "hardshare serve": `hardshare serve --data-dir ${server} --port ${port}`,
+    "hardshare hub": `hardshare hub --data-dir ${hub} --ssh-port ${sshPort}`,
+    "/var/lib/hardshare/server": server,
+    "http://127.0.0.1:8484": `http://127.0.0.1:${port}`,
+    "hub.example.org": "127.0.0.1",
+  });
+  expect(await readFile(join(readerFolder(reader), "ada.token"), "utf8")).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+});
 
 describeWithContainers("guides", () => {
   test("every example of «Use a robot» works as it is written", async () => {
