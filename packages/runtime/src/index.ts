@@ -14,4 +14,5 @@ export * from "./paths.ts";
 export * from "./pause.ts";
 export * from "./programs.ts";
 export * from "./random.ts";
+export * from "./turns.ts";
 export * from "./yaml-files.ts";

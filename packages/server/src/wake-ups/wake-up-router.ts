@@ -1,4 +1,5 @@
 import { EVERYTHING, type WakeUps } from "@hardshare/db";
+import { Turns } from "@hardshare/runtime";
 
 /** Called with where to look, or null: look at everything of the scope. Must not throw. */
 export type OnWake = (detail: string | null) => void;
@@ -10,9 +11,7 @@ const MAX_LOOKS = 8;
 export class WakeUpRouter implements Disposable {
   readonly #listeners = new Map<string, Set<OnWake>>();
   readonly #subscription: Disposable;
-  /** Looks that wait for their turn: at most one of each listener. */
-  readonly #waiting: (() => void)[] = [];
-  #lookCount = 0;
+  readonly #looks = new Turns(MAX_LOOKS);
 
   constructor(wakeUps: WakeUps) {
     this.#subscription = wakeUps.listen((topic) => this.#route(topic));
@@ -33,16 +32,8 @@ export class WakeUpRouter implements Disposable {
   }
 
   /** Runs what a wake-up asks for, in its turn: only so many look at the same time in this process. */
-  async look<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#lookCount < MAX_LOOKS) this.#lookCount += 1;
-    else await new Promise<void>((begin) => this.#waiting.push(begin));
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#lookCount -= 1;
-      else next();
-    }
+  look<T>(work: () => Promise<T>): Promise<T> {
+    return this.#looks.take(work);
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,6 @@
 import type { Database, DeploymentStatus, Instance, OnlineHub, Transaction } from "@hardshare/db";
 import { AppError, InstanceId } from "@hardshare/protocol";
-import type { Clock, Random } from "@hardshare/runtime";
+import { type Clock, type Random, Turns } from "@hardshare/runtime";
 import type { Caller } from "../../http/caller.ts";
 import { seal } from "../../secrets/sealing.ts";
 import { makeUserKey } from "../../secrets/user-keys.ts";
@@ -25,6 +25,8 @@ export class LaunchService {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #sealingKey: Buffer;
+  /** To make a key takes a core up to a second: of many who want the same deployment, the losers must not make one. */
+  readonly #keyTurns = new Turns(2);
 
   constructor(deps: { database: Database; clock: Clock; random: Random; sealingKey: Buffer }) {
     this.#database = deps.database;
@@ -36,16 +38,29 @@ export class LaunchService {
   /** @throws AppError why nothing was launched (see `refusalToLaunch`), `busy`, `no_hub`, `no_port` */
   async launch(caller: Caller, request: LaunchRequest): Promise<Launched> {
     requireLauncher(caller);
-    const feasible = await this.#database.transaction((tx) => this.#listFeasible(tx, caller, request));
-    const free = feasible.filter((deployment) => deployment.queueLength === 0);
-    if (free.length === 0) throw allBusy(feasible);
-    const key: UserKey =
-      request.publicKey === null ? await makeUserKey(`${caller.user}@hardshare`) : { publicKey: request.publicKey, privateKey: null };
+    const free = await this.#listFree(caller, request);
+    const { publicKey } = request;
+    if (publicKey !== null) return this.#launchOneOf(free, caller, request, { publicKey, privateKey: null });
+    return this.#keyTurns.take(async () => {
+      const stillFree = await this.#listFree(caller, request);
+      return this.#launchOneOf(stillFree, caller, request, await makeUserKey(`${caller.user}@hardshare`));
+    });
+  }
+
+  async #launchOneOf(free: readonly DeploymentStatus[], caller: Caller, request: LaunchRequest, key: UserKey): Promise<Launched> {
     for (const { id } of free) {
       const instance = await this.#database.transaction((tx) => this.#tryLaunch(tx, caller, request, id, key));
       if (instance !== null) return { instance, madeKey: key.privateKey };
     }
     throw allBusy(await this.#database.transaction((tx) => this.#listFeasible(tx, caller, request)));
+  }
+
+  /** @throws AppError why none can be launched now */
+  async #listFree(caller: Caller, request: LaunchRequest): Promise<DeploymentStatus[]> {
+    const feasible = await this.#database.transaction((tx) => this.#listFeasible(tx, caller, request));
+    const free = feasible.filter((deployment) => deployment.queueLength === 0);
+    if (free.length === 0) throw allBusy(feasible);
+    return free;
   }
 
   /** The deployments that this caller could launch if they were free. When there is none: throws what is in the way of the last. */
