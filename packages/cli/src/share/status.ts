@@ -32,6 +32,7 @@ export const addStatus: AddVerb = (program, shell) => {
             formatFacts(
               status.deployments.flatMap((it) => [
                 [`${it.id} can't be offered`, it.problem ?? undefined] as const,
+                ...it.alerts.map((alert) => [`${it.id} alert`, `${alert.at} ${alert.message}`] as const),
                 [`${it.id} is locked out`, it.lockout === null ? undefined : `${it.lockout.reason} (by ${it.lockout.actor})`] as const,
               ]),
             ),

@@ -9,6 +9,8 @@ export const DeploymentStatus = z.object({
   problem: z.string().nullable(),
   /** The lock-out in force; null for none. */
   lockout: z.object({ reason: z.string(), actor: z.string() }).nullable(),
+  /** The newest alerts since the daemon began, oldest first. */
+  alerts: z.array(z.object({ at: z.string(), message: z.string() })),
   instance: z
     .object({
       id: z.string(),

@@ -14,7 +14,7 @@ import type { ReportOutbox } from "../channel/report-outbox.ts";
 import { ReportStream } from "../channel/report-stream.ts";
 import { type LoadedContract, parseContract } from "../contract/load-contract.ts";
 import type { ContainerExit } from "../engine/engine.ts";
-import { type Beginning, HostInstance } from "../instance/host-instance.ts";
+import { type Beginning, HostInstance, type HostInstanceOptions } from "../instance/host-instance.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 import type { EndedEntry } from "../journal/entries.ts";
 import { isLive } from "../journal/journal-state.ts";
@@ -24,6 +24,8 @@ import { NO_CONTRACT, Offer } from "./offer.ts";
 
 /** A clock that is further off than this ends instances early or keeps programs' certificates from being trusted: people should know. */
 const CLOCK_TOLERANCE_MS = 60_000;
+/** Alerts of each deployment that `status` shows. */
+const MAX_ALERTS = 5;
 
 export interface DeploymentKeeperOptions {
   deploymentId: DeploymentId;
@@ -46,6 +48,8 @@ export class DeploymentKeeper {
   /** Undefined until the server has spoken; null when it does not know the deployment. */
   #desired: DesiredDeployment | null | undefined;
   #current: HostInstance | undefined;
+  /** The newest alerts since the daemon began. */
+  readonly #alerts: { at: string; message: string }[] = [];
   /** Instances whose end is being written down. */
   readonly #answering = new Set<InstanceId>();
 
@@ -92,6 +96,7 @@ export class DeploymentKeeper {
       isAdvertised: this.offer.isAdvertised,
       problem: this.offer.problem,
       lockout: this.#lockout,
+      alerts: [...this.#alerts],
       instance:
         current === undefined
           ? null
@@ -137,9 +142,7 @@ export class DeploymentKeeper {
           : { kind: "clean_up", reason: instance.endReason ?? "host_restarted", problem };
       const reports = new ReportStream({ outbox, clock: tools.clock, instance, after: instance.sequence + RESTART_GAP });
       const facts = { deploymentId, instanceId, epoch, user: started.user, publicKeys: [], loaded };
-      this.#hold(
-        new HostInstance({ facts, deadline, beginning, tools, journal, reports, lockOut: (reason) => this.#lockOut(instanceId, reason) }),
-      );
+      this.#hold(new HostInstance({ facts, deadline, beginning, tools, journal, reports, ...this.#listeners(instanceId) }));
     }
   }
 
@@ -240,7 +243,7 @@ export class DeploymentKeeper {
       tools,
       journal,
       reports,
-      lockOut: (reason) => this.#lockOut(instanceId, reason),
+      ...this.#listeners(instanceId),
     });
     this.#hold(instance);
     instance.update(desired);
@@ -249,6 +252,16 @@ export class DeploymentKeeper {
       const text = `the clock of the host is ${Math.round(Math.abs(aheadMs) / 1000)} s ${aheadMs > 0 ? "ahead of" : "behind"} the server's: set it by NTP`;
       reports.add({ kind: "notice", level: "warning", text });
     }
+  }
+
+  #listeners(instanceId: InstanceId): Pick<HostInstanceOptions, "lockOut" | "onAlert"> {
+    return {
+      lockOut: (reason) => this.#lockOut(instanceId, reason),
+      onAlert: (message) => {
+        this.#alerts.push({ at: new Date(this.#options.tools.clock.now()).toISOString(), message });
+        this.#alerts.splice(0, this.#alerts.length - MAX_ALERTS);
+      },
+    };
   }
 
   #hold(instance: HostInstance): void {

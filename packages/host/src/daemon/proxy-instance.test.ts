@@ -153,6 +153,7 @@ test("when the filter dies its connections are cut, the hardware is made safe on
   expect(await world.server.report(instanceId, "notice", (body) => body.level === "alert")).toMatchObject({
     text: expect.stringContaining("nothing passes"),
   });
+  expect(world.daemon?.status().deployments[0]?.alerts).toMatchObject([{ message: expect.stringContaining("nothing passes") }]);
   await world.server.report(instanceId, "step", (body) => body.step === "safe_state" && body.phase === "done");
   await world.server.report(instanceId, "notice", (body) => body.text === "service ROBOT runs again");
   expect(await beside("made-safe")).toBe("safe\n");

@@ -42,6 +42,8 @@ export interface HostInstanceOptions {
   reports: ReportStream;
   /** Locks the deployment out: journals it and tells the server. Never rejects. */
   lockOut: (reason: string) => Promise<void>;
+  /** Something that the owner should look at; it is on the timeline already. */
+  onAlert: (message: string) => void;
 }
 
 /**
@@ -327,5 +329,6 @@ export class HostInstance {
   #notice(level: "info" | "warning" | "alert", text: string): void {
     if (this.#phase === "ended") return;
     this.#options.reports.add({ kind: "notice", level, text: text.slice(0, MAX_REPORT_LOG_CHARS) });
+    if (level === "alert") this.#options.onAlert(text);
   }
 }
