@@ -20,6 +20,8 @@ async function emptyDatabase(name: string): Promise<pg.Pool & AsyncDisposable> {
   await admin.end();
   const connection: ConnectionParts = { ...cluster.connection, database: name };
   const pool = new pg.Pool(connection);
+  // A connection that a failure closes may outlive the pool by a moment, and then ends with the cluster.
+  pool.on("connect", (client) => client.on("error", () => {})).on("error", () => {});
   return Object.assign(pool, { [Symbol.asyncDispose]: () => pool.end() });
 }
 
