@@ -14,7 +14,11 @@ export function cliPage() {
     dataRoot: "~/.local/share/hardshare",
     userHome: "~",
   };
-  const program = buildProgram({ context: { args: [], environment, stdout: stream, stderr: stream }, setExitCode: () => {} });
+  const program = buildProgram({
+    context: { args: [], environment, stdout: stream, stderr: stream },
+    setExitCode: () => {},
+    runAgain: async () => 0,
+  });
 
   function helpOf(command) {
     written = "";
@@ -37,7 +41,11 @@ ${sections.join("\n\n")}
 
 /** All verbs with those below them, in the order of the help. */
 function verbsOf(command, prefix = command.name()) {
-  return command.commands.flatMap((verb) => {
+  const shown = command
+    .createHelp()
+    .visibleCommands(command)
+    .filter(({ parent }) => parent === command);
+  return shown.flatMap((verb) => {
     const path = `${prefix} ${verb.name()}`;
     return [{ path, command: verb }, ...verbsOf(verb, path)];
   });

@@ -76,6 +76,7 @@ export async function runProgramOnce(context: CliContext): Promise<number> {
     setExitCode: (code) => {
       exitCode = code;
     },
+    runAgain: (args, interrupted) => runProgramOnce({ ...context, args, interrupted }),
   });
   try {
     await program.parseAsync([...context.args], { from: "user" });

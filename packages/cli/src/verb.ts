@@ -10,6 +10,8 @@ export type AddVerb = (program: Command, shell: Shell) => void;
 export interface Shell {
   context: CliContext;
   setExitCode(code: number): void;
+  /** Runs the whole program with other arguments. @returns its exit code */
+  runAgain(args: readonly string[], interrupted: AbortSignal): Promise<number>;
 }
 
 type Handle<Options, Arguments extends unknown[]> = (

@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { createInterface } from "node:readline";
 import { readPort } from "../read-port.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
 import { programLogger } from "./serving.ts";
@@ -39,4 +41,22 @@ export const addFilter: AddVerb = (program, shell) => {
       }),
     )
     .addHelpText("after", examples(["hardshare filter run http --target 192.168.1.134:80 --rules robot.rules.yaml", "try rules out"]));
+  filter
+    .command("spare", { hidden: true })
+    .description(
+      "loads what filters need, waits for the arguments of a `filter run` as one line of JSON, and runs it; ends with its standard input",
+    )
+    .action(
+      runs(shell, async ({ context }) => {
+        await import("@hardshare/filters");
+        const gone = new AbortController();
+        const lines = createInterface(context.stdin).once("close", () => gone.abort());
+        const interrupted = AbortSignal.any([context.interrupted, gone.signal]);
+        const args = await once(lines, "line", { signal: interrupted }).then(
+          ([line]) => JSON.parse(String(line)) as string[],
+          () => undefined, // nobody needed it
+        );
+        return args === undefined ? 0 : shell.runAgain(["filter", "run", ...args], interrupted);
+      }),
+    );
 };

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { DeploymentId, type DesiredDeployment, type DesiredInstance, type HostToServer, InstanceId } from "@hardshare/protocol";
 import { Deferred, ManualClock, noFailpoints, silentLogger, systemRandom } from "@hardshare/runtime";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { noSpareFilter } from "../testing/no-spare-filter.fixture.ts";
 import { ReportOutbox } from "../channel/report-outbox.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 import { Journal } from "../journal/journal.ts";
@@ -16,6 +17,7 @@ const tools: HostTools = {
   hostId: systemRandom.uuid(),
   privateKey: "",
   selfCommand: [],
+  spareFilter: noSpareFilter(),
   environment: {},
   launcher: [],
   socketFolder: "/nowhere",

@@ -11,9 +11,10 @@ import type { Engine } from "../engine/engine.ts";
 import { openPodmanEngine } from "../engine/open-podman.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 import { Journal } from "../journal/journal.ts";
-import { findLauncher } from "../programs/program-place.ts";
+import { findLauncher, inheritedEnvironment } from "../programs/program-place.ts";
 import { contractFile, type HostConfig, readHostConfig } from "../registration/host-config.ts";
 import { readIdentity } from "../registration/identity.ts";
+import { SpareFilter } from "../services/spare-filter.ts";
 import { ContractWatch } from "./contract-watch.ts";
 import { controlActions } from "./control-actions.ts";
 import { ControlServer } from "./control-server.ts";
@@ -102,12 +103,16 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
       new HostContainers({ hostId, open: openEngine, onExit: (exit) => keepers.onContainerExit(exit), journal, logger }),
     );
     own(link);
+    const launcher = await findLauncher();
+    const { selfCommand } = options;
+    const place = { folder: state, env: inheritedEnvironment(environment), launcher };
     const tools: HostTools = {
       hostId,
       privateKey,
-      selfCommand: options.selfCommand,
+      selfCommand,
+      spareFilter: own(new SpareFilter({ selfCommand, place, clock, logger })),
       environment,
-      launcher: await findLauncher(),
+      launcher,
       socketFolder,
       engine: () => containers.engine(),
       time: () => ({ wallMs: clock.now(), uptimeMs: uptime() * 1000, bootId }),

@@ -5,6 +5,7 @@ import { AppError, DeploymentId } from "@hardshare/protocol";
 import { Deferred, ManualClock, noFailpoints, silentLogger, systemRandom } from "@hardshare/runtime";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Engine } from "../engine/engine.ts";
+import { noSpareFilter } from "../testing/no-spare-filter.fixture.ts";
 import { FakeEngine } from "../engine/fake-engine.ts";
 import { TEST_IMAGE } from "../testing/namespace-engine.fixture.ts";
 import { Offer } from "./offer.ts";
@@ -23,7 +24,15 @@ describe.skipIf(!isRoot)(isRoot ? "an offer of containers" : "an offer of contai
     await writeFile(join(folder, "robot.yaml"), "");
     clock = new ManualClock();
     changed = new Deferred();
-    const tools = { hostId: "h", privateKey: "", selfCommand: [], environment: {}, launcher: [], socketFolder: folder };
+    const tools = {
+      hostId: "h",
+      privateKey: "",
+      selfCommand: [],
+      spareFilter: noSpareFilter(),
+      environment: {},
+      launcher: [],
+      socketFolder: folder,
+    };
     const time = () => ({ wallMs: clock.now(), uptimeMs: clock.monotonicMs(), bootId: "boot" });
     offer = new Offer(
       DeploymentId.parse(systemRandom.uuid()),

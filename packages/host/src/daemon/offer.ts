@@ -110,6 +110,7 @@ export class Offer {
       this.#contract = await loadContract(this.#contractFile);
       if (this.#isAdvertised) {
         await this.#check();
+        if (this.#contract.contract.services.some((service) => "filter" in service)) this.#tools.spareFilter.prepare();
         this.#problem = null;
         this.#backOff.reset();
       }

@@ -1,6 +1,7 @@
 import { AppError, DeploymentId, InstanceId } from "@hardshare/protocol";
 import { type Clock, noFailpoints, silentLogger, systemRandom } from "@hardshare/runtime";
 import { beforeEach, expect, test } from "vitest";
+import { noSpareFilter } from "../testing/no-spare-filter.fixture.ts";
 import { parseContract } from "../contract/load-contract.ts";
 import { FakeEngine } from "../engine/fake-engine.ts";
 import type { ContainerSpec } from "../engine/engine.ts";
@@ -56,6 +57,7 @@ beforeEach(() => {
       hostId: systemRandom.uuid(),
       privateKey: "",
       selfCommand: [],
+      spareFilter: noSpareFilter(),
       environment: {},
       launcher: [],
       socketFolder: "/nowhere",

@@ -7,6 +7,7 @@ import type { LoadedContract } from "../contract/load-contract.ts";
 import type { Engine } from "../engine/engine.ts";
 import { type ProgramPlace, programEnvironment } from "../programs/program-place.ts";
 import type { Supervised } from "../programs/supervised.ts";
+import type { SpareFilter } from "../services/spare-filter.ts";
 import type { InstanceService } from "../services/instance-service.ts";
 import type { ServicePump } from "../services/service-pump.ts";
 import { InstanceTunnel } from "../tunnels/instance-tunnel.ts";
@@ -19,6 +20,7 @@ export interface HostTools {
   privateKey: string;
   /** Argument vector by which this program is run again, for its filters. */
   selfCommand: readonly string[];
+  spareFilter: SpareFilter;
   environment: Readonly<Record<string, string | undefined>>;
   /** See `ProgramPlace`. */
   launcher: readonly string[];

@@ -1,9 +1,11 @@
+import type { ChildProcess } from "node:child_process";
 import { chown, mkdir } from "node:fs/promises";
 import { dirname, isAbsolute, join } from "node:path";
 import { AppError, type Service } from "@hardshare/protocol";
 import { BackOff, makePrivateFolder } from "@hardshare/runtime";
 import { readHostKey } from "@hardshare/wire/ssh";
 import { resolveCommand } from "../programs/command-line.ts";
+import { startProgram } from "../programs/run-program.ts";
 import { Supervised } from "../programs/supervised.ts";
 import { InstanceService } from "../services/instance-service.ts";
 import { ServicePump } from "../services/service-pump.ts";
@@ -61,8 +63,7 @@ async function startServices(parts: InstanceParts, { signal }: StepContext): Pro
       const running = await InstanceService.start(
         {
           name,
-          argv: () => serviceCommand(parts, service),
-          place: parts.placeFor("service"),
+          launch: () => launchService(parts, service),
           clock: tools.clock,
           random: tools.random,
           onOutput: (text) => events.onServiceOutput(name, text),
@@ -79,11 +80,15 @@ async function startServices(parts: InstanceParts, { signal }: StepContext): Pro
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 
-async function serviceCommand(parts: InstanceParts, service: Service): Promise<string[]> {
+/** Starts the process of a service; a filter's is, if possible, the one that waits. */
+async function launchService(parts: InstanceParts, service: Service): Promise<ChildProcess> {
   const { folder } = parts.facts.loaded;
-  if ("command" in service) return resolveCommand(service.command, folder);
+  const { selfCommand, spareFilter } = parts.tools;
+  const place = parts.placeFor("service");
+  if ("command" in service) return startProgram(await resolveCommand(service.command, folder), place, "ignore");
   const rules = isAbsolute(service.rules) ? service.rules : join(folder, service.rules);
-  return [...parts.tools.selfCommand, "filter", "run", service.filter, "--target", service.target, "--rules", rules];
+  const args = [service.filter, "--target", service.target, "--rules", rules];
+  return (await spareFilter.take(args)) ?? startProgram([...selfCommand, "filter", "run", ...args], place, "ignore");
 }
 
 async function enterNetwork(parts: InstanceParts, signal: AbortSignal): Promise<void> {

@@ -15,19 +15,21 @@ export const INSTANCE_VARIABLE = "HARDSHARE_INSTANCE";
 /** Variable that says at which event of the instance a program runs. */
 export const EVENT_VARIABLE = "HARDSHARE_EVENT";
 
+/** What programs get of the daemon's environment: its own lifeline is not theirs. */
+export function inheritedEnvironment(base: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const env: Record<string, string> = {};
+  for (const [name, value] of Object.entries(base)) if (value !== undefined && name !== LIFELINE_VARIABLE) env[name] = value;
+  return env;
+}
+
 /** The environment of an instance's programs on the host. */
 export function programEnvironment(
   base: Readonly<Record<string, string | undefined>>,
   instance: { instanceId: string; deploymentId: string; user: string },
   event: string,
 ): Record<string, string> {
-  const env: Record<string, string> = {};
-  for (const [name, value] of Object.entries(base)) {
-    // The daemon's own lifeline is not theirs.
-    if (value !== undefined && name !== LIFELINE_VARIABLE) env[name] = value;
-  }
   return {
-    ...env,
+    ...inheritedEnvironment(base),
     [INSTANCE_VARIABLE]: instance.instanceId,
     HARDSHARE_DEPLOYMENT: instance.deploymentId,
     [EVENT_VARIABLE]: event,

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { Deferred, systemClock, systemRandom } from "@hardshare/runtime";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { findLauncher, programEnvironment } from "../programs/program-place.ts";
+import { startProgram } from "../programs/run-program.ts";
 import { InstanceService } from "./instance-service.ts";
 import { ServicePump } from "./service-pump.ts";
 
@@ -35,11 +36,12 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 async function start(argv: string[], signal = new AbortController().signal): Promise<InstanceService> {
   const instance = { instanceId: crypto.randomUUID(), deploymentId: "d", user: "bob" };
+  const env = programEnvironment({ PATH: process.env["PATH"] }, instance, "service");
+  const place = { folder, env, launcher: await findLauncher() };
   return InstanceService.start(
     {
       name: "ROBOT",
-      argv: async () => argv,
-      place: { folder, env: programEnvironment({ PATH: process.env["PATH"] }, instance, "service"), launcher: await findLauncher() },
+      launch: () => startProgram(argv, place, "ignore"),
       clock: systemClock,
       random: systemRandom,
       onOutput: (text) => (output += text),

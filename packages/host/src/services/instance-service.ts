@@ -12,8 +12,7 @@ const DIAL_WITHIN_MS = 5000;
 const RESTART_FIRST_MS = 200;
 const RESTART_MAX_MS = 10_000;
 
-export interface InstanceServiceOptions extends Omit<StartServiceOptions, "argv" | "signal"> {
-  argv(): Promise<string[]>;
+export interface InstanceServiceOptions extends Omit<StartServiceOptions, "signal"> {
   random: Random;
   /** Its program ended by itself: its connections are cut already. */
   onLost: (how: string) => void;
@@ -39,7 +38,7 @@ export class InstanceService implements AsyncDisposable {
     const service = new InstanceService(options.name);
     service.#program = await Supervised.start(
       {
-        start: async (signal) => startServiceProgram({ ...options, argv: await options.argv(), signal }),
+        start: (signal) => startServiceProgram({ ...options, signal }),
         backOff: new BackOff({ firstMs: RESTART_FIRST_MS, maxMs: RESTART_MAX_MS, random: options.random }),
         clock: options.clock,
         onLost: (how) => {

@@ -2,8 +2,6 @@ import type { ChildProcess } from "node:child_process";
 import { AppError } from "@hardshare/protocol";
 import { type Clock, endProcessGroup } from "@hardshare/runtime";
 import { ProgramOutput } from "../programs/program-output.ts";
-import type { ProgramPlace } from "../programs/program-place.ts";
-import { startProgram } from "../programs/run-program.ts";
 import type { Running } from "../programs/supervised.ts";
 
 /** How long a service may take to say where it listens. */
@@ -27,8 +25,8 @@ export interface ServiceProgram extends Running {
 
 export interface StartServiceOptions {
   name: string;
-  argv: readonly string[];
-  place: ProgramPlace;
+  /** Starts its process. */
+  launch(): Promise<ChildProcess>;
   clock: Clock;
   signal: AbortSignal;
   onOutput: (text: string) => void;
@@ -41,7 +39,7 @@ export interface StartServiceOptions {
 export async function startServiceProgram(options: StartServiceOptions): Promise<ServiceProgram> {
   const { name, clock, signal } = options;
   const output = new ProgramOutput({ emit: options.onOutput, clock, refillPerSecond: OUTPUT_CHARS_PER_SECOND });
-  const child = await startProgram(options.argv, options.place, "ignore");
+  const child = await options.launch();
   child.stderr?.on("data", (chunk: Buffer) => output.write(chunk, "stderr"));
   const ended = new Promise<string>((resolve) => {
     // Not "close": a process that it left behind may hold its output open.
