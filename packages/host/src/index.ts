@@ -8,3 +8,4 @@ export { configuredDeployments, type HostDaemon, type HostDaemonOptions, startHo
 export { ensureImage, type EnsureImageOptions } from "./image/ensure-image.ts";
 export { initHost, type InitHostOptions } from "./registration/init-host.ts";
 export { registerDeployment, type RegisterDeploymentOptions } from "./registration/register-deployment.ts";
+export type { DaemonStatus } from "./daemon/daemon-status.ts";

@@ -1,3 +1,4 @@
+import type { DaemonStatus } from "@hardshare/host";
 import { AppError } from "@hardshare/protocol";
 import { noFailpoints } from "@hardshare/runtime";
 import type { Invocation } from "../context.ts";
@@ -54,10 +55,17 @@ async function runDaemon({ context, options, output }: Invocation, deployments: 
   });
   const asked = untilInterrupted(context);
   await Promise.race([daemon.ready, asked, daemon.ended]);
-  if (!context.interrupted.aborted)
-    output.result({ deployments }, () => `offering ${deployments.join(", ")}; Ctrl-C ends instances and stops`);
+  if (!context.interrupted.aborted) output.result({ deployments }, () => describeOffers(daemon.status(), deployments));
   await Promise.race([asked, daemon.ended]);
   await daemon.stop({ endInstances: true });
+}
+
+/** What is offered and what is not, with the reason: for that the daemon goes on, and looks again when its contract changes. */
+function describeOffers(status: DaemonStatus, deployments: readonly string[]): string {
+  const problems = new Map(status.deployments.map(({ id, problem }) => [id, problem]));
+  const offered = deployments.filter((id) => (problems.get(id) ?? null) === null);
+  const lines = deployments.flatMap((id) => (offered.includes(id) ? [] : [`${id} can't be offered: ${problems.get(id)}`]));
+  return [...lines, `offering ${offered.length === 0 ? "nothing" : offered.join(", ")}; Ctrl-C ends instances and stops`].join("\n");
 }
 
 function chooseConfigured(configured: readonly string[], text: string): string {

@@ -92,10 +92,14 @@ export class SshServer<Who> implements AsyncDisposable {
     try {
       await once(this.#listener, "listening");
     } catch (cause) {
-      throw new AppError("port_in_use", `cannot listen for SSH on ${address} port ${port}: ${(cause as Error).message}; choose another`, {
-        details: { port },
-        cause,
-      });
+      throw new AppError(
+        "port_in_use",
+        `cannot listen for SSH on ${address} port ${port}: ${(cause as Error).message}; choose another one (--ssh-port)`,
+        {
+          details: { port },
+          cause,
+        },
+      );
     }
     // A connection that could not be accepted, for want of file descriptors for instance: the others go on.
     this.#listener.on("error", (error) => this.#options.logger.warn("a connection was not accepted", { error }));
