@@ -24,15 +24,16 @@ export interface InstanceTunnelOptions {
 
 /**
  * The tunnel of one instance: to the hub that the server names, kept up until it is closed. It may learn late where
- * that hub is, and change over to another.
+ * that hub is, and change over to another. It dials while the instance is still being launched, and asks the hub for
+ * the forward only once it is opened: until then nothing comes through.
  */
 export class InstanceTunnel implements AsyncDisposable {
   readonly #options: InstanceTunnelOptions;
   readonly #firstTarget = new Deferred();
   readonly #firstBound = new Deferred();
+  readonly #opened = new Deferred();
   #target: TunnelTarget | null = null;
   #forwarder: SshForwarder | undefined;
-  #isOpen = false;
   #isClosed = false;
   #brokenTimer: Disposable | undefined;
   #isToldBroken = false;
@@ -57,14 +58,12 @@ export class InstanceTunnel implements AsyncDisposable {
     if (target === null || this.#isClosed || JSON.stringify(target) === JSON.stringify(this.#target)) return;
     this.#target = target;
     this.#firstTarget.resolve();
-    if (this.#isOpen) this.#dial(target);
+    this.#dial(target);
   }
 
-  /** Lets connections through from now on: dials as soon as the hub is known. */
+  /** Lets connections through from now on. */
   open(): void {
-    if (this.#isOpen || this.#isClosed) return;
-    this.#isOpen = true;
-    if (this.#target !== null) this.#dial(this.#target);
+    this.#opened.resolve();
   }
 
   /**
@@ -94,6 +93,7 @@ export class InstanceTunnel implements AsyncDisposable {
     this.#forwarder = new SshForwarder({
       target,
       privateKey,
+      mayForward: this.#opened.promise,
       dial,
       clock,
       logger,

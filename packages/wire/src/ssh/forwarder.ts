@@ -16,6 +16,8 @@ export interface SshForwarderOptions {
    * `allowHalfOpen`. The signal is aborted when the stream is no longer wanted.
    */
   dial(signal: AbortSignal): Promise<Duplex>;
+  /** The hub is dialled at once, but asked for the forward only when this has settled; absent: at once. */
+  mayForward?: Promise<void>;
   /** The first connection stands and its forward is bound; again after each `onLost`. */
   onBound(): void;
   /** No connection stands any more; all are being dialled again. */
@@ -78,9 +80,11 @@ export class SshForwarder implements AsyncDisposable {
       { ...target, privateKey },
       { signal: this.#stop.signal, onRequest: (request) => void this.#accept(request, ended.signal), clock },
     );
-    connection.socket.once("close", () => ended.abort());
+    const closed = new Promise<void>((resolve) => connection.socket.once("close", () => resolve()));
+    void closed.then(() => ended.abort());
     // The hub pings, so something comes at least that often.
     watchLiveness(connection.socket, clock, { ...HOST_LIVENESS, misses: HOST_LIVENESS.misses + 1 });
+    await Promise.race([this.#options.mayForward, closed]);
     await this.#bind(connection);
     using _steady = clock.after(STEADY_AFTER_MS, onSteady);
     this.#bound += 1;

@@ -129,6 +129,17 @@ test("a reset at one end is a reset at the other, an end is an end", async () =>
   expect(ended.errored).toBeNull();
 });
 
+test("the forwarder connects before it may forward, and is asked for nothing until then", async () => {
+  const may = new AbortController();
+  const mayForward = once(may.signal, "abort").then(() => {});
+  const starting = world.startForwarder(async () => makeEcho(), { mayForward });
+  await expect.poll(() => world.logInCount).toBe(1);
+  expect(world.sessions).toEqual([]);
+  may.abort();
+  expect((await starting).boundConnections).toBe(1);
+  expect(world.logInCount).toBe(1);
+});
+
 test("the forwarder keeps its connections and dials again when the hub comes back", async () => {
   const onLost = vi.fn();
   const onBound = vi.fn();

@@ -7,7 +7,7 @@ import { generateIdentity } from "../identity.ts";
 import { HOST_LIVENESS } from "../liveness.ts";
 import { parsePublicKey } from "../public-key.ts";
 import { pump } from "../pump.ts";
-import { SshServer, type SshSession } from "../ssh-server.ts";
+import { type SessionRules, SshServer, type SshSession } from "../ssh-server.ts";
 
 export const clock = {
   monotonicMs: () => performance.now(),
@@ -52,6 +52,8 @@ export class SshWorld implements AsyncDisposable {
   readonly user = generateIdentity("host");
   /** Connections whose forward is bound. */
   sessions: SshSession<string>[] = [];
+  /** How often somebody has logged in. */
+  logInCount = 0;
   port = 0;
   readonly #cleanUps: (() => unknown)[] = [];
   #server: SshServer<string> | undefined;
@@ -71,23 +73,28 @@ export class SshWorld implements AsyncDisposable {
       clock: serverClock,
       logger,
       logIn: (username, key) => (key.equals(parsePublicKey(this.user.publicKey).blob) ? username : undefined),
-      onSession: (session) => ({
-        liveness: HOST_LIVENESS,
-        onForward: () => {
-          this.sessions.push(session);
-          return true;
-        },
-        onForwardCancelled: () => {},
-        onClose: () => void (this.sessions = this.sessions.filter((other) => other !== session)),
-        onStream: (request) => {
-          void this.sessions[0]?.channels.open({ ...forwarded, originAddress: request.originAddress }, never).then(
-            (stream) => pump(request.accept(), stream),
-            () => request.reject("connect_failed", "the target does not answer"),
-          );
-        },
-      }),
+      onSession: (session) => this.#serve(session),
     });
     this.port = await this.#server.listen(this.port, "127.0.0.1");
+  }
+
+  #serve(session: SshSession<string>): SessionRules {
+    this.logInCount += 1;
+    return {
+      liveness: HOST_LIVENESS,
+      onForward: () => {
+        this.sessions.push(session);
+        return true;
+      },
+      onForwardCancelled: () => {},
+      onClose: () => void (this.sessions = this.sessions.filter((other) => other !== session)),
+      onStream: (request) => {
+        void this.sessions[0]?.channels.open({ ...forwarded, originAddress: request.originAddress }, never).then(
+          (stream) => pump(request.accept(), stream),
+          () => request.reject("connect_failed", "the target does not answer"),
+        );
+      },
+    };
   }
 
   async stopServer(): Promise<void> {
