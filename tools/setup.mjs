@@ -34,6 +34,7 @@ export const TEST_PACKAGES = [
   { name: "iproute2", provides: "ip", why: "network namespaces that stand in for a network" },
   { name: "procps", provides: "pgrep", why: "looking for processes that are left" },
   { name: "curl", provides: "curl", why: "the examples of the guides" },
+  { name: "systemd", provides: "systemd-analyze", why: "checking the units of `hardshare service`" },
   {
     name: "openssh-server",
     provides: "/usr/sbin/sshd",

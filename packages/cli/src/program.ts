@@ -17,6 +17,7 @@ import { addRegister } from "./share/register.ts";
 import { addRules } from "./share/rules.ts";
 import { addStatus } from "./share/status.ts";
 import { addStopAd } from "./share/stop-ad.ts";
+import { addService } from "./service/service.ts";
 import { addUp } from "./up/up.ts";
 import { addForward } from "./use/forward.ts";
 import { addInfo } from "./use/info.ts";
@@ -38,7 +39,7 @@ const GROUPS: readonly (readonly [heading: string, verbs: readonly AddVerb[]])[]
     "Use a robot:",
     [addLogin, addLogout, addWhoami, addSearch, addInfo, addLaunch, addInstances, addSsh, addForward, addTunnel, addTerminate, addFirewall],
   ],
-  ["Share a robot:", [addInit, addRegister, addAd, addStatus, addStopAd, addList, addRules, addLock, addUnlock, addFilter]],
+  ["Share a robot:", [addInit, addRegister, addAd, addStatus, addStopAd, addList, addRules, addLock, addUnlock, addFilter, addService]],
   ["Run the infrastructure:", [addUp, addServe, addHub, addSim, addAdmin, addDoctor, addVersion]],
 ];
 
