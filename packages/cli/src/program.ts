@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from "commander";
 import type { CliContext, GlobalOptions } from "./context.ts";
 import { addAdmin } from "./infrastructure/admin.ts";
+import { addBackup, addRestore } from "./infrastructure/backup.ts";
 import { addDoctor } from "./infrastructure/doctor.ts";
 import { addFilter } from "./infrastructure/filter.ts";
 import { addHub } from "./infrastructure/hub.ts";
@@ -40,7 +41,7 @@ const GROUPS: readonly (readonly [heading: string, verbs: readonly AddVerb[]])[]
     [addLogin, addLogout, addWhoami, addSearch, addInfo, addLaunch, addInstances, addSsh, addForward, addTunnel, addTerminate, addFirewall],
   ],
   ["Share a robot:", [addInit, addRegister, addAd, addStatus, addStopAd, addList, addRules, addLock, addUnlock, addFilter, addService]],
-  ["Run the infrastructure:", [addUp, addServe, addHub, addSim, addAdmin, addDoctor, addVersion]],
+  ["Run the infrastructure:", [addUp, addServe, addHub, addSim, addAdmin, addBackup, addRestore, addDoctor, addVersion]],
 ];
 
 /** The whole program with all its verbs. */

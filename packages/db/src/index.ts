@@ -2,7 +2,9 @@
  * The store: what features see of it (`stores/`), PostgreSQL behind it (`postgres/`, `migrations/`), and the private
  * cluster that runs when no database is given (`cluster/`). Used by the server only; knows nothing of HTTP.
  */
-export { type PrivateCluster, type PrivateClusterOptions, startPrivateCluster } from "./cluster/private-cluster.ts";
+export { type DumpedRow, dumpDatabase } from "./backup/dump-database.ts";
+export { restoreDatabase } from "./backup/restore-database.ts";
+export { findPrivateConnection, type PrivateCluster, type PrivateClusterOptions, startPrivateCluster } from "./cluster/private-cluster.ts";
 export * from "./connection.ts";
 export * from "./stores/access-rules.ts";
 export * from "./stores/channels.ts";

@@ -84,6 +84,23 @@ export async function startPrivateCluster(options: PrivateClusterOptions): Promi
   }
 }
 
+/** The way to the cluster of a data folder that another process has started; undefined when none answers. */
+export async function findPrivateConnection(options: { dataFolder: string; socketFolder: string }): Promise<ConnectionParts | undefined> {
+  const password = await readTextIfThere(join(options.dataFolder, "postgresql.password"));
+  if (password === undefined) return undefined;
+  const connection = { host: join(options.socketFolder, "pg"), port: PORT, user: CLUSTER_ROLE, password, database: DATABASE };
+  const client = new pg.Client(connection);
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    return connection;
+  } catch {
+    return undefined;
+  } finally {
+    await client.end();
+  }
+}
+
 async function makeSocketFolder(parent: string, user: ServiceUser | null): Promise<string> {
   const folder = join(parent, "pg");
   const socketBytes = Buffer.byteLength(join(folder, `.s.PGSQL.${PORT}`));

@@ -1,5 +1,5 @@
 import { AppError } from "@hardshare/protocol";
-import type { Pool } from "pg";
+import type { ClientBase, Pool } from "pg";
 import { firstSchema } from "./0001-first-schema.ts";
 
 /** One forward step of the schema; never changed once it was released. */
@@ -24,25 +24,31 @@ export async function migrate(pool: Pool, at: Date, migrations: readonly Migrati
   const client = await pool.connect();
   try {
     await client.query("begin");
-    await client.query("select pg_advisory_xact_lock($1)", [MIGRATION_LOCK]);
-    await client.query(
-      "create table if not exists schema_migrations (number integer primary key, name text not null, applied_at timestamptz not null)",
-    );
-    const rows = await client.query<{ number: number }>("select number from schema_migrations");
-    const done = new Set(rows.rows.map((row) => row.number));
-    refuseNewerSchema(done, migrations);
-    const missing = migrations.filter((migration) => !done.has(migration.number));
-    for (const { number, name, sql } of missing) {
-      await client.query(sql);
-      await client.query("insert into schema_migrations values ($1, $2, $3)", [number, name, at]);
-    }
+    const done = await migrateClient(client, at, migrations);
     await client.query("commit");
     client.release();
-    return missing.map((migration) => migration.number);
+    return done;
   } catch (error) {
     client.release(true); // closing the connection undoes what was begun
     throw error;
   }
+}
+
+/** The same within a transaction of the caller's. */
+export async function migrateClient(client: ClientBase, at: Date, migrations: readonly Migration[]): Promise<number[]> {
+  await client.query("select pg_advisory_xact_lock($1)", [MIGRATION_LOCK]);
+  await client.query(
+    "create table if not exists schema_migrations (number integer primary key, name text not null, applied_at timestamptz not null)",
+  );
+  const rows = await client.query<{ number: number }>("select number from schema_migrations");
+  const done = new Set(rows.rows.map((row) => row.number));
+  refuseNewerSchema(done, migrations);
+  const missing = migrations.filter((migration) => !done.has(migration.number));
+  for (const { number, name, sql } of missing) {
+    await client.query(sql);
+    await client.query("insert into schema_migrations values ($1, $2, $3)", [number, name, at]);
+  }
+  return missing.map((migration) => migration.number);
 }
 
 function refuseNewerSchema(done: ReadonlySet<number>, migrations: readonly Migration[]): void {

@@ -7,6 +7,7 @@ import { migrate } from "../migrations/migrate.ts";
 import type { Database, Transaction } from "../stores/database.ts";
 import { accessRules } from "./access-rules.ts";
 import { channels } from "./channels.ts";
+import { clientConfig } from "./client-config.ts";
 import { deployments } from "./deployments.ts";
 import { events } from "./events.ts";
 import { firewalls } from "./firewalls.ts";
@@ -26,9 +27,6 @@ const DEFAULT_POOL_SIZE = 10;
 const MAX_WAITING = 2000;
 /** Runs of a transaction whose serialization fails. */
 const MAX_ATTEMPTS = 5;
-const CONNECT_TIMEOUT_MS = 10_000;
-/** No statement of ours takes that long; one that does is stuck. */
-const STATEMENT_TIMEOUT_MS = 30_000;
 
 export interface DatabaseOptions {
   /** Of a private cluster, or the URL of `--database-url`. */
@@ -118,30 +116,4 @@ class PostgresDatabase implements Database {
     await this.wakeUps[Symbol.asyncDispose]();
     await this.#pool.end(); // waits for running transactions; Kysely would end only a pool that it has used
   }
-}
-
-function clientConfig(connection: Connection): pg.ClientConfig {
-  const common: pg.ClientConfig = {
-    application_name: "hardshare",
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    statement_timeout: STATEMENT_TIMEOUT_MS,
-    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
-    types: { getTypeParser: typeParser as typeof pg.types.getTypeParser },
-  };
-  if (typeof connection !== "string") return { ...common, ...connection };
-  // With a socket's folder as parameter `host`, the place of the host is empty, as libpq has it.
-  if (!/^postgres(ql)?:\/\//.test(connection) || !URL.canParse(connection.replace("@/", "@socket/"))) {
-    throw new AppError("bad_input", "--database-url: expected a URL such as postgres://user:password@host:5432/database", {
-      details: { field: "database-url" },
-    });
-  }
-  return { ...common, connectionString: connection };
-}
-
-/** OID of `bigint` in PostgreSQL's catalogue pg_type. */
-const BIGINT_OID = 20;
-
-/** Counters are `bigint` in the tables and stay far below 2^53: numbers, not pg's texts. */
-function typeParser(oid: number, format?: "text" | "binary"): unknown {
-  return oid === BIGINT_OID ? Number : pg.types.getTypeParser(oid, format);
 }

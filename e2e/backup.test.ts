@@ -1,0 +1,66 @@
+/** A server that is lost and comes back from an older backup: nothing has to be set up anew, and no epoch is given twice. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { expectSuccess, RunningCommand } from "./harness/commands.ts";
+import { expectAnswer, Person } from "./harness/world.ts";
+
+interface Launched {
+  id: string;
+  status: string;
+  epoch: number;
+}
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "hardshare-backup-"));
+  await expectSuccess("chmod", ["755", folder]);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+test("hosts, hubs and tokens know the restored server, the newer instance ends, and epochs go on above it", async () => {
+  const operator = new Person(folder, "operator");
+  const owner = new Person(folder, "owner");
+  const serve = (name: string, port: string) =>
+    new RunningCommand<{ url: string; adminTokenFile: string }>(["serve", "--data-dir", join(folder, name), "--port", port], operator.env);
+  const first = serve("first", "0");
+  const { url, adminTokenFile } = await first.ready;
+  const at = ["--server", url, "--token-file", adminTokenFile];
+  await using hub = operator.start("hub", "--data-dir", join(folder, "hub"), "--ssh-port", "0", ...at);
+  await hub.ready;
+  await using robot = operator.start<{ url: string }>("sim");
+  const device = new URL((await robot.ready).url).host;
+  await expectAnswer(owner.run(["login", ...at]));
+  const contract = join(folder, "contract.yaml");
+  await writeFile(join(folder, "rules.yaml"), "default: allow\nrules: []\n");
+  await writeFile(
+    contract,
+    `provider: proxy\nservices: [{ name: ROBOT, filter: http, target: "${device}", rules: ${join(folder, "rules.yaml")} }]\n`,
+  );
+  const { id } = await owner.json<{ id: string }>("register", "--contract", contract);
+  await using daemon = owner.start("ad");
+  await daemon.ready;
+  const launch = () => owner.json<Launched>("launch", id, "--wait");
+  expect(await launch()).toMatchObject({ status: "READY", epoch: 1 });
+  await expectAnswer(owner.run(["terminate"]));
+
+  const file = join(folder, "backup");
+  await expectAnswer(operator.run(["backup", file, "--data-dir", join(folder, "first")]));
+  await expectAnswer(owner.run(["launch", id, "--wait"]));
+  await expectAnswer(owner.run(["terminate"]));
+  const newer = await launch();
+  expect(newer).toMatchObject({ status: "READY", epoch: 3 });
+  const cleanedUp = daemon.untilLog(/connected to the server/);
+  await first.stop("SIGKILL");
+
+  await expectAnswer(operator.run(["restore", file, "--data-dir", join(folder, "second")]));
+  await using second = serve("second", new URL(url).port);
+  await second.ready;
+  await cleanedUp;
+  const again = await launch();
+  expect(again.status).toBe("READY");
+  expect(again.epoch).toBeGreaterThan(newer.epoch);
+  expect((await owner.run(["info", newer.id])).code).toBe(1); // the restored server has never heard of it
+  await expectAnswer(owner.run(["terminate"]));
+});
