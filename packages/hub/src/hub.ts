@@ -1,5 +1,5 @@
 import { HubDesired, type HubToServer } from "@hardshare/protocol";
-import { BackOff, type Clock, lockFolder, type Logger, type Random } from "@hardshare/runtime";
+import { BackOff, type Clock, Deferred, lockFolder, type Logger, type Random } from "@hardshare/runtime";
 import { type ChannelClient, connectChannel } from "@hardshare/wire";
 import { openWebSocket } from "@hardshare/wire/node";
 import { sameKey, signWith, verifyWith } from "@hardshare/wire/ssh";
@@ -43,6 +43,8 @@ export interface Hub extends AsyncDisposable {
   readonly sshPort: number;
   /** Its SSH host key, an OpenSSH public key line. */
   readonly hostKey: string;
+  /** Settles when it is connected to the server for the first time: instances can be launched on it. */
+  readonly ready: Promise<void>;
 }
 
 /**
@@ -70,9 +72,11 @@ export async function startHub(options: StartHubOptions): Promise<Hub> {
     });
     owned.push(core);
     const sshPort = await core.listen(options.sshPort);
-    channel = openChannel({ ...options, serverUrl }, { keys, registration, core, sshPort });
+    const connected = new Deferred();
+    channel = openChannel({ ...options, serverUrl }, { keys, registration, core, sshPort, onConnected: () => connected.resolve() });
     owned.push(channel);
-    return { id: registration.id, sshPort, hostKey: keys.sshHost.publicKey, [Symbol.asyncDispose]: dispose };
+    const hostKey = keys.sshHost.publicKey;
+    return { id: registration.id, sshPort, hostKey, ready: connected.promise, [Symbol.asyncDispose]: dispose };
   } catch (error) {
     await dispose();
     throw error;
@@ -81,7 +85,7 @@ export async function startHub(options: StartHubOptions): Promise<Hub> {
 
 function openChannel(
   options: StartHubOptions,
-  hub: { keys: HubKeys; registration: Registration; core: HubCore; sshPort: number },
+  hub: { keys: HubKeys; registration: Registration; core: HubCore; sshPort: number; onConnected: () => void },
 ): ChannelClient<HubToServer> {
   const { serverUrl, publicHost, firstPort, lastPort, clock, random, logger } = options;
   const { keys, registration, core, sshPort } = hub;
@@ -107,6 +111,7 @@ function openChannel(
       // Nothing could be sent before, during the handshake neither.
       for (const report of core.reports()) send(report);
       logger.info("connected to the server", { server: serverUrl });
+      hub.onConnected();
     },
     onMessage: (message) => core.apply(message),
     onClose: (reason) => logger.warn("the server is away; endpoints stay as they are", { server: serverUrl, reason }),

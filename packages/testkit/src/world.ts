@@ -82,6 +82,7 @@ export async function bootWorld(options: WorldOptions = {}): Promise<World> {
     const hub = own(
       await startHub({ ...hubPlace, serverUrl: server.url, token: adminToken, firstPort: 22_000, lastPort: 27_999, ...deps("hub") }),
     );
+    await hub.ready;
     const home = join(folder, "host");
     const deployments = await registerAll(home, server.url, adminToken, robot, options.contracts ?? [proxyContract]);
     const host = own(

@@ -2,7 +2,7 @@ import { AppError, HostName, parseWith } from "@hardshare/protocol";
 import { findCredentials } from "../login/credentials.ts";
 import { readPort } from "../read-port.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
-import { dataFolderFor, programLogger, untilInterrupted } from "./serving.ts";
+import { dataFolderFor, programLogger, untilInterrupted, untilReady } from "./serving.ts";
 
 /** SSH port of a hub that runs alone. */
 const DEFAULT_SSH_PORT = 8422;
@@ -30,7 +30,8 @@ export const addHub: AddVerb = (program, shell) => {
     .option("--ssh-port <port>", "its SSH port", readPort, DEFAULT_SSH_PORT)
     .option("--ports <first-last>", "public ports of instances", DEFAULT_PORTS)
     .action(
-      runs(shell, async ({ context, options, output }, flags: HubFlags) => {
+      runs(shell, async (invocation, flags: HubFlags) => {
+        const { context, options, output } = invocation;
         const [firstPort, lastPort] = readRange(flags.ports);
         const publicHost = parseWith(HostName, flags.publicHost, "--public-host");
         const { url, token } = await findCredentials(context, options);
@@ -49,9 +50,12 @@ export const addHub: AddVerb = (program, shell) => {
           random: context.random,
           logger: programLogger("hub", options),
         });
+        const asked = untilInterrupted(context);
+        const waitsFor = () => `the server at ${url}`;
+        if (!(await untilReady(invocation, hub.ready, { asked, waitsFor }))) return;
         const facts = { id: hub.id, host: publicHost, sshPort: hub.sshPort, hostKey: hub.hostKey };
         output.result(facts, () => `hub ${hub.id} listens on ${flags.bind}:${hub.sshPort}`);
-        await untilInterrupted(context);
+        await asked;
       }),
     )
     .addHelpText(

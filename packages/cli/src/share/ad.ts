@@ -3,7 +3,7 @@ import { AppError } from "@hardshare/protocol";
 import { noFailpoints } from "@hardshare/runtime";
 import type { Invocation } from "../context.ts";
 import { chooseByPrefix } from "../ids/choose-by-prefix.ts";
-import { programLogger, untilInterrupted } from "../infrastructure/serving.ts";
+import { programLogger, untilInterrupted, untilReady } from "../infrastructure/serving.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
 import { VERSION } from "../version.ts";
 
@@ -39,7 +39,8 @@ export const addAd: AddVerb = (program, shell) => {
 };
 
 /** Runs the daemon until it is asked to end, or has nothing more to offer. */
-async function runDaemon({ context, options, output }: Invocation, deployments: string[]): Promise<void> {
+async function runDaemon(invocation: Invocation, deployments: string[]): Promise<void> {
+  const { context, options, output } = invocation;
   const { startHostDaemon } = await import("@hardshare/host");
   await using daemon = await startHostDaemon({
     home: context.environment.home,
@@ -54,8 +55,12 @@ async function runDaemon({ context, options, output }: Invocation, deployments: 
     logger: programLogger("host", options),
   });
   const asked = untilInterrupted(context);
-  await Promise.race([daemon.ready, asked, daemon.ended]);
-  if (!context.interrupted.aborted) output.result({ deployments }, () => describeOffers(daemon.status(), deployments));
+  const waitsFor = () => {
+    const { server, connectionProblem } = daemon.status();
+    return connectionProblem === null ? "the container engine" : `the server at ${server} (${connectionProblem})`;
+  };
+  if (await untilReady(invocation, Promise.race([daemon.ready, daemon.ended]), { asked, waitsFor }))
+    output.result({ deployments }, () => describeOffers(daemon.status(), deployments));
   await Promise.race([asked, daemon.ended]);
   await daemon.stop({ endInstances: true });
 }
