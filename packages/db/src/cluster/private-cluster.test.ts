@@ -171,7 +171,14 @@ test("a cluster whose making was interrupted is made anew", async () => {
   await cluster[Symbol.asyncDispose]();
   await using again = await start();
   await query(again, "select 1");
-  expect((await readdir(dataFolder)).sort()).toEqual(["postgresql", "postgresql.lock", "postgresql.password", "postgresql.running"]);
+  const names = await readdir(dataFolder);
+  // A copy of the binaries is there when the checkout lies where the database's user cannot go.
+  expect(names.filter((name) => !name.startsWith("postgresql-binaries-")).sort()).toEqual([
+    "postgresql",
+    "postgresql.lock",
+    "postgresql.password",
+    "postgresql.running",
+  ]);
 });
 
 test("a lost password is named, with what to do", async () => {
