@@ -7,6 +7,9 @@ import { type ClientConnection, connectToHub } from "./client-connection.ts";
 import { HOST_LIVENESS, watchLiveness } from "./liveness.ts";
 import { cut, pump } from "./pump.ts";
 
+/** The first connection is made alone: it is what a launch waits for, and key exchanges at the same time delay each other. */
+const OTHERS_AFTER_MS = 250;
+
 export interface SshForwarderOptions {
   target: TunnelTarget;
   /** The host's identity key. */
@@ -46,7 +49,11 @@ export class SshForwarder implements AsyncDisposable {
     const stop = () => this.#stop.abort();
     options.signal?.addEventListener("abort", stop, { once: true, signal: this.#stop.signal });
     if (options.signal?.aborted) stop();
-    this.#ended = Promise.all(Array.from({ length: options.target.connections }, () => this.#keepConnected()));
+    const others = Array.from({ length: options.target.connections - 1 }, async () => {
+      await pause(options.clock, OTHERS_AFTER_MS, this.#stop.signal);
+      await this.#keepConnected();
+    });
+    this.#ended = Promise.all([this.#keepConnected(), ...others]);
   }
 
   /** How many connections stand. */
