@@ -6,6 +6,7 @@ import {
   type DesiredInstance,
   forwarderUsername,
   type HostDeployment,
+  type HostReport,
   HostHello,
   HostId,
   type HostToServer,
@@ -16,7 +17,7 @@ import {
 import type { Clock } from "@hardshare/runtime";
 import type { HostReports } from "../features/hosts/host-reports.ts";
 import { scopes } from "../wake-ups/topics.ts";
-import type { PeerProtocol } from "./peer-channel.ts";
+import type { Heard, PeerProtocol } from "./peer-channel.ts";
 
 /** SSH connections that a host keeps for one instance: one stalled stream leaves three others. */
 const TUNNEL_CONNECTIONS = 4;
@@ -53,8 +54,6 @@ export function hostProtocol(deps: {
       await describe(tx, hostId, deployments);
     },
 
-    open: async () => {},
-
     async desired(peerId, detail) {
       const hostId = HostId.parse(peerId);
       const query = detail === null ? { hostId } : { hostId, deploymentId: DeploymentId.parse(detail) };
@@ -63,26 +62,53 @@ export function hostProtocol(deps: {
       return { type: "desired", full: detail === null, deployments };
     },
 
-    async receiveMessage(peerId, message) {
+    async receiveMessages(peerId, messages) {
       const hostId = HostId.parse(peerId);
-      switch (message.type) {
-        case "deployments":
-          await database.transaction((tx) => describe(tx, hostId, message.deployments));
-          return { answer: { type: "deployments_ack", revision: message.revision }, lookAgain: null };
-        case "report": {
-          const verdict = await reports.receive(hostId, message);
-          const { instanceId, epoch, sequence } = message;
-          const answer = { type: "report_ack", instanceId, epoch, sequence } as const;
-          return verdict === "fits" ? { answer } : { answer, lookAgain: message.deploymentId };
+      const heard: Heard<ServerToHost>[] = [];
+      for (const group of groupReports(messages)) {
+        const [first] = group;
+        switch (first.type) {
+          case "deployments":
+            await database.transaction((tx) => describe(tx, hostId, first.deployments));
+            heard.push({ answer: { type: "deployments_ack", revision: first.revision }, lookAgain: null });
+            break;
+          case "report": {
+            const together = group as readonly [HostReport, ...HostReport[]];
+            const verdict = await reports.receive(hostId, together);
+            const { instanceId, epoch, sequence, deploymentId } = together.at(-1) ?? first;
+            const answer = { type: "report_ack", instanceId, epoch, sequence } as const;
+            heard.push(verdict === "fits" ? { answer } : { answer, lookAgain: deploymentId });
+            break;
+          }
+          case "lockout":
+            await reports.receiveLockout(hostId, first);
+            heard.push({ answer: { type: "lockout_ack", lockoutId: first.lockoutId } });
+            break;
+          case "hello":
+            throw new AppError("protocol_violation", "a second hello on one channel");
         }
-        case "lockout":
-          await reports.receiveLockout(hostId, message);
-          return { answer: { type: "lockout_ack", lockoutId: message.lockoutId } };
-        case "hello":
-          throw new AppError("protocol_violation", "a second hello on one channel");
       }
+      return heard;
     },
   };
+}
+
+/** Reports of one instance that follow each other belong together, if their numbers grow; every other message stands alone. */
+function groupReports(messages: readonly HostToServer[]): [HostToServer, ...HostToServer[]][] {
+  const groups: [HostToServer, ...HostToServer[]][] = [];
+  for (const message of messages) {
+    const last = groups.at(-1)?.at(-1);
+    const belongs =
+      message.type === "report" &&
+      last?.type === "report" &&
+      last.instanceId === message.instanceId &&
+      last.deploymentId === message.deploymentId &&
+      last.epoch === message.epoch &&
+      last.sequence < message.sequence;
+    if (belongs) groups.at(-1)?.push(message);
+    else groups.push([message]);
+  }
+  return groups;
 }
 
 function desiredDeployment({ deploymentId, lockout, live }: DesiredAtHost, nowMs: number): DesiredDeployment {

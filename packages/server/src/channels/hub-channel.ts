@@ -55,8 +55,6 @@ export function hubProtocol(deps: {
       }
     },
 
-    open: async () => {},
-
     async desired(peerId, detail) {
       const hubId = HubId.parse(peerId);
       if (detail === null) {
@@ -73,10 +71,12 @@ export function hubProtocol(deps: {
       });
     },
 
-    async receiveMessage(peerId, message) {
-      if (message.type === "hello") throw new AppError("protocol_violation", "a second hello on one channel");
-      await reports.receive(HubId.parse(peerId), message);
-      return {};
+    async receiveMessages(peerId, messages) {
+      for (const message of messages) {
+        if (message.type === "hello") throw new AppError("protocol_violation", "a second hello on one channel");
+        await reports.receive(HubId.parse(peerId), message);
+      }
+      return [];
     },
   };
 }

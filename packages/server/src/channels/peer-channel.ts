@@ -30,6 +30,15 @@ type HelloFields = Parameters<
   AcceptChannelOptions<{ id: string; version: number; session: string; nonce: string; signature: string }, never>["admit"]
 >[0];
 
+/** What to answer, and where to look again because something that was said does not fit (`null`: everywhere). */
+export interface Heard<Out> {
+  answer?: Out;
+  lookAgain?: string | null;
+}
+
+/** Messages of one peer that are taken together: with each transaction written at once, a busy peer costs fewer of them. */
+const MAX_BATCH = 64;
+
 /** What a channel of one role says and hears. */
 export interface PeerProtocol<Hello extends HelloFields, In, Out> {
   role: PeerRole;
@@ -42,12 +51,10 @@ export interface PeerProtocol<Hello extends HelloFields, In, Out> {
    * it becomes connected; throws to refuse it.
    */
   admit(tx: Transaction, hello: Hello): Promise<void>;
-  /** Called after `welcome`, before the first message. */
-  open(hello: Hello): Promise<void>;
   /** What should be, in all (`null`) or at one place; nothing when there is nothing to say. */
   desired(peerId: string, detail: string | null): Promise<Out | null>;
-  /** @returns what to answer, and where to look again because the message does not fit (`null`: everywhere) */
-  receiveMessage(peerId: string, message: In): Promise<{ answer?: Out; lookAgain?: string | null }>;
+  /** Takes messages that wait, in their order. */
+  receiveMessages(peerId: string, messages: readonly In[]): Promise<Heard<Out>[]>;
 }
 
 /**
@@ -135,19 +142,16 @@ async function converse<Hello extends HelloFields, In, Out>(
   const refresher = new Refresher((detail) => deps.wakeUps.look(() => look(detail)), fail);
   using _subscription = deps.wakeUps.subscribe(protocol.scope(peerId), (detail) => refresher.request(detail));
   refresher.request(null);
-  const run = async () => {
-    await protocol.open(hello);
-    channel.handle(async (message) => {
-      try {
-        const { answer, lookAgain } = await protocol.receiveMessage(peerId, message);
+  channel.handleBatches(MAX_BATCH, async (messages) => {
+    try {
+      for (const { answer, lookAgain } of await protocol.receiveMessages(peerId, messages)) {
         if (answer !== undefined) channel.send(answer);
         if (lookAgain !== undefined) refresher.request(lookAgain);
-      } catch (error) {
-        fail(error);
       }
-    });
-  };
-  run().catch(fail);
+    } catch (error) {
+      fail(error);
+    }
+  });
   const reason = await channel.closed;
   await refresher.stop();
   return reason;

@@ -29,8 +29,8 @@ export interface FrameChannelOptions<In> {
 }
 
 /**
- * JSON messages over a socket, with liveness and limits. Messages are handed over one at a time, in order: the next
- * waits until the handler of the one before has settled. A frame that breaks the protocol closes the channel.
+ * JSON messages over a socket, with liveness and limits. Messages are handed over in order, one at a time or all that
+ * wait: the next ones wait until the handler has settled. A frame that breaks the protocol closes the channel.
  */
 export class FrameChannel<In, Out> implements AsyncDisposable {
   /** Settles with the reason when the channel has ended. Never rejects. */
@@ -41,7 +41,8 @@ export class FrameChannel<In, Out> implements AsyncDisposable {
   readonly #queue: { message: In; chars: number }[] = [];
   #queuedChars = 0;
   #isPaused = false;
-  #handler: ((message: In) => void | Promise<void>) | undefined;
+  #handler: ((messages: readonly In[]) => void | Promise<void>) | undefined;
+  #maxBatch = 1;
   #reader: { resolve(message: In): void; reject(error: Error): void } | undefined;
   #isHandling = false;
   #isOpen = true;
@@ -81,6 +82,12 @@ export class FrameChannel<In, Out> implements AsyncDisposable {
 
   /** Sets who handles messages; those that came before are handed over now. A handler that throws closes the channel. */
   handle(handler: (message: In) => void | Promise<void>): void {
+    this.handleBatches(1, ([message]) => handler(message as In));
+  }
+
+  /** The same for a handler that takes all messages that wait, at most `maxBatch` and at least one. */
+  handleBatches(maxBatch: number, handler: (messages: readonly In[]) => void | Promise<void>): void {
+    this.#maxBatch = maxBatch;
     this.#handler = handler;
     void this.#drain();
   }
@@ -155,8 +162,12 @@ export class FrameChannel<In, Out> implements AsyncDisposable {
     if (this.#handler === undefined || this.#isHandling) return;
     this.#isHandling = true;
     try {
-      for (let message = this.#take(); message !== undefined && this.#isOpen; message = this.#take()) {
-        await this.#handler(message);
+      while (this.#queue.length > 0 && this.#isOpen) {
+        const messages: In[] = [];
+        for (let message = this.#take(); message !== undefined; message = messages.length < this.#maxBatch ? this.#take() : undefined) {
+          messages.push(message);
+        }
+        await this.#handler(messages);
       }
     } catch (error) {
       this.#fail(error instanceof Error ? error.message : String(error));

@@ -34,25 +34,34 @@ export class HostReports {
     this.#logger = deps.logger;
   }
 
-  /** Resolves when the report is committed: it may be acknowledged then. */
-  async receive(hostId: HostId, report: HostReport): Promise<ReportVerdict> {
+  /**
+   * Takes reports of one instance, in order of their numbers, in one transaction. Resolves when it is committed: they may be
+   * acknowledged then.
+   */
+  async receive(hostId: HostId, reports: readonly [HostReport, ...HostReport[]]): Promise<ReportVerdict> {
     const alerts: Alert[] = [];
     const verdict = await this.#database.transaction(async (tx) => {
       alerts.length = 0; // the transaction may run again
-      const outcome = await this.#database.instances.recordReport(tx, { hostId, ...report });
-      switch (outcome.kind) {
-        case "repeated":
-          return "fits";
-        case "unknown":
-          await this.#recordUnknown(tx, hostId, report);
-          return "look_again";
-        case "recorded":
-          return this.#act(tx, { instance: outcome.instance, hostId, report, alerts });
-      }
+      let fits = true;
+      for (const report of reports) fits = (await this.#record(tx, hostId, report, alerts)) === "fits" && fits;
+      return fits ? "fits" : "look_again";
     });
-    const { deploymentId, instanceId } = report;
+    const { deploymentId, instanceId } = reports[0];
     for (const alert of alerts) this.#logger.warn(`alert: ${alert.message}`, { hostId, deploymentId, instanceId });
     return verdict;
+  }
+
+  async #record(tx: Transaction, hostId: HostId, report: HostReport, alerts: Alert[]): Promise<ReportVerdict> {
+    const outcome = await this.#database.instances.recordReport(tx, { hostId, ...report });
+    switch (outcome.kind) {
+      case "repeated":
+        return "fits";
+      case "unknown":
+        await this.#recordUnknown(tx, hostId, report);
+        return "look_again";
+      case "recorded":
+        return this.#act(tx, { instance: outcome.instance, hostId, report, alerts });
+    }
   }
 
   /** A lock-out that the host decided. Repeating it changes nothing. Resolves when it is committed. */
