@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { ManualClock, silentLogger } from "@hardshare/runtime";
@@ -8,12 +9,15 @@ import { SpareFilter } from "./spare-filter.ts";
 const PROGRAM = `const lines = require("node:readline").createInterface(process.stdin);
   lines.on("line", (line) => console.log(process.pid + " is " + line)).on("close", () => process.exit(0));`;
 
+/** By which the processes of this run are found. */
+const mark = `spare-filter-test-${crypto.randomUUID()}`;
+
 let clock: ManualClock;
 let spare: SpareFilter;
 beforeEach(() => {
   clock = new ManualClock();
   const place = { folder: "/", env: { PATH: process.env["PATH"] ?? "" }, launcher: [] };
-  spare = new SpareFilter({ selfCommand: [process.execPath, "-e", PROGRAM, "--"], place, clock, logger: silentLogger });
+  spare = new SpareFilter({ selfCommand: [process.execPath, "-e", PROGRAM, "--", mark], place, clock, logger: silentLogger });
 });
 afterEach(() => spare[Symbol.asyncDispose]());
 
@@ -37,12 +41,23 @@ test("one waits, is told once what to be, and the next one waits a while later",
   }
 });
 
-test("one that died while it waited is not given, and the one that waits at the end is ended", async () => {
+test("of two that ask at the same time only one gets it", async () => {
   spare.prepare();
-  const child = await spare.take(["http"]);
-  child?.kill("SIGKILL");
+  const given = await Promise.all([spare.take(["http", "1"]), spare.take(["http", "2"])]);
+  expect(given.filter((child) => child !== undefined)).toHaveLength(1);
+  const [child] = given;
+  expect((await once(createInterface(child!.stdout!), "line"))[0]).toBe(`${child?.pid} is ["http","1"]`);
+  child!.stdin!.end();
   await once(child!, "exit");
-  clock.advance(2000);
-  await spare[Symbol.asyncDispose]();
+});
+
+test("after the end none is given, and none waits", async () => {
+  spare.prepare();
+  const ending = spare[Symbol.asyncDispose]();
   expect(await spare.take(["http"])).toBeUndefined();
+  await ending;
+  spare.prepare();
+  clock.advance(2000);
+  expect(await spare.take(["http"])).toBeUndefined();
+  expect(spawnSync("pgrep", ["-f", mark], { encoding: "utf8" }).stdout).toBe("");
 });

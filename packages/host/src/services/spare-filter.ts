@@ -31,11 +31,16 @@ export class SpareFilter implements AsyncDisposable {
 
   /** The one that waits, told to be `filter run` with these arguments; undefined when there is none. */
   async take(args: readonly string[]): Promise<ChildProcess | undefined> {
-    const child = await this.#waiting;
-    this.#waiting = undefined;
+    const waiting = this.#waiting;
+    this.#waiting = undefined; // at once: another service of the contract may ask at the same time
+    const child = await waiting;
     this.#next?.[Symbol.dispose]();
     this.#next = this.#options.clock.after(NEXT_AFTER_MS, () => this.prepare());
-    if (child === undefined || this.#isClosed || child.exitCode !== null || child.signalCode !== null) return undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return undefined;
+    if (this.#isClosed) {
+      await endProcessGroup(child, END_GRACE_MS, this.#options.clock);
+      return undefined;
+    }
     child.stdin?.write(`${JSON.stringify(args)}\n`);
     return child;
   }
@@ -44,6 +49,7 @@ export class SpareFilter implements AsyncDisposable {
     this.#isClosed = true;
     this.#next?.[Symbol.dispose]();
     const child = await this.#waiting;
+    this.#waiting = undefined;
     if (child !== undefined) await endProcessGroup(child, END_GRACE_MS, this.#options.clock);
   }
 
