@@ -1,10 +1,13 @@
 /** P1 and P3: an instance in a container beside a bare `podman run`; P2: one without a container. */
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { HardshareClient } from "@hardshare/client";
 import { makeKeyPair } from "@hardshare/client/node";
 import { expectSuccess } from "../e2e/harness/commands.ts";
 import { figuresOf, type Race, type RaceContext, type Row, timed } from "./race.ts";
 
+/** Between two launches without a container: without a break, none would find the filter process that the last one took replaced. */
+const ARRIVAL_MS = 1000;
 const IMAGE = "localhost/hardshare/generic";
 
 export const launches: Race = {
@@ -24,7 +27,10 @@ export const launches: Race = {
     }
     const proxy: LifeTimes = { launch: [], terminate: [] };
     tell("P2 …");
-    for (let round = 0; round < (isShort ? 5 : 100); round += 1) await liveOnce(client, world.deployment("proxy"), proxy);
+    for (let round = 0; round < (isShort ? 5 : 60); round += 1) {
+      await pause(ARRIVAL_MS);
+      await liveOnce(client, world.deployment("proxy"), proxy);
+    }
 
     const launched = figuresOf(ours.launch);
     const ran = figuresOf(bare.launch);
@@ -48,6 +54,7 @@ export const launches: Race = {
         peer: null,
         target: "p50 <= 100 ms",
         isReached: proxyLaunched.p50 <= 100,
+        note: `one launch every ${ARRIVAL_MS / 1000} s`,
       },
       {
         race: "P3",

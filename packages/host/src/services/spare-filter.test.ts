@@ -32,7 +32,7 @@ test("one waits, is told once what to be, and the next one waits a while later",
   const [line] = (await once(createInterface(child!.stdout!), "line")) as [string];
   expect(line).toBe(`${child?.pid} is ["http","--target","a b:80"]`);
   expect(await spare.take(["http"])).toBeUndefined();
-  clock.advance(2000);
+  clock.advance(250);
   const next = await spare.take(["http"]);
   expect(next?.pid).not.toBe(child?.pid);
   for (const each of [child, next]) {
@@ -57,7 +57,7 @@ test("after the end none is given, and none waits", async () => {
   expect(await spare.take(["http"])).toBeUndefined();
   await ending;
   spare.prepare();
-  clock.advance(2000);
+  clock.advance(250);
   expect(await spare.take(["http"])).toBeUndefined();
   expect(spawnSync("pgrep", ["-f", mark], { encoding: "utf8" }).stdout).toBe("");
 });

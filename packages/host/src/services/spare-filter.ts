@@ -3,8 +3,8 @@ import { type Clock, endProcessGroup, type Logger } from "@hardshare/runtime";
 import type { ProgramPlace } from "../programs/program-place.ts";
 import { startProgram } from "../programs/run-program.ts";
 
-/** After one was taken the processor belongs to the launch that took it. */
-const NEXT_AFTER_MS = 2000;
+/** After one was taken the processor belongs to the launch that took it, for about so long. */
+const NEXT_AFTER_MS = 250;
 const END_GRACE_MS = 50;
 
 /**
