@@ -51,13 +51,13 @@ test("hosts, hubs and tokens know the restored server, the newer instance ends, 
   await expectAnswer(owner.run(["terminate"]));
   const newer = await launch();
   expect(newer).toMatchObject({ status: "READY", epoch: 3 });
-  const cleanedUp = daemon.untilLog(/connected to the server/);
+  const back = Promise.all([daemon, hub].map((program) => program.untilLog(/connected to the server/)));
   await first.stop("SIGKILL");
 
   await expectAnswer(operator.run(["restore", file, "--data-dir", join(folder, "second")]));
   await using second = serve("second", new URL(url).port);
   await second.ready;
-  await cleanedUp;
+  await back;
   const again = await launch();
   expect(again.status).toBe("READY");
   expect(again.epoch).toBeGreaterThan(newer.epoch);
