@@ -6,6 +6,7 @@ export * from "./back-off.ts";
 export * from "./clock.ts";
 export * from "./deferred.ts";
 export * from "./failpoints.ts";
+export * from "./file-lock.ts";
 export * from "./files.ts";
 export * from "./folder-lock.ts";
 export * from "./lifeline.ts";

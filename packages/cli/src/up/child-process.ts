@@ -12,7 +12,7 @@ export interface ChildOptions {
   variables: Record<string, string | undefined>;
   /** Where its log lines go, each behind its name. */
   log: Writable;
-  /** A file that it holds open as long as it lives; see `ProgramsLock`. */
+  /** A file that it holds open as long as it lives; see `FileLock` of runtime. */
   heldDescriptor?: number;
 }
 

@@ -4,8 +4,7 @@ import { chown, readFile, readlink, realpath, writeFile } from "node:fs/promises
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { AppError } from "@hardshare/protocol";
-import type { Logger } from "@hardshare/runtime";
-import { LOCK_HELD_EXIT_CODE } from "./data-folder-lock.ts";
+import { LOCK_HELD_EXIT_CODE, type Logger } from "@hardshare/runtime";
 import type { ServiceUser } from "./service-user.ts";
 
 /** How long an older PostgreSQL of this folder may take to shut down. */

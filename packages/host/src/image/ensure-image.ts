@@ -10,11 +10,10 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { AppError } from "@hardshare/protocol";
-import { type Logger, socketFolder } from "@hardshare/runtime";
+import { lockFile, type Logger, makePrivateFolder, socketFolder } from "@hardshare/runtime";
 import { type PodmanSetup, preparePodman } from "../engine/podman-setup.ts";
 import { ensureBaseImage, readAptSettings } from "./base-image.ts";
 import { findDebianSources } from "./debian-sources.ts";
-import { MachineLock } from "./machine-lock.ts";
 import { askPodman } from "./podman-commands.ts";
 import { ProgressProgram } from "./progress-program.ts";
 
@@ -62,7 +61,9 @@ async function buildIfNeeded(name: string, options: EnsureImageOptions, signal: 
   const content = await hashContent(contextFolder, sources.suite);
   if ((await contentOf(setup, name, signal)) === content) return false;
 
-  await using _lock = await MachineLock.take(lockFile(environment), signal);
+  const lockPath = machineLockFile(environment);
+  await makePrivateFolder(dirname(lockPath));
+  await using _lock = await lockFile(lockPath, { signal }); // processes of one machine build it in turn
   if ((await contentOf(setup, name, signal)) === content) return false;
   const aptSettings = await readAptSettings(environment, signal);
   const base = await ensureBaseImage({ setup, sources, aptSettings, onProgress, signal });
@@ -157,7 +158,7 @@ async function hashContent(contextFolder: string, suite: string): Promise<string
 }
 
 /** One lock for all that use the same storage: that of this user. */
-function lockFile(environment: NodeJS.ProcessEnv): string {
+function machineLockFile(environment: NodeJS.ProcessEnv): string {
   const folder = socketFolder("image", { uid: process.getuid?.() ?? 0, runtimeFolder: environment["XDG_RUNTIME_DIR"] });
   return join(dirname(folder), "image.lock");
 }

@@ -5,21 +5,27 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, expect, test } from "vitest";
-import { MachineLock } from "./machine-lock.ts";
+import { type FileLock, lockFile } from "./file-lock.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "hs-lock-"));
 afterAll(() => rm(folder, { recursive: true }));
-const never = new AbortController().signal;
+
+/** Waits for the lock as long as it takes. */
+async function take(path: string, signal?: AbortSignal): Promise<FileLock> {
+  const lock = await lockFile(path, { signal });
+  if (lock === undefined) throw new Error("it was not waited for");
+  return lock;
+}
 
 test("the second holder waits for the first", async () => {
   const path = join(folder, "a.lock");
-  const first = await MachineLock.take(path, never);
+  const first = await take(path);
   let isHeld = false;
-  const second = MachineLock.take(path, never).then((lock) => {
+  const second = take(path).then((lock) => {
     isHeld = true;
     return lock;
   });
-  const otherLock = await MachineLock.take(join(folder, "b.lock"), never);
+  const otherLock = await take(join(folder, "b.lock"));
   await otherLock[Symbol.asyncDispose]();
   expect(isHeld).toBe(false);
   await first[Symbol.asyncDispose]();
@@ -28,9 +34,9 @@ test("the second holder waits for the first", async () => {
 
 test("waiting can be cancelled", async () => {
   const path = join(folder, "c.lock");
-  const first = await MachineLock.take(path, never);
+  const first = await take(path);
   const controller = new AbortController();
-  const second = MachineLock.take(path, controller.signal);
+  const second = take(path, controller.signal);
   controller.abort();
   await expect(second).rejects.toBe(controller.signal.reason);
   await first[Symbol.asyncDispose]();
@@ -39,8 +45,8 @@ test("waiting can be cancelled", async () => {
 test("a killed holder holds nothing", async () => {
   const path = join(folder, "d.lock");
   const program = `
-    import { MachineLock } from ${JSON.stringify(fileURLToPath(new URL("machine-lock.ts", import.meta.url)))};
-    await MachineLock.take(${JSON.stringify(path)}, new AbortController().signal);
+    import { lockFile } from ${JSON.stringify(fileURLToPath(new URL("file-lock.ts", import.meta.url)))};
+    await lockFile(${JSON.stringify(path)});
     process.stdout.write("held");
     setInterval(() => {}, 1000);
   `;
@@ -51,6 +57,22 @@ test("a killed holder holds nothing", async () => {
   });
   await once(child.stdout, "data");
   child.kill("SIGKILL");
-  const lock = await MachineLock.take(path, AbortSignal.timeout(10_000));
+  const lock = await take(path, AbortSignal.timeout(10_000));
   await lock[Symbol.asyncDispose]();
+});
+
+test("giving it back twice closes nothing else", async () => {
+  const path = join(folder, "f.lock");
+  const lock = await take(path);
+  await lock[Symbol.asyncDispose]();
+  await using _again = await take(path); // mostly under the same number
+  await lock[Symbol.asyncDispose]();
+  expect(await lockFile(path, { waitS: 0 })).toBeUndefined();
+});
+
+test("who does not wait, or not for so long, is told that it is held", async () => {
+  const path = join(folder, "e.lock");
+  await using _held = await take(path);
+  expect(await lockFile(path, { waitS: 0 })).toBeUndefined();
+  expect(await lockFile(path, { waitS: 0.1 })).toBeUndefined();
 });
