@@ -7,34 +7,25 @@ import type { DeploymentId } from "@hardshare/protocol";
 import { Deferred, systemRandom } from "@hardshare/runtime";
 import { readHostKey } from "@hardshare/wire/ssh";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { HostWorld } from "../testing/host-world.fixture.ts";
+import type { HostWorld } from "../testing/host-world.fixture.ts";
+import { makeRestartWorld, type RestartWorld, SERVE, SERVICE } from "../testing/restart-world.fixture.ts";
 import { NamespaceEngine, TEST_IMAGE, whyNoNamespaces } from "../testing/namespace-engine.fixture.ts";
 import { reloadContracts } from "./control-client.ts";
 
-const SERVE = `import net from "node:net";
-net.createServer((socket) => socket.pipe(socket)).listen(0, "127.0.0.1", function () { console.log("127.0.0.1:" + this.address().port); });`;
-const SERVICE = `services: [{ name: ROBOT, command: ${process.execPath} serve.mjs }]\nterminate: [./terminate.sh]\nsafe_state: [./safe.sh]\n`;
-
+let made: RestartWorld;
 let world: HostWorld;
 let container: DeploymentId;
 let engine: NamespaceEngine;
 
 beforeEach(async () => {
-  const made = await HostWorld.make([SERVICE]);
-  world = made.world;
-  container = made.deployments[0]!;
-  engine = new NamespaceEngine(world.folder);
-  await writeFile(join(world.home, "deployments", "serve.mjs"), SERVE);
-  await world.script("terminate.sh", 'echo "$HARDSHARE_INSTANCE" >> ended');
-  await world.script("safe.sh", 'echo "$HARDSHARE_INSTANCE" >> made-safe');
+  made = await makeRestartWorld([SERVICE]);
+  ({ world, engine } = made);
+  [container] = made.deployments as [DeploymentId];
 });
-afterEach(async () => {
-  await world[Symbol.asyncDispose]();
-  engine.killAll();
-});
+afterEach(() => made[Symbol.asyncDispose]());
 
-const beside = (name: string) => readFile(join(world.home, "deployments", name), "utf8").catch(() => "");
-const startWithEngine = () => world.start({ openEngine: async () => engine });
+const beside = (name: string) => made.beside(name);
+const startWithEngine = () => made.startWithEngine();
 
 const problem = whyNoNamespaces();
 const name = "a container that goes on while the daemon is restarted";

@@ -9,10 +9,9 @@ import { readHostKey } from "@hardshare/wire/ssh";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { endPlan, failpointsOf, launchPlan } from "../instance/plan.ts";
 import { HostWorld } from "../testing/host-world.fixture.ts";
+import { SERVE } from "../testing/restart-world.fixture.ts";
 import { NamespaceEngine, whyNoNamespaces } from "../testing/namespace-engine.fixture.ts";
 
-const SERVE = `import net from "node:net";
-net.createServer((socket) => socket.pipe(socket)).listen(0, "127.0.0.1", function () { console.log("127.0.0.1:" + this.address().port); });`;
 const CONTRACT = `services: [{ name: ROBOT, command: ${process.execPath} serve.mjs }]
 init: [./init.sh]
 init_inside: [echo inside]

@@ -2,32 +2,17 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DeploymentId, type DesiredDeployment, type DesiredInstance, type HostToServer, InstanceId } from "@hardshare/protocol";
-import { Deferred, ManualClock, noFailpoints, silentLogger, systemRandom } from "@hardshare/runtime";
+import { Deferred, ManualClock, systemRandom } from "@hardshare/runtime";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { noSpareFilter } from "../testing/no-spare-filter.fixture.ts";
+import { makeHostTools } from "../testing/host-tools.fixture.ts";
 import { ReportOutbox } from "../channel/report-outbox.ts";
-import type { HostTools } from "../instance/instance-parts.ts";
 import { Journal } from "../journal/journal.ts";
 import { DeploymentKeeper } from "./deployment-keeper.ts";
 
 const deploymentId = DeploymentId.parse(systemRandom.uuid());
 const instanceId = InstanceId.parse(systemRandom.uuid());
 const clock = new ManualClock();
-const tools: HostTools = {
-  hostId: systemRandom.uuid(),
-  privateKey: "",
-  selfCommand: [],
-  spareFilter: noSpareFilter(),
-  environment: {},
-  launcher: [],
-  socketFolder: "/nowhere",
-  engine: () => Promise.reject(new Error("there is no engine")),
-  time: () => ({ wallMs: clock.now(), uptimeMs: clock.monotonicMs(), bootId: "boot" }),
-  clock,
-  random: systemRandom,
-  failpoints: noFailpoints,
-  logger: silentLogger,
-};
+const tools = makeHostTools(clock);
 
 let folder: string;
 beforeEach(async () => {

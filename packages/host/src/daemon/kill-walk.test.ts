@@ -13,13 +13,12 @@ import { preparePodman } from "../engine/podman-setup.ts";
 import { ensureImage } from "../image/ensure-image.ts";
 import { adoptionPlan, endPlan, failpointsOf, launchPlan } from "../instance/plan.ts";
 import { HostWorld } from "../testing/host-world.fixture.ts";
+import { SERVE } from "../testing/restart-world.fixture.ts";
 
 const run = promisify(execFile);
 const VICTIM = ["--import", import.meta.resolve("tsx"), "--conditions=@hardshare/source"];
 const VICTIM_FILE = fileURLToPath(new URL("../testing/dying-daemon.fixture.ts", import.meta.url));
 
-const SERVE = `import net from "node:net";
-net.createServer((socket) => socket.pipe(socket)).listen(0, "127.0.0.1", function () { console.log("127.0.0.1:" + this.address().port); });`;
 const PROGRAMS = `services: [{ name: ROBOT, command: ${process.execPath} serve.mjs }]
 init: [./begun.sh]
 terminate: [./ended.sh]

@@ -2,10 +2,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AppError, DeploymentId } from "@hardshare/protocol";
-import { Deferred, ManualClock, noFailpoints, silentLogger, systemRandom } from "@hardshare/runtime";
+import { Deferred, ManualClock, systemRandom } from "@hardshare/runtime";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Engine } from "../engine/engine.ts";
-import { noSpareFilter } from "../testing/no-spare-filter.fixture.ts";
+import { makeHostTools } from "../testing/host-tools.fixture.ts";
 import { FakeEngine } from "../engine/fake-engine.ts";
 import { TEST_IMAGE } from "../testing/namespace-engine.fixture.ts";
 import { Offer } from "./offer.ts";
@@ -24,21 +24,7 @@ describe.skipIf(!isRoot)(isRoot ? "an offer of containers" : "an offer of contai
     await writeFile(join(folder, "robot.yaml"), "");
     clock = new ManualClock();
     changed = new Deferred();
-    const tools = {
-      hostId: "h",
-      privateKey: "",
-      selfCommand: [],
-      spareFilter: noSpareFilter(),
-      environment: {},
-      launcher: [],
-      socketFolder: folder,
-    };
-    const time = () => ({ wallMs: clock.now(), uptimeMs: clock.monotonicMs(), bootId: "boot" });
-    offer = new Offer(
-      DeploymentId.parse(systemRandom.uuid()),
-      { ...tools, engine: () => engine(), time, clock, random: systemRandom, failpoints: noFailpoints, logger: silentLogger },
-      () => changed.resolve(),
-    );
+    offer = new Offer(DeploymentId.parse(systemRandom.uuid()), makeHostTools(clock, { engine: () => engine() }), () => changed.resolve());
     offer.configure(join(folder, "robot.yaml"));
   });
   afterEach(() => rm(folder, { recursive: true }));

@@ -7,35 +7,26 @@ import { join } from "node:path";
 import { DeploymentId } from "@hardshare/protocol";
 import { Deferred, systemRandom } from "@hardshare/runtime";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { HostWorld } from "../testing/host-world.fixture.ts";
+import type { HostWorld } from "../testing/host-world.fixture.ts";
+import { makeRestartWorld, type RestartWorld, SERVICE } from "../testing/restart-world.fixture.ts";
 import { NamespaceEngine } from "../testing/namespace-engine.fixture.ts";
 import { daemonStatus, startAdvertising, stopAdvertising } from "./control-client.ts";
 
-const SERVE = `import net from "node:net";
-net.createServer((socket) => socket.pipe(socket)).listen(0, "127.0.0.1", function () { console.log("127.0.0.1:" + this.address().port); });`;
-const SERVICE = `services: [{ name: ROBOT, command: ${process.execPath} serve.mjs }]\nterminate: [./terminate.sh]\nsafe_state: [./safe.sh]\n`;
-
+let made: RestartWorld;
 let world: HostWorld;
 let container: DeploymentId;
 let proxy: DeploymentId;
 let engine: NamespaceEngine;
 
 beforeEach(async () => {
-  const made = await HostWorld.make([SERVICE, `provider: proxy\n${SERVICE}`]);
-  world = made.world;
+  made = await makeRestartWorld([SERVICE, `provider: proxy\n${SERVICE}`]);
+  ({ world, engine } = made);
   [container, proxy] = made.deployments as [DeploymentId, DeploymentId];
-  engine = new NamespaceEngine(world.folder);
-  await writeFile(join(world.home, "deployments", "serve.mjs"), SERVE);
-  await world.script("terminate.sh", 'echo "$HARDSHARE_INSTANCE" >> ended');
-  await world.script("safe.sh", 'echo "$HARDSHARE_INSTANCE" >> made-safe');
 });
-afterEach(async () => {
-  await world[Symbol.asyncDispose]();
-  engine.killAll();
-});
+afterEach(() => made[Symbol.asyncDispose]());
 
-const beside = (name: string) => readFile(join(world.home, "deployments", name), "utf8").catch(() => "");
-const startWithEngine = () => world.start({ openEngine: async () => engine });
+const beside = (name: string) => made.beside(name);
+const startWithEngine = () => made.startWithEngine();
 
 test("a proxy instance whose daemon was killed is made safe, ended, and what it left is gone", async () => {
   const instanceId = systemRandom.uuid();

@@ -1,7 +1,7 @@
 import { AppError, DeploymentId, InstanceId } from "@hardshare/protocol";
-import { type Clock, noFailpoints, silentLogger, systemRandom } from "@hardshare/runtime";
+import { type Clock, systemRandom } from "@hardshare/runtime";
 import { beforeEach, expect, test } from "vitest";
-import { noSpareFilter } from "../testing/no-spare-filter.fixture.ts";
+import { makeHostTools } from "../testing/host-tools.fixture.ts";
 import { parseContract } from "../contract/load-contract.ts";
 import { FakeEngine } from "../engine/fake-engine.ts";
 import type { ContainerSpec } from "../engine/engine.ts";
@@ -53,21 +53,7 @@ beforeEach(() => {
       publicKeys: [],
       loaded: parseContract("", "contract", "/"),
     },
-    {
-      hostId: systemRandom.uuid(),
-      privateKey: "",
-      selfCommand: [],
-      spareFilter: noSpareFilter(),
-      environment: {},
-      launcher: [],
-      socketFolder: "/nowhere",
-      engine: async () => engine,
-      time: () => ({ wallMs: 0, uptimeMs: 0, bootId: "boot" }),
-      clock,
-      random: systemRandom,
-      failpoints: noFailpoints,
-      logger: silentLogger,
-    },
+    makeHostTools(clock, { engine: async () => engine }),
     {
       onServiceLost: quiet,
       onServiceRestored: quiet,
