@@ -1,5 +1,5 @@
 import { HubDesired, type HubToServer } from "@hardshare/protocol";
-import { BackOff, type Clock, Deferred, lockFolder, type Logger, type Random } from "@hardshare/runtime";
+import { BackOff, type Clock, Deferred, lockFolder, type Logger, OwnedParts, type Random } from "@hardshare/runtime";
 import { type ChannelClient, connectChannel } from "@hardshare/wire";
 import { openWebSocket } from "@hardshare/wire/node";
 import { sameKey, signWith, verifyWith } from "@hardshare/wire/ssh";
@@ -55,12 +55,10 @@ export interface Hub extends AsyncDisposable {
 export async function startHub(options: StartHubOptions): Promise<Hub> {
   const { dataFolder } = options;
   const serverUrl = options.serverUrl.replace(/\/+$/, "");
-  const owned: AsyncDisposable[] = [];
-  const dispose = async () => {
-    for (const resource of owned.splice(0).toReversed()) await resource[Symbol.asyncDispose]();
-  };
+  const parts = new OwnedParts();
+  const dispose = () => parts[Symbol.asyncDispose]();
   try {
-    owned.push(await lockFolder({ folder: dataFolder, name: "hub.lock", holder: "another hub" }));
+    parts.own(await lockFolder({ folder: dataFolder, name: "hub.lock", holder: "another hub" }));
     const keys = await loadHubKeys(dataFolder);
     const registration = await ensureRegistered({ ...options, serverUrl, keys });
     let channel: ChannelClient<HubToServer> | undefined;
@@ -70,11 +68,11 @@ export async function startHub(options: StartHubOptions): Promise<Hub> {
       serverKey: registration.serverKey,
       onReport: (report) => channel?.send(report),
     });
-    owned.push(core);
+    parts.own(core);
     const sshPort = await core.listen(options.sshPort);
     const connected = new Deferred();
     channel = openChannel({ ...options, serverUrl }, { keys, registration, core, sshPort, onConnected: () => connected.resolve() });
-    owned.push(channel);
+    parts.own(channel);
     const hostKey = keys.sshHost.publicKey;
     return { id: registration.id, sshPort, hostKey, ready: connected.promise, [Symbol.asyncDispose]: dispose };
   } catch (error) {

@@ -11,6 +11,7 @@ export * from "./files.ts";
 export * from "./folder-lock.ts";
 export * from "./lifeline.ts";
 export * from "./logging.ts";
+export * from "./owned-parts.ts";
 export * from "./paths.ts";
 export * from "./pause.ts";
 export * from "./programs.ts";

@@ -6,7 +6,16 @@ import { readFile, rm, rmdir } from "node:fs/promises";
 import { uptime } from "node:os";
 import { join } from "node:path";
 import { AppError } from "@hardshare/protocol";
-import { type Clock, Deferred, type Failpoints, lockFolder, type Logger, type Random, removeEmptyFolders } from "@hardshare/runtime";
+import {
+  type Clock,
+  Deferred,
+  type Failpoints,
+  lockFolder,
+  type Logger,
+  OwnedParts,
+  type Random,
+  removeEmptyFolders,
+} from "@hardshare/runtime";
 import type { Engine } from "../engine/engine.ts";
 import { openPodmanEngine } from "../engine/open-podman.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
@@ -21,7 +30,6 @@ import { ControlServer } from "./control-server.ts";
 import type { DaemonStatus } from "./daemon-status.ts";
 import { DeploymentKeepers } from "./deployment-keepers.ts";
 import { HostContainers } from "./host-containers.ts";
-import { OwnedParts } from "./owned-parts.ts";
 import { ServerLink } from "./server-link.ts";
 import { controlSocket, daemonSocketFolder, makeSocketFolder } from "./socket-place.ts";
 
