@@ -6,8 +6,7 @@ import {
   ServerToHost as ServerToHostSchema,
 } from "@hardshare/protocol";
 import { BackOff, type Clock, type Logger, type Random } from "@hardshare/runtime";
-import { type ChannelClient, connectChannel } from "@hardshare/wire";
-import { openWebSocket } from "@hardshare/wire/node";
+import { type ChannelClient, connectChannel, type MessageSocket } from "@hardshare/wire";
 import { sameKey, signWith, verifyWith } from "@hardshare/wire/ssh";
 
 /** Delays between attempts to reach the server. */
@@ -25,6 +24,7 @@ export interface HostChannelOptions {
   describe(): HostDeployment[];
   onOpen(): void;
   onMessage(message: ServerToHost): void;
+  openSocket(url: string, signal: AbortSignal): Promise<MessageSocket>;
   clock: Clock;
   random: Random;
   logger: Logger;
@@ -68,7 +68,7 @@ export class HostChannel implements AsyncDisposable {
       },
       openSocket: async (url, signal) => {
         try {
-          return await openWebSocket(url, signal);
+          return await options.openSocket(url, signal);
         } catch (error) {
           this.#problem = (error as Error).message;
           throw error;

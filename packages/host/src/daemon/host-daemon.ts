@@ -16,21 +16,22 @@ import {
   type Random,
   removeEmptyFolders,
 } from "@hardshare/runtime";
+import { openWebSocket } from "@hardshare/wire/node";
+import { loadContract } from "../contract/load-contract.ts";
 import type { Engine } from "../engine/engine.ts";
 import { openPodmanEngine } from "../engine/open-podman.ts";
-import type { HostTools } from "../instance/instance-parts.ts";
+import { instanceWorks } from "../instance/instance-works.ts";
 import { Journal } from "../journal/journal.ts";
 import { findLauncher, inheritedEnvironment } from "../programs/program-place.ts";
 import { contractFile, type HostConfig, readHostConfig } from "../registration/host-config.ts";
 import { readIdentity } from "../registration/identity.ts";
 import { SpareFilter } from "../services/spare-filter.ts";
+import { InstanceTunnel } from "../tunnels/instance-tunnel.ts";
 import { ContractWatch } from "./contract-watch.ts";
 import { controlActions } from "./control-actions.ts";
 import { ControlServer } from "./control-server.ts";
 import type { DaemonStatus } from "./daemon-status.ts";
-import { DeploymentKeepers } from "./deployment-keepers.ts";
-import { HostContainers } from "./host-containers.ts";
-import { ServerLink } from "./server-link.ts";
+import { HostCore } from "./host-core.ts";
 import { controlSocket, daemonSocketFolder, makeSocketFolder } from "./socket-place.ts";
 
 export interface HostDaemonOptions {
@@ -102,58 +103,54 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
       },
     });
 
-    const link = new ServerLink({ journal, clock, random, logger });
     const environment = { ...options.environment };
-    const openEngine =
-      options.openEngine ??
-      ((signal) => openPodmanEngine({ stateFolder: state, socketFolder, environment, clock, random, logger }, signal));
-    const containers: HostContainers = own(
-      new HostContainers({ hostId, open: openEngine, onExit: (exit) => keepers.onContainerExit(exit), journal, logger }),
-    );
-    own(link);
     const launcher = await findLauncher();
     const { selfCommand } = options;
     const place = { folder: state, env: inheritedEnvironment(environment), launcher };
-    const tools: HostTools = {
-      hostId,
-      privateKey,
-      selfCommand,
-      spareFilter: own(new SpareFilter({ selfCommand, place, clock, logger })),
-      environment,
-      launcher,
-      socketFolder,
-      engine: () => containers.engine(),
-      time: () => ({ wallMs: clock.now(), uptimeMs: uptime() * 1000, bootId }),
-      clock,
-      random,
-      failpoints: options.failpoints,
-      logger,
-    };
-    const keepers: DeploymentKeepers = new DeploymentKeepers({
-      home,
-      tools,
-      journal,
-      outbox: link.outbox,
-      lockOut: (deploymentId, instanceId, reason) => link.lockOut(deploymentId, instanceId, reason),
-      onChange: () => link.announce(),
-    });
+    const core: HostCore = own(
+      new HostCore({
+        home,
+        config,
+        journal,
+        tools: {
+          hostId,
+          privateKey,
+          selfCommand,
+          spareFilter: own(new SpareFilter({ selfCommand, place, clock, logger })),
+          environment,
+          launcher,
+          socketFolder,
+          loadContract,
+          works: instanceWorks,
+          openTunnel: (tunnel) => new InstanceTunnel({ ...tunnel, privateKey, clock, random, logger }),
+          time: () => ({ wallMs: clock.now(), uptimeMs: uptime() * 1000, bootId }),
+          clock,
+          random,
+          failpoints: options.failpoints,
+          logger,
+        },
+        openEngine:
+          options.openEngine ??
+          ((signal) => openPodmanEngine({ stateFolder: state, socketFolder, environment, clock, random, logger }, signal)),
+        logger,
+      }),
+    );
+    const { keepers, link } = core;
     close = async (endInstances) => {
       try {
-        await Promise.all(keepers.all.map((keeper) => keeper.close(endInstances)));
-        await link.settle();
+        await core.part(endInstances);
       } finally {
         await parts[Symbol.asyncDispose]().finally(() => ended.resolve());
       }
     };
     const watch = own(new ContractWatch({ clock, logger, onChange: (file) => keepers.onContractChange(file) }));
+    const watchContracts = (config: HostConfig) => watch.watch(config.deployments.map((deployment) => contractFile(home, deployment)));
     const configure = (config: HostConfig) => {
       keepers.configure(config);
-      watch.watch(config.deployments.map((deployment) => contractFile(home, deployment)));
+      watchContracts(config);
     };
-    configure(config);
-    const offered = (options.deployments ?? config.deployments.map(({ id }) => id)).map((id) => keepers.find(id));
-    for (const { deploymentId } of journal.state.instances.values()) keepers.get(deploymentId); // also what is configured no more
-    for (const keeper of keepers.all) keeper.restore();
+    watchContracts(config);
+    core.restore();
 
     const status = (): DaemonStatus => ({
       pid: process.pid,
@@ -171,13 +168,20 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
       ),
     );
 
-    await Promise.all(keepers.configured.map((keeper) => keeper.offer.reload()));
-    const offering = Promise.all(offered.map((keeper) => keeper.offer.open()));
-    link.connect(keepers, { server, serverKey, hostId, privateKey, bootId, softwareVersion: options.softwareVersion });
+    const { softwareVersion } = options;
+    const { ready } = await core.begin(options.deployments ?? config.deployments.map(({ id }) => id), {
+      server,
+      serverKey,
+      hostId,
+      privateKey,
+      bootId,
+      softwareVersion,
+      openSocket: openWebSocket,
+    });
     let closing: Promise<void> | undefined;
     const stop = ({ endInstances }: { endInstances: boolean }) => (closing ??= close(endInstances));
     return {
-      ready: Promise.all([link.desiredKnown, offering.then(() => link.untilAnnounced())]).then(() => {}),
+      ready,
       ended: ended.promise,
       status,
       stop,

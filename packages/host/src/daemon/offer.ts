@@ -1,6 +1,6 @@
 import { AppError, type DeploymentId, toAppError } from "@hardshare/protocol";
 import { BackOff } from "@hardshare/runtime";
-import { type LoadedContract, loadContract, parseContract } from "../contract/load-contract.ts";
+import { type LoadedContract, parseContract } from "../contract/load-contract.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 
 /** What holds where a contract cannot be read: nothing is given, nothing is run. */
@@ -107,7 +107,7 @@ export class Offer {
       if (this.#contractFile === undefined) {
         throw new AppError("not_found", "this deployment is not in the configuration of this host");
       }
-      this.#contract = await loadContract(this.#contractFile);
+      this.#contract = await this.#tools.loadContract(this.#contractFile);
       if (this.#isAdvertised) {
         await this.#check();
         if (this.#contract.contract.services.some((service) => "filter" in service)) this.#tools.spareFilter.prepare();

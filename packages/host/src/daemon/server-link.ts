@@ -46,7 +46,7 @@ export class ServerLink implements AsyncDisposable {
 
   connect(
     keepers: DeploymentKeepers,
-    options: Pick<HostChannelOptions, "server" | "serverKey" | "hostId" | "privateKey" | "bootId" | "softwareVersion">,
+    options: Pick<HostChannelOptions, "server" | "serverKey" | "hostId" | "privateKey" | "bootId" | "softwareVersion" | "openSocket">,
   ): void {
     this.#keepers = keepers;
     this.#channel = new HostChannel({

@@ -13,7 +13,7 @@ export function endActions(parts: InstanceParts): Record<EndStep, StepAction> {
   return {
     filters: () => closeFilters(parts),
     safe_state: (context) => runHostPrograms(parts, "safe_state", context),
-    tunnel: () => parts.tunnel[Symbol.asyncDispose](),
+    tunnel: async () => parts.tunnel[Symbol.asyncDispose](),
     terminate: async (context) => {
       await parts.safeState;
       await runHostPrograms(parts, "terminate", context);

@@ -12,14 +12,11 @@ import { Deferred } from "@hardshare/runtime";
 import type { ReportStream } from "../channel/report-stream.ts";
 import type { ContainerExit } from "../engine/engine.ts";
 import type { Journal } from "../journal/journal.ts";
-import { killLabelledProcesses } from "../programs/labelled-processes.ts";
 import { LABELS } from "./container-steps.ts";
 import { DeadlineWatch } from "./deadline-watch.ts";
-import { endActions } from "./end-actions.ts";
 import { describe, executeEnd, executeLaunch, isLocking, type LaunchOutcome, type StepFailure } from "./execute.ts";
 import { type HostTools, type InstanceFacts, InstanceParts } from "./instance-parts.ts";
-import { runHostPrograms } from "./host-programs.ts";
-import { launchActions } from "./launch-actions.ts";
+import type { InstanceWorks } from "./instance-works.ts";
 import { Losses } from "./losses.ts";
 import { adoptionPlan, endPlan, launchPlan } from "./plan.ts";
 import { TimelineReporter } from "./timeline-reporter.ts";
@@ -56,6 +53,7 @@ export class HostInstance {
   readonly done: Promise<void>;
   readonly #options: HostInstanceOptions;
   readonly #parts: InstanceParts;
+  readonly #works: InstanceWorks;
   readonly #losses: Losses;
   readonly #reporter: TimelineReporter;
   readonly #watch: DeadlineWatch;
@@ -87,10 +85,11 @@ export class HostInstance {
         this.#notice("info", isBroken ? "the tunnel to the hub broke; dialling again" : "the tunnel stands again"),
       warn: (message) => this.#notice("warning", message),
     });
+    this.#works = tools.works(this.#parts);
     this.#reporter = new TimelineReporter(reports);
     this.#losses = new Losses({
       parts: this.#parts,
-      runPrograms: (context) => runHostPrograms(this.#parts, "safe_state", context),
+      runPrograms: (context) => this.#works.end.safe_state(context),
       clock: tools.clock,
       reporter: this.#reporter,
       notice: (level, text) => this.#notice(level, text),
@@ -189,7 +188,7 @@ export class HostInstance {
     const { beginning, journal, reports, tools, deadline } = this.#options;
     const { loaded, publicKeys: _, ...identity } = this.facts;
     const execution = {
-      actions: launchActions(this.#parts),
+      actions: this.#works.launch,
       reporter: this.#reporter,
       ...tools,
       signal: this.#stop.signal,
@@ -202,7 +201,7 @@ export class HostInstance {
     }
     if (beginning.kind === "adopt") {
       try {
-        await killLabelledProcesses(identity.instanceId, tools.clock); // the filters of the daemon before
+        await this.#works.endFormer();
       } catch (error) {
         return { kind: "failed", step: "filters", error: toAppError(error) };
       }
@@ -252,7 +251,7 @@ export class HostInstance {
     const residue = await executeEnd({
       ...tools,
       plan: endPlan(this.#parts.contract, this.#mustMakeSafe(wasUp)),
-      actions: endActions(this.#parts),
+      actions: this.#works.end,
       reporter: this.#reporter,
     });
     await this.#recordEnd(residue);
@@ -289,13 +288,12 @@ export class HostInstance {
 
   /** Closes all but the container. Without its filters the hardware is made safe, once programs that do so already are done. */
   async #part(): Promise<void> {
-    const actions = endActions(this.#parts);
     const context = { signal: new AbortController().signal, log: () => {} };
     const steps = ["filters", "tunnel", "relay"] as const;
     for (const step of this.#parts.contract.services.length === 0 ? steps : ([...steps, "safe_state"] as const)) {
       try {
         if (step === "safe_state") await this.#parts.safeState;
-        await actions[step](context);
+        await this.#works.end[step](context);
       } catch (error) {
         this.#options.tools.logger.error("a running instance was not left in order", { instance: this.facts.instanceId, step, error });
       }

@@ -6,12 +6,9 @@ import type { Clock, Failpoints, Logger, Random } from "@hardshare/runtime";
 import type { LoadedContract } from "../contract/load-contract.ts";
 import type { Engine } from "../engine/engine.ts";
 import { type ProgramPlace, programEnvironment } from "../programs/program-place.ts";
-import type { Supervised } from "../programs/supervised.ts";
 import type { SpareFilter } from "../services/spare-filter.ts";
-import type { InstanceService } from "../services/instance-service.ts";
-import type { ServicePump } from "../services/service-pump.ts";
-import { InstanceTunnel } from "../tunnels/instance-tunnel.ts";
-import type { RelayProcess } from "./relay/relay-process.ts";
+import type { Tunnel, TunnelOptions } from "../tunnels/tunnel.ts";
+import type { InstanceWorks } from "./instance-works.ts";
 
 /** What all instances of a host share. */
 export interface HostTools {
@@ -28,6 +25,10 @@ export interface HostTools {
   socketFolder: string;
   /** The container engine. @throws AppError when there is none */
   engine(): Promise<Engine>;
+  /** @throws AppError as `loadContract` */
+  loadContract(path: string): Promise<LoadedContract>;
+  works(parts: InstanceParts): InstanceWorks;
+  openTunnel(options: TunnelOptions): Tunnel;
   /** The host's clocks, for deadlines. */
   time: () => HostTime;
   clock: Clock;
@@ -45,6 +46,18 @@ export interface InstanceFacts {
   /** OpenSSH public key lines that may log in. */
   publicKeys: readonly string[];
   loaded: LoadedContract;
+}
+
+/** A service of an instance: connections to it can be made while it runs. */
+interface RunningService extends AsyncDisposable {
+  /** @throws AppError `connection_lost` */
+  dial(): Promise<Duplex>;
+}
+
+/** The way into the network of an instance's container. */
+interface RunningRelay extends AsyncDisposable {
+  /** Undefined between the end of its process and the next start. */
+  readonly current: { dial(signal: AbortSignal): Promise<Duplex> } | undefined;
 }
 
 /** What the parts of an instance tell while it runs. */
@@ -67,12 +80,12 @@ export class InstanceParts {
   readonly facts: InstanceFacts;
   readonly tools: HostTools;
   readonly events: PartEvents;
-  readonly tunnel: InstanceTunnel;
+  readonly tunnel: Tunnel;
   /** Aborted, with the reason, when the container ends by itself. */
   readonly containerLife = new AbortController();
-  services: InstanceService[] = [];
-  pumps: ServicePump[] = [];
-  relay: Supervised<RelayProcess> | undefined;
+  services: RunningService[] = [];
+  pumps: AsyncDisposable[] = [];
+  relay: RunningRelay | undefined;
   containerId: string | undefined;
   /** Whether the engine may still create a container: it did not answer when it was asked. */
   mayContainerAppear = false;
@@ -87,14 +100,7 @@ export class InstanceParts {
     this.facts = facts;
     this.tools = tools;
     this.events = events;
-    this.tunnel = new InstanceTunnel({
-      privateKey: tools.privateKey,
-      dial: (signal) => this.#dial(signal),
-      onBroken: (isBroken) => events.onTunnelBroken(isBroken),
-      clock: tools.clock,
-      random: tools.random,
-      logger: tools.logger,
-    });
+    this.tunnel = tools.openTunnel({ dial: (signal) => this.#dial(signal), onBroken: (isBroken) => events.onTunnelBroken(isBroken) });
   }
 
   get contract(): LoadedContract["contract"] {

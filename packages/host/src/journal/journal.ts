@@ -1,8 +1,6 @@
-import { type FileHandle, open, readFile, rename } from "node:fs/promises";
-import { dirname, join } from "node:path";
 import { AppError } from "@hardshare/protocol";
-import { makePrivateFolder, readTextIfThere, syncFolder, writeFileDurably } from "@hardshare/runtime";
 import { JournalEntry } from "./entries.ts";
+import { type JournalFile, openJournalFile } from "./journal-file.ts";
 import { applyEntry, emptyJournalState, entriesOf, type JournalState } from "./journal-state.ts";
 
 /** Size above which the journal is rewritten with what still matters. */
@@ -18,13 +16,13 @@ const COMPACT_ABOVE_BYTES = 256 * 1024;
 export class Journal implements AsyncDisposable {
   readonly path: string;
   readonly #state: JournalState;
-  #file: FileHandle;
+  readonly #file: JournalFile;
   #sizeBytes: number;
   #unwritten: JournalEntry[] = [];
   #queue: Promise<unknown> = Promise.resolve();
 
-  private constructor(path: string, state: JournalState, file: FileHandle, sizeBytes: number) {
-    this.path = path;
+  private constructor(state: JournalState, file: JournalFile, sizeBytes: number) {
+    this.path = file.path;
     this.#state = state;
     this.#file = file;
     this.#sizeBytes = sizeBytes;
@@ -35,15 +33,16 @@ export class Journal implements AsyncDisposable {
    * @throws AppError `config_invalid` when a line other than the last is damaged, or any is of an unknown kind
    */
   static async open(folder: string): Promise<Journal> {
-    await makePrivateFolder(folder);
-    const path = join(folder, "journal");
-    if ((await readTextIfThere(path)) === undefined) await writeFileDurably(path, "");
-    const file = await open(path, "r+");
+    return Journal.load(await openJournalFile(folder));
+  }
+
+  /** Reads what a file holds, and goes on with it; the file is the journal's from then on. @throws AppError as `open` */
+  static async load(file: JournalFile): Promise<Journal> {
     try {
       const state = emptyJournalState();
-      const sizeBytes = readEntries(await readFile(path), path, (entry) => applyEntry(state, entry));
+      const sizeBytes = readEntries(await file.read(), file.path, (entry) => applyEntry(state, entry));
       await file.truncate(sizeBytes);
-      return new Journal(path, state, file, sizeBytes);
+      return new Journal(state, file, sizeBytes);
     } catch (error) {
       await file.close();
       throw error;
@@ -94,9 +93,7 @@ export class Journal implements AsyncDisposable {
   async #write(entries: readonly JournalEntry[]): Promise<void> {
     const bytes = encode(entries);
     try {
-      const { bytesWritten } = await this.#file.write(bytes, 0, bytes.length, this.#sizeBytes);
-      if (bytesWritten < bytes.length) throw new Error("no space left on the device");
-      await this.#file.datasync();
+      await this.#file.write(bytes, this.#sizeBytes);
     } catch (cause) {
       await this.#file.truncate(this.#sizeBytes).catch(() => {}); // a half line would be dropped at the next start anyway
       throw new AppError(
@@ -115,22 +112,12 @@ export class Journal implements AsyncDisposable {
     if (this.#sizeBytes < COMPACT_ABOVE_BYTES) return;
     const bytes = encode(entriesOf(this.#state));
     if (bytes.length > this.#sizeBytes / 2) return;
-    const shorter = `${this.path}.new`;
-    let file: FileHandle | undefined;
     try {
-      await writeFileDurably(shorter, bytes);
-      file = await open(shorter, "r+"); // before it takes the other's place: what is written from then on must be found
-      await rename(shorter, this.path);
+      await this.#file.replace(bytes);
+      this.#sizeBytes = bytes.length;
     } catch {
-      await file?.close().catch(() => {});
       return;
     }
-    const old = this.#file;
-    this.#file = file;
-    this.#sizeBytes = bytes.length;
-    await old.close().catch(() => {});
-    // Before the next entry, which a loss of power would else leave in a file without a name.
-    await syncFolder(dirname(this.path)).catch(() => {});
   }
 }
 

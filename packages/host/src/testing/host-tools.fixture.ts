@@ -1,6 +1,9 @@
 import { type Clock, noFailpoints, silentLogger, systemRandom } from "@hardshare/runtime";
+import { loadContract } from "../contract/load-contract.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
+import { instanceWorks } from "../instance/instance-works.ts";
 import { SpareFilter } from "../services/spare-filter.ts";
+import { InstanceTunnel } from "../tunnels/instance-tunnel.ts";
 
 /** What instances of a host share, for what starts no process and needs no engine unless told otherwise. */
 export function makeHostTools(clock: Clock, given: Partial<HostTools> = {}): HostTools {
@@ -13,6 +16,9 @@ export function makeHostTools(clock: Clock, given: Partial<HostTools> = {}): Hos
     environment: {},
     launcher: [],
     socketFolder: "/nowhere",
+    loadContract,
+    works: instanceWorks,
+    openTunnel: (tunnel) => new InstanceTunnel({ ...tunnel, privateKey: "", clock, random: systemRandom, logger }),
     engine: () => Promise.reject(new Error("there is no engine")),
     time: () => ({ wallMs: clock.now(), uptimeMs: clock.monotonicMs(), bootId: "boot" }),
     clock,

@@ -1,8 +1,8 @@
-import type { Duplex } from "node:stream";
 import { AppError, type TunnelTarget } from "@hardshare/protocol";
 import { BackOff, type Clock, Deferred, type Logger, type Random } from "@hardshare/runtime";
 import { SshForwarder } from "@hardshare/wire/ssh";
 import { orAborted } from "../engine/call-limits.ts";
+import type { Tunnel, TunnelOptions } from "./tunnel.ts";
 
 const REDIAL_FIRST_MS = 100;
 const REDIAL_MAX_MS = 3000;
@@ -11,23 +11,16 @@ const TOLD_BROKEN_AFTER_MS = 1000;
 /** How long the first forward may take to be bound, once the hub is known. */
 const BOUND_WITHIN_MS = 30_000;
 
-export interface InstanceTunnelOptions {
+export interface InstanceTunnelOptions extends TunnelOptions {
   /** The host's identity key. */
   privateKey: string;
-  dial: (signal: AbortSignal) => Promise<Duplex>;
-  /** The tunnel broke (true) and did not come back at once, or stands again (false). */
-  onBroken: (isBroken: boolean) => void;
   clock: Clock;
   random: Random;
   logger: Logger;
 }
 
-/**
- * The tunnel of one instance: to the hub that the server names, kept up until it is closed. It may learn late where
- * that hub is, and change over to another. It dials while the instance is still being launched, and asks the hub for
- * the forward only once it is opened: until then nothing comes through.
- */
-export class InstanceTunnel implements AsyncDisposable {
+/** A tunnel over SSH. */
+export class InstanceTunnel implements Tunnel {
   readonly #options: InstanceTunnelOptions;
   readonly #firstTarget = new Deferred();
   readonly #firstBound = new Deferred();
@@ -43,17 +36,10 @@ export class InstanceTunnel implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Whether a forward stands now. */
-  get isBound(): boolean {
-    return (this.#forwarder?.boundConnections ?? 0) > 0;
-  }
-
-  /** Settles when the first forward is bound. */
   get bound(): Promise<void> {
     return this.#firstBound.promise;
   }
 
-  /** Where to dial; null is taken as "not yet known" and changes nothing. */
   setTarget(target: TunnelTarget | null): void {
     if (target === null || this.#isClosed || JSON.stringify(target) === JSON.stringify(this.#target)) return;
     this.#target = target;
@@ -61,15 +47,10 @@ export class InstanceTunnel implements AsyncDisposable {
     this.#dial(target);
   }
 
-  /** Lets connections through from now on. */
   open(): void {
     this.#opened.resolve();
   }
 
-  /**
-   * Waits until the first forward is bound: for the hub to be named as long as it takes, then for 30 s.
-   * @throws AppError `timed_out` with the last failure; the signal's reason
-   */
   async waitUntilBound(signal: AbortSignal): Promise<void> {
     await orAborted(this.#firstTarget.promise, signal);
     const late = new AbortController();
@@ -80,7 +61,6 @@ export class InstanceTunnel implements AsyncDisposable {
     await orAborted(this.#firstBound.promise, AbortSignal.any([signal, late.signal]));
   }
 
-  /** Cuts everything at once. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     this.#brokenTimer?.[Symbol.dispose]();

@@ -1,0 +1,12 @@
+/** The parts of a host daemon that know no network and no disk, for a simulation to put those of its own around them. */
+export { HostCore } from "./daemon/host-core.ts";
+export { parseContract } from "./contract/load-contract.ts";
+export type { Engine } from "./engine/engine.ts";
+export { FakeEngine } from "./engine/fake-engine.ts";
+export * from "./instance/container-steps.ts";
+export type { InstanceParts } from "./instance/instance-parts.ts";
+export type { InstanceWorks } from "./instance/instance-works.ts";
+export * from "./instance/plan.ts";
+export type { JournalFile } from "./journal/journal-file.ts";
+export { Journal } from "./journal/journal.ts";
+export type { Tunnel, TunnelOptions } from "./tunnels/tunnel.ts";
