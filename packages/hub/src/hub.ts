@@ -1,17 +1,11 @@
-import { HubDesired, type HubToServer } from "@hardshare/protocol";
-import { BackOff, type Clock, Deferred, lockFolder, type Logger, OwnedParts, type Random } from "@hardshare/runtime";
-import { type ChannelClient, connectChannel } from "@hardshare/wire";
+import type { HubToServer } from "@hardshare/protocol";
+import { type Clock, Deferred, lockFolder, type Logger, OwnedParts, type Random } from "@hardshare/runtime";
+import type { ChannelClient } from "@hardshare/wire";
 import { openWebSocket } from "@hardshare/wire/node";
-import { sameKey, signWith, verifyWith } from "@hardshare/wire/ssh";
+import { connectToServer } from "./hub-channel.ts";
 import { HubCore } from "./hub-core.ts";
-import { type HubKeys, loadHubKeys } from "./keys.ts";
-import { ensureRegistered, type Registration } from "./registration.ts";
-
-const SOFTWARE_VERSION = "0.1.0";
-
-/** Delays between attempts to reach the server. */
-const RECONNECT_FIRST_MS = 100;
-const RECONNECT_MAX_MS = 5000;
+import { loadHubKeys } from "./keys.ts";
+import { ensureRegistered } from "./registration.ts";
 
 export interface StartHubOptions {
   /** Its keys and its registration. */
@@ -71,7 +65,8 @@ export async function startHub(options: StartHubOptions): Promise<Hub> {
     parts.own(core);
     const sshPort = await core.listen(options.sshPort);
     const connected = new Deferred();
-    channel = openChannel({ ...options, serverUrl }, { keys, registration, core, sshPort, onConnected: () => connected.resolve() });
+    const place = { ...options, serverUrl, sshPort, openSocket: openWebSocket };
+    channel = connectToServer(place, { keys, registration, core, onConnected: () => connected.resolve() });
     parts.own(channel);
     const hostKey = keys.sshHost.publicKey;
     return { id: registration.id, sshPort, hostKey, ready: connected.promise, [Symbol.asyncDispose]: dispose };
@@ -79,51 +74,4 @@ export async function startHub(options: StartHubOptions): Promise<Hub> {
     await dispose();
     throw error;
   }
-}
-
-function openChannel(
-  options: StartHubOptions,
-  hub: { keys: HubKeys; registration: Registration; core: HubCore; sshPort: number; onConnected: () => void },
-): ChannelClient<HubToServer> {
-  const { serverUrl, publicHost, firstPort, lastPort, clock, random, logger } = options;
-  const { keys, registration, core, sshPort } = hub;
-  let problem: string | undefined;
-  return connectChannel<HubDesired, HubToServer>({
-    url: `${serverUrl.replace(/^http/, "ws")}/channel/hub`,
-    role: "hub",
-    id: registration.id,
-    session: random.uuid(),
-    privateKey: keys.identity.privateKey,
-    serverKey: registration.serverKey,
-    hello: () => ({
-      softwareVersion: SOFTWARE_VERSION,
-      publicHost,
-      sshPort,
-      firstPort,
-      lastPort,
-      sshHostKey: keys.sshHost.publicKey,
-    }),
-    receive: HubDesired,
-    onOpen: (send) => {
-      problem = undefined;
-      // Nothing could be sent before, during the handshake neither.
-      for (const report of core.reports()) send(report);
-      logger.info("connected to the server", { server: serverUrl });
-      hub.onConnected();
-    },
-    onMessage: (message) => core.apply(message),
-    onClose: (reason) => logger.warn("the server is away; endpoints stay as they are", { server: serverUrl, reason }),
-    onRefused: (code, message) => {
-      // Endpoints go on without the server, and what it refuses today it may accept tomorrow.
-      if (problem !== message) logger.error("the server refuses this hub", { server: serverUrl, code, message });
-      problem = message;
-      return "retry";
-    },
-    openSocket: openWebSocket,
-    backOff: new BackOff({ firstMs: RECONNECT_FIRST_MS, maxMs: RECONNECT_MAX_MS, random }),
-    crypto: { sign: signWith, verify: verifyWith, sameKey },
-    clock,
-    random,
-    logger,
-  });
 }
