@@ -7,22 +7,16 @@ import { AppError, toAppError } from "@hardshare/protocol";
 import { type Clock, lockFolder, type Logger, type Random, readTextIfThere, socketFolder, writeFileDurably } from "@hardshare/runtime";
 import type { FastifyInstance } from "fastify";
 import { createApp } from "./app.ts";
-import { hostProtocol } from "./channels/host-channel.ts";
-import { hubProtocol } from "./channels/hub-channel.ts";
 import { peerChannelRoute } from "./channels/peer-channel.ts";
-import { Presence } from "./channels/presence.ts";
-import { HostReports } from "./features/hosts/host-reports.ts";
-import { EndpointReports } from "./features/hubs/endpoint-reports.ts";
 import { keepAdminToken } from "./features/tokens/admin-token.ts";
 import { TokenCodec } from "./features/tokens/token-codec.ts";
 import { TokenService } from "./features/tokens/token-service.ts";
 import { clientAddress, readTrustedProxies } from "./http/client-address.ts";
 import { DEFAULT_RATE_LIMITS, type RateLimits } from "./http/rate-limits.ts";
 import { serveUpgrades } from "./http/upgrades.ts";
-import { DeadlinesJob } from "./jobs/deadlines.ts";
 import { openServerSecrets } from "./secrets/server-secrets.ts";
+import { ServerCore } from "./server-core.ts";
 import { tunnelRoute } from "./tunnels/tunnel-route.ts";
-import { WakeUpRouter } from "./wake-ups/wake-up-router.ts";
 
 export interface ServerOptions {
   /** Keys, `admin.token`, and the private database unless `databaseUrl` is given. Made when missing. */
@@ -79,7 +73,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const replicaId = await readOrMakeReplicaId(join(dataFolder, "replica-id"), random);
     const { connection, failed } = await openStore(options, owned);
     const database = owned(await connectDatabase({ connection, replicaId, logger, clock, random }));
-    const wakeUps = new WakeUpRouter(database.wakeUps);
+    const core = new ServerCore({ database, replicaId, identity: secrets.identity, clock, random, logger });
+    const { wakeUps, presence } = core;
     undo.push(async () => wakeUps[Symbol.dispose]());
 
     const codec = new TokenCodec({ tokenKey: secrets.tokenKey, clock, random });
@@ -89,21 +84,19 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await keepAdminToken({ database, tokens, codec, clock }, adminTokenFile);
 
     const deps = { database, wakeUps, tokens, identify, addressOf, secrets, identity: secrets.identity, clock, random, logger };
-    const presence = new Presence({ ...deps, replicaId });
     undo.push(() => presence.clear());
     const app = createApp({ ...deps, rateLimits: { ...DEFAULT_RATE_LIMITS, ...options.rateLimits } });
     undo.push(() => app.close());
     const routes = [
-      peerChannelRoute(hostProtocol({ ...deps, reports: new HostReports(deps) }), { ...deps, presence }),
-      peerChannelRoute(hubProtocol({ ...deps, reports: new EndpointReports(deps) }), { ...deps, presence }),
+      peerChannelRoute(core.hosts, { ...deps, presence }),
+      peerChannelRoute(core.hubs, { ...deps, presence }),
       tunnelRoute(deps),
     ];
     const upgrades = owned(serveUpgrades(app.server, routes, deps));
     undo.push(async () => presence[Symbol.dispose]());
 
     const port = await listen(app, options);
-    await presence.clear(); // before any peer comes back, and before anybody concludes from its absence
-    owned(new DeadlinesJob(deps));
+    owned(await core.begin());
     upgrades.open();
     const url = options.publicUrl ?? `http://${reachable(options.host)}:${port}`;
     logger.info("server is listening", { url, port });

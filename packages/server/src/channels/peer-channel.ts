@@ -3,7 +3,7 @@ import type { Transaction } from "@hardshare/db";
 import type { PeerRole } from "@hardshare/protocol";
 import { AppError } from "@hardshare/protocol";
 import type { Clock, Logger, Random } from "@hardshare/runtime";
-import { acceptChannel, type AcceptChannelOptions, type FrameChannel } from "@hardshare/wire";
+import { acceptChannel, type AcceptChannelOptions, type FrameChannel, type MessageSocket } from "@hardshare/wire";
 import { MAX_MESSAGE_BYTES, wrapWebSocket } from "@hardshare/wire/node";
 import { sameKey, signWith, verifyWith } from "@hardshare/wire/ssh";
 import type { WebSocket } from "ws";
@@ -20,10 +20,15 @@ export interface PeerChannelDeps {
   presence: Presence;
   wakeUps: WakeUpRouter;
   identity: { privateKey: string; publicKey: string };
-  addressOf: (request: IncomingMessage) => string;
   clock: Clock;
   random: Random;
   logger: Logger;
+}
+
+/** A connection of a peer. */
+export interface PeerSocket extends MessageSocket {
+  /** Settles when the peer answers a ping of the connection itself; never when it does not. */
+  ping(): Promise<true>;
 }
 
 type HelloFields = Parameters<
@@ -57,13 +62,10 @@ export interface PeerProtocol<Hello extends HelloFields, In, Out> {
   receiveMessages(peerId: string, messages: readonly In[]): Promise<Heard<Out>[]>;
 }
 
-/**
- * The server's end of all channels of one role. A channel gets the whole desired state when it opens, then that of each
- * place where something changed. Any failure of ours closes it: the peer connects again and everything is looked at anew.
- */
+/** The way to the channels of one role, over WebSockets. */
 export function peerChannelRoute<Hello extends HelloFields, In, Out>(
   protocol: PeerProtocol<Hello, In, Out>,
-  deps: PeerChannelDeps,
+  deps: PeerChannelDeps & { addressOf: (request: IncomingMessage) => string },
 ): UpgradeRoute {
   const notGreeted = new OpenLimit({ what: `connections of ${protocol.role}s that have not said who they are`, ...MAX_NOT_GREETED });
   return {
@@ -74,26 +76,35 @@ export function peerChannelRoute<Hello extends HelloFields, In, Out>(
       const logger = deps.logger.child({ channel: protocol.role, address });
       const counted = notGreeted.enter(address);
       request.socket.once("close", () => counted[Symbol.dispose]());
-      return (socket) =>
-        serve(protocol, { ...deps, logger }, { socket, onGreeted: () => counted[Symbol.dispose]() }).catch((error: unknown) => {
+      return (socket) => {
+        const peer = { ...wrapWebSocket(socket), ping: () => ping(socket) };
+        return servePeer(protocol, { ...deps, logger }, peer, () => counted[Symbol.dispose]()).catch((error: unknown) => {
           // A peer that goes before it is greeted is no failure of ours.
           const isOurs = !(error instanceof AppError) ? socket.readyState === socket.OPEN : error.code === "internal";
           logger[isOurs ? "error" : "info"]("a channel was not opened", { error });
         });
+      };
     },
   };
 }
 
-async function serve<Hello extends HelloFields, In, Out>(
+/**
+ * The server's end of one channel, until it ends. It gets the whole desired state when it opens, then that of each
+ * place where something changed. Any failure of ours closes it: the peer connects again and everything is looked at anew.
+ * @param onGreeted called when the peer has proved who it is
+ * @throws AppError why the peer was not admitted
+ */
+export async function servePeer<Hello extends HelloFields, In, Out>(
   protocol: PeerProtocol<Hello, In, Out>,
   deps: PeerChannelDeps,
-  { socket, onGreeted }: { socket: WebSocket; onGreeted: () => void },
+  socket: PeerSocket,
+  onGreeted: () => void,
 ): Promise<void> {
   const connectionId = deps.random.uuid();
   let entered: string | undefined;
   try {
     const { hello, channel } = await acceptChannel<Hello, In, Out>({
-      socket: wrapWebSocket(socket),
+      socket,
       role: protocol.role,
       hello: protocol.hello,
       receive: protocol.receive,
@@ -101,7 +112,7 @@ async function serve<Hello extends HelloFields, In, Out>(
       lookUpKey: (id) => protocol.lookUpKey(id),
       async admit(hello) {
         const peer = { role: protocol.role, peerId: hello.id, session: hello.session, connectionId };
-        const connection = { ping: () => ping(socket), cut: () => socket.terminate() };
+        const connection = { ping: () => socket.ping(), cut: () => socket.destroy() };
         await deps.presence.enter(peer, connection, (tx) => protocol.admit(tx, hello));
         entered = hello.id;
       },
@@ -115,7 +126,7 @@ async function serve<Hello extends HelloFields, In, Out>(
     const reason = await converse(protocol, deps, { connectionId, hello, channel });
     deps.logger.info(`${protocol.role} disconnected`, { id: hello.id, reason });
   } finally {
-    socket.terminate();
+    socket.destroy();
     if (entered !== undefined) await deps.presence.leave({ role: protocol.role, peerId: entered, connectionId });
   }
 }
