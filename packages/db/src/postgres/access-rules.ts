@@ -5,7 +5,7 @@ import type { Tables } from "./tables.ts";
 import { sqlOf } from "./transaction.ts";
 
 /** Largest id that existing clients can hold (16 bits, rerobots-http-api.md §9.10). */
-const MAX_RULE_ID = 65_535;
+export const MAX_RULE_ID = 65_535;
 
 export const accessRules: AccessRuleStore = {
   async list(tx, deploymentId) {

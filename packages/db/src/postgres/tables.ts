@@ -1,6 +1,6 @@
 import type { Capability, EndReason, FirewallAction, InstanceState, PeerRole, Probe, Provider } from "@hardshare/protocol";
 import type { DeploymentId, HostId, HubId, InstanceId } from "@hardshare/protocol";
-import type { ColumnType, Generated, GeneratedAlways } from "kysely";
+import type { ColumnType, Generated, GeneratedAlways, Selectable } from "kysely";
 import type { LockoutKind } from "../stores/lockouts.ts";
 
 /** The tables as Kysely sees them: the columns of `migrations/`, in camelCase. */
@@ -45,6 +45,9 @@ export interface Tables {
   firewallRules: { instanceId: InstanceId; position: number; source: string; action: FirewallAction };
   events: EventsTable;
 }
+
+/** A row of a table, as it is read. */
+export type Row<Name extends keyof Tables> = Selectable<Tables[Name]>;
 
 /** A column with a default of null or its type's own. */
 type Defaulted<T> = ColumnType<T, T | undefined, T>;

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { DeploymentId, HostId, HubId, InstanceId } from "@hardshare/protocol";
-import type { Database, Transaction } from "../stores/database.ts";
-import type { NewInstance } from "../stores/instances.ts";
+import type { Database, Transaction } from "./database.ts";
+import type { NewInstance } from "./instances.ts";
 
 export const T0 = new Date("2026-03-01T12:00:00.000Z");
 
