@@ -40,13 +40,19 @@ export const channels: ChannelStore = {
   },
 
   async closeAllOfReplica(tx, { replicaId, at }) {
-    const rows = await sqlOf(tx).deleteFrom("channels").where("replicaId", "=", replicaId).returningAll().execute();
+    const rows = await sqlOf(tx)
+      .with("closed", (sql) => sql.deleteFrom("channels").where("replicaId", "=", replicaId).returningAll())
+      .selectFrom("closed")
+      .selectAll()
+      .orderBy("role")
+      .orderBy("peerId")
+      .execute();
     await recordAbsence(tx, rows, at);
     return rows;
   },
 
   async closeAllOfDeadReplicas(tx, { at }) {
-    const replicas = await sqlOf(tx).selectFrom("channels").select("replicaId").distinct().execute();
+    const replicas = await sqlOf(tx).selectFrom("channels").select("replicaId").distinct().orderBy("replicaId").execute();
     const closed: Channel[] = [];
     for (const { replicaId } of replicas) {
       if (await isReplicaAlive(tx, replicaId)) continue;
@@ -61,7 +67,7 @@ export const channels: ChannelStore = {
   },
 
   async list(tx, role) {
-    return await sqlOf(tx).selectFrom("channels").selectAll().where("role", "=", role).orderBy("connectedAt").execute();
+    return await sqlOf(tx).selectFrom("channels").selectAll().where("role", "=", role).orderBy("connectedAt").orderBy("peerId").execute();
   },
 };
 

@@ -57,6 +57,7 @@ export const deployments: DeploymentStore = {
       .where("d.hostId", "=", hostId)
       .where("d.dissolvedAt", "is", null)
       .orderBy("d.createdAt")
+      .orderBy("d.id")
       .execute();
     return rows.map(toStatus);
   },

@@ -72,6 +72,7 @@ export const instances: InstanceStore = {
       .where("state", "in", USED_STATES)
       .where((eb) => (instanceId === undefined ? eb.val(true) : eb("id", "=", instanceId)))
       .orderBy("startedAt")
+      .orderBy("id")
       .execute();
     const found = await findDeployments(
       sqlOf(tx),
@@ -109,6 +110,7 @@ export const instances: InstanceStore = {
       .where("state", "in", USED_STATES)
       .where("deadline", "<=", at)
       .orderBy("deadline")
+      .orderBy("id")
       .limit(limit)
       .execute();
     return rows.map(toInstance);
@@ -124,6 +126,7 @@ export const instances: InstanceStore = {
       .select(["deployments.endTimeoutS", "deployments.hostId", "hosts.lastSeenAt", "channels.connectedAt"])
       .where("instances.state", "=", "TERMINATING")
       .orderBy("instances.endingAt")
+      .orderBy("instances.id")
       .execute();
     return rows.map(({ endTimeoutS, hostId, lastSeenAt, connectedAt, ...row }): EndingInstance => {
       return { instance: toInstance(row), endTimeoutS, hostId, hostConnectedAt: connectedAt, hostLastSeenAt: lastSeenAt };

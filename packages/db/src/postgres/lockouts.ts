@@ -18,12 +18,19 @@ export const lockouts: LockoutStore = {
 
   async lift(tx, { deploymentId, kind, actor, at }) {
     const rows = await sqlOf(tx)
-      .updateTable("lockouts")
-      .set({ liftedAt: at, liftedBy: actor })
-      .where("deploymentId", "=", deploymentId)
-      .where("liftedAt", "is", null)
-      .$if(kind !== undefined, (query) => query.where("kind", "=", kind ?? "person"))
-      .returning(["id", "deploymentId", "instanceId", "kind", "reason", "actor", "at"])
+      .with("lifted", (sql) =>
+        sql
+          .updateTable("lockouts")
+          .set({ liftedAt: at, liftedBy: actor })
+          .where("deploymentId", "=", deploymentId)
+          .where("liftedAt", "is", null)
+          .$if(kind !== undefined, (query) => query.where("kind", "=", kind ?? "person"))
+          .returning(["id", "deploymentId", "instanceId", "kind", "reason", "actor", "at"]),
+      )
+      .selectFrom("lifted")
+      .selectAll()
+      .orderBy("at")
+      .orderBy("id")
       .execute();
     for (const { id, kind: cause, reason } of rows) {
       await events.append(tx, {

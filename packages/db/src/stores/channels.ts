@@ -30,10 +30,11 @@ export interface ChannelStore {
    * @returns whether the peer is now absent because of this call
    */
   close(tx: Transaction, channel: { role: PeerRole; peerId: string; connectionId: string; at: Date }): Promise<boolean>;
-  /** Removes all connections of a replica: at its start and at its end. */
+  /** Removes all connections of a replica: at its start and at its end. @returns them by role and peer */
   closeAllOfReplica(tx: Transaction, replica: { replicaId: string; at: Date }): Promise<Channel[]>;
   /** Removes all connections of replicas that are no longer connected to the database. */
   closeAllOfDeadReplicas(tx: Transaction, query: { at: Date }): Promise<Channel[]>;
   get(tx: Transaction, role: PeerRole, peerId: string): Promise<Channel | null>;
+  /** The longest connected first. */
   list(tx: Transaction, role: PeerRole): Promise<Channel[]>;
 }

@@ -20,7 +20,8 @@ export interface Transaction {
 
 /**
  * The store as features see it; PostgreSQL behind it in production, a fake in a simulation. Every store function takes
- * the transaction and, where it writes a time, the time. Nothing is visible to others before the transaction commits.
+ * the transaction and, where it writes a time, the time. What is equal in the order of a list is ordered by id. Nothing
+ * is visible to others before the transaction commits.
  */
 export interface Database extends AsyncDisposable {
   /**

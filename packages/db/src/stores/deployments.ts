@@ -97,6 +97,7 @@ export interface DeploymentStore {
   getForUpdate(tx: Transaction, id: DeploymentId): Promise<DeploymentStatus | null>;
   /** Also used for one owner's and one type's deployments. Without `page` all; without `order` by type. */
   list(tx: Transaction, query: { filter?: DeploymentFilter; order?: DeploymentOrder; page?: Page }): Promise<Listed<DeploymentStatus>>;
+  /** The oldest first. */
   listOfHost(tx: Transaction, hostId: HostId): Promise<DeploymentStatus[]>;
   /** Distinct types, sorted. */
   listTypes(tx: Transaction, query: { withDissolved: boolean }): Promise<string[]>;

@@ -24,7 +24,7 @@ export interface LockoutStore {
   add(tx: Transaction, lockout: Lockout): Promise<boolean>;
   /**
    * Lifts all lock-outs of a deployment, or only those of one kind.
-   * @returns those that were lifted
+   * @returns those that were lifted, the oldest first
    */
   lift(tx: Transaction, lift: { deploymentId: DeploymentId; kind?: LockoutKind; actor: string; at: Date }): Promise<Lockout[]>;
   /** Those in force, the oldest first. */
