@@ -2,7 +2,7 @@ import { AppError } from "@hardshare/protocol";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Database } from "../stores/database.ts";
-import { firstTransaction, runCall, type StoreTransaction, storeTransaction } from "../stores/store-calls.fixture.ts";
+import { firstTransaction, lastTransaction, runCall, type StoreTransaction, storeTransaction } from "../stores/store-calls.fixture.ts";
 import { STORE_KINDS, type StoreGround, type TestStore } from "../stores/store-kinds.fixture.ts";
 
 const isLong = process.env["HARDSHARE_LONG"] !== undefined;
@@ -74,7 +74,7 @@ test(
     const sequence = fc.array(storeTransaction, { minLength: 20, maxLength: 60, size: "max" });
     await fc.assert(
       fc.asyncProperty(sequence, async (transactions) => {
-        const all = [firstTransaction, ...transactions];
+        const all = [firstTransaction, ...transactions, lastTransaction];
         const results: unknown[][][] = [];
         for (const ground of grounds) {
           await using store = await ground.open();

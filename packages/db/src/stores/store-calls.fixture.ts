@@ -8,7 +8,7 @@ import { after, newId } from "./sample-rows.fixture.ts";
 export interface StoreCall {
   store: StoreName;
   name: string;
-  args: unknown[];
+  args: readonly unknown[];
 }
 
 /** Calls in one transaction, which may be undone at its end. */
@@ -25,7 +25,7 @@ function call<Store extends StoreName, Name extends keyof Database[Store] & stri
   name: Name,
   args: fc.Arbitrary<ArgsOf<Database[Store][Name]>>,
 ): fc.Arbitrary<StoreCall> {
-  return args.map((given) => ({ store, name, args: [...given] }));
+  return args.map((given) => ({ store, name, args: given }));
 }
 
 export async function runCall(database: Database, tx: Transaction, { store, name, args }: StoreCall): Promise<unknown> {
@@ -40,21 +40,24 @@ function idOf(kind: string, index: number): ReturnType<typeof newId> {
     typeof newId
   >;
 }
-const poolOf = (kind: string, size: number) => fc.constantFrom(...Array.from({ length: size }, (_, index) => idOf(kind, index)));
+const idsOf = (kind: string, size: number) => Array.from({ length: size }, (_, index) => idOf(kind, index));
+const IDS = { host: idsOf("host", 3), hub: idsOf("hub", 2), deployment: idsOf("deployment", 3), instance: idsOf("instance", 6) };
+const HASHES = ["a", "b", "c"].map((letter) => letter.repeat(64));
 
-const hostId = poolOf("host", 3);
-const hubId = poolOf("hub", 2);
-const deploymentId = poolOf("deployment", 3);
-const instanceId = poolOf("instance", 6);
-/** Far apart enough for ports to rest and wake up. */
-const at = fc.integer({ min: 0, max: 1500 }).map(after);
+const hostId = fc.constantFrom(...IDS.host);
+const hubId = fc.constantFrom(...IDS.hub);
+const deploymentId = fc.constantFrom(...IDS.deployment);
+const instanceId = fc.constantFrom(...IDS.instance);
+/** Far apart enough for ports to rest and wake up, few enough to be equal at times. */
+const at = fc.integer({ min: 0, max: 15 }).map((count) => after(count * 100));
 const user = fc.constantFrom("uma", "ulf", "Zoe", "*");
 const key = fc
   .tuple(fc.constantFrom("AAAA1", "AAAA2", "AAAA3", "AAAA4"), fc.constantFrom("", " root@bench", "  eve "))
   .map(([body, comment]) => `ssh-ed25519 ${body}${comment}`);
-const sha256 = fc.constantFrom("a".repeat(64), "b".repeat(64), "c".repeat(64), "A".repeat(64));
-const nullable = <Value>(value: fc.Arbitrary<Value>) => fc.option(value, { nil: null });
-const optional = <Value>(value: fc.Arbitrary<Value>) => fc.option(value, { nil: undefined });
+const sha256 = fc.oneof({ weight: 9, arbitrary: fc.constantFrom(...HASHES) }, { weight: 1, arbitrary: fc.constant("A".repeat(64)) });
+const nullable = <Value>(value: fc.Arbitrary<Value>) => fc.option(value, { nil: null, freq: 2 });
+const optional = <Value>(value: fc.Arbitrary<Value>) =>
+  fc.oneof({ weight: 2, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: value });
 const port = fc.integer({ min: 22_000, max: 22_003 });
 const type = fc.constantFrom("fixed_misty2", "kobuki", "Zeta");
 const states = fc.uniqueArray(fc.constantFrom(...InstanceState.options), { minLength: 1 });
@@ -332,4 +335,32 @@ export const firstTransaction: StoreTransaction = {
       { store: "deployments", name: "insert", args: [{ ...said, id: deployment, owner: "uma", hostId: host, at: after(0) }] },
     ];
   }),
+};
+
+/** Looks at all that there is, so that nothing goes unnoticed because nobody happened to ask. */
+export const lastTransaction: StoreTransaction = {
+  isUndone: false,
+  calls: [
+    { store: "users", name: "list", args: [] },
+    ...HASHES.map((hash) => ({ store: "tokens", name: "get", args: [hash] }) as const),
+    ...IDS.host.map((id) => ({ store: "hosts", name: "get", args: [id] }) as const),
+    ...IDS.hub.map((id) => ({ store: "hubs", name: "get", args: [id] }) as const),
+    ...["host", "hub"].map((each) => ({ store: "channels", name: "list", args: [each] }) as const),
+    { store: "deployments", name: "list", args: [{ filter: { withDissolved: true } }] },
+    ...IDS.deployment.flatMap((id): StoreCall[] => [
+      { store: "lockouts", name: "list", args: [id] },
+      { store: "accessRules", name: "list", args: [id] },
+      {
+        store: "events",
+        name: "listNewestOfDeployment",
+        args: [{ deploymentId: id, kinds: ["log", "alert", "state", "lockout"], limit: 999 }],
+      },
+    ]),
+    { store: "instances", name: "list", args: [{ filter: { states: InstanceState.options }, order: "oldest" }] },
+    ...IDS.instance.flatMap((id): StoreCall[] => [
+      { store: "firewalls", name: "get", args: [id] },
+      { store: "events", name: "listOfInstance", args: [{ instanceId: id, afterId: 0, limit: 999 }] },
+    ]),
+    ...IDS.hub.map((hub) => ({ store: "instances", name: "pickPublicPort", args: [{ hubId: hub, at: after(1500) }] }) as const),
+  ],
 };
