@@ -2,6 +2,7 @@ import type { EndpointReport } from "@hardshare/protocol";
 import { Deferred, silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
 import { expect, test } from "vitest";
 import { Endpoint } from "./endpoint.ts";
+import { bindPublicPort } from "./public-port.ts";
 import type { InstanceSession } from "./sessions.ts";
 import { findFreePort, HubWorld } from "./testing/hub-world.fixture.ts";
 
@@ -12,6 +13,7 @@ test("nothing is said of an endpoint while its port is being bound, also when it
   const endpoint = new Endpoint({
     desired,
     bindHost: "127.0.0.1",
+    bindPort: bindPublicPort,
     firstPort: 1024,
     lastPort: 65_535,
     onReport: (report) => {

@@ -12,7 +12,7 @@ import { type ChannelRequest, cut, parsePublicKey, pump } from "@hardshare/wire/
 import { decideFirewall } from "./firewall.ts";
 import { HostLinks, type Origin } from "./host-links.ts";
 import { Prober } from "./probe.ts";
-import { PublicPort } from "./public-port.ts";
+import type { BindPort, BoundPort } from "./public-port.ts";
 import { type InstanceSession, Sessions } from "./sessions.ts";
 import { MAX_VISITORS, Visitors } from "./visitors.ts";
 
@@ -22,6 +22,7 @@ export interface EndpointOptions {
   bindHost: string;
   firstPort: number;
   lastPort: number;
+  bindPort: BindPort;
   onReport(report: EndpointReport): void;
   clock: Clock;
   random: Random;
@@ -43,7 +44,7 @@ export class Endpoint {
   #desired: DesiredEndpoint;
   #forwarderKey: Buffer | undefined;
   #userKeys: Buffer[] = [];
-  #port: PublicPort | undefined;
+  #port: BoundPort | undefined;
   /** The port that is bound, being bound or taken; what counts is the last one that was asked for. */
   #wantedPort: number | null | undefined;
   /** Of the port that is wanted; not known yet while it is being bound. */
@@ -58,7 +59,7 @@ export class Endpoint {
     this.#prober = new Prober({
       kind: desired.probe,
       way: {
-        publicAddress: () => (this.#port === undefined ? null : { host: reachable(options.bindHost), port: this.#port.port }),
+        publicAddress: () => this.#port?.knockAt ?? null,
         open: (signal) => this.#links.open({ address: "127.0.0.1", port: 0 }, signal),
       },
       onProbed: () => this.#setStatus("probed"),
@@ -171,18 +172,18 @@ export class Endpoint {
   }
 
   async #bind(port: number | null): Promise<void> {
-    const { bindHost, firstPort, lastPort } = this.#options;
+    const { bindHost, firstPort, lastPort, bindPort } = this.#options;
     this.#wantedPort = port;
     this.#report = undefined;
     this.#prober.stop();
     this.#port?.[Symbol.dispose]();
     this.#port = undefined;
-    let bound: PublicPort | undefined;
+    let bound: BoundPort | undefined;
     try {
       if (port !== null && (port < firstPort || port > lastPort)) {
         throw new AppError("port_in_use", `public port ${port} is not one of this hub's (${firstPort}–${lastPort})`);
       }
-      if (port !== null) bound = await PublicPort.open(bindHost, port, (socket) => void this.#onConnection(socket));
+      if (port !== null) bound = await bindPort(bindHost, port, (socket) => void this.#onConnection(socket));
     } catch (error) {
       if (this.#wantedPort === port && !this.#isClosed) this.#setStatus("port_taken", toAppError(error).message);
       return;
@@ -237,9 +238,4 @@ export class Endpoint {
       }
     });
   }
-}
-
-/** An address at which something that is bound to `bindHost` can be reached from here. */
-function reachable(bindHost: string): string {
-  return bindHost === "0.0.0.0" || bindHost === "::" ? "127.0.0.1" : bindHost;
 }

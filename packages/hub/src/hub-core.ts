@@ -2,6 +2,7 @@ import type { EndpointReport, HubDesired } from "@hardshare/protocol";
 import type { Clock, Logger, Random } from "@hardshare/runtime";
 import { parsePublicKey, SshServer } from "@hardshare/wire/ssh";
 import { Endpoints } from "./endpoints.ts";
+import { bindPublicPort } from "./public-port.ts";
 import { findLogin, type Login, rulesFor } from "./logins.ts";
 
 export interface HubCoreOptions {
@@ -31,7 +32,7 @@ export class HubCore implements AsyncDisposable {
     const { bindHost, clock, logger } = options;
     const serverKey = parsePublicKey(options.serverKey).blob;
     this.#bindHost = bindHost;
-    this.#endpoints = new Endpoints(options);
+    this.#endpoints = new Endpoints({ ...options, bindPort: bindPublicPort });
     this.#ssh = new SshServer<Login>({
       hostKey: options.sshHostKey,
       logIn: (username, key) => findLogin(this.#endpoints, serverKey, username, key),

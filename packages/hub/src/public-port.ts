@@ -1,42 +1,39 @@
 import { once } from "node:events";
-import { createServer, type Server, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { AppError } from "@hardshare/protocol";
 
 /** Idle time after which the system begins to check a user's connection (tcp(7), keep-alive). */
 const TCP_KEEP_ALIVE_MS = 30_000;
 
-/** One public TCP port of the hub. */
-export class PublicPort implements Disposable {
-  readonly port: number;
-  readonly #server: Server;
+/** A public port that is bound. Disposing it unbinds the port; connections that came through it stay. */
+export interface BoundPort extends Disposable {
+  /** Where the hub itself can knock on it, to come in like a user; null where that cannot be. */
+  readonly knockAt: { host: string; port: number } | null;
+}
 
-  private constructor(server: Server, port: number) {
-    this.#server = server;
-    this.port = port;
-  }
+/** Binds exactly this port of an address. @throws AppError `port_in_use` when it can't be bound */
+export type BindPort = (address: string, port: number, onConnection: (socket: Socket) => void) => Promise<BoundPort>;
 
-  /** Binds exactly this port. @throws AppError `port_in_use` when it can't be bound */
-  static async open(address: string, port: number, onConnection: (socket: Socket) => void): Promise<PublicPort> {
-    const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS });
-    server.on("connection", (socket: Socket) => {
-      socket.on("error", () => {}); // `close` follows
-      onConnection(socket);
+export const bindPublicPort: BindPort = async (address, port, onConnection) => {
+  const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS });
+  server.on("connection", (socket: Socket) => {
+    socket.on("error", () => {}); // `close` follows
+    onConnection(socket);
+  });
+  server.listen({ port, host: address, exclusive: true });
+  try {
+    await once(server, "listening");
+  } catch (cause) {
+    throw new AppError("port_in_use", `cannot bind public port ${port} on ${address}: ${(cause as Error).message}`, {
+      details: { port },
+      cause,
     });
-    server.listen({ port, host: address, exclusive: true });
-    try {
-      await once(server, "listening");
-    } catch (cause) {
-      throw new AppError("port_in_use", `cannot bind public port ${port} on ${address}: ${(cause as Error).message}`, {
-        details: { port },
-        cause,
-      });
-    }
-    server.on("error", () => {}); // a connection that could not be accepted concerns its user alone
-    return new PublicPort(server, port);
   }
+  server.on("error", () => {}); // a connection that could not be accepted concerns its user alone
+  return { knockAt: { host: reachable(address), port }, [Symbol.dispose]: () => void server.close() };
+};
 
-  /** Unbinds the port; connections that came through it stay. */
-  [Symbol.dispose](): void {
-    this.#server.close();
-  }
+/** An address at which something that is bound to `bindHost` can be reached from here. */
+function reachable(bindHost: string): string {
+  return bindHost === "0.0.0.0" || bindHost === "::" ? "127.0.0.1" : bindHost;
 }
