@@ -45,6 +45,21 @@ function closed(stream: Duplex): Promise<void> {
   return new Promise((resolve) => stream.once("close", resolve));
 }
 
+test("from the moment of its end nothing passes, before any step of the end is done", async () => {
+  await world.start();
+  const instance = world.launch(robot);
+  await world.server.report(instance.instanceId, "up");
+  const stream = await world.server.open(instance.instanceId);
+  const cut = closed(stream);
+  let goOn = () => {};
+  world.failpoints.actions.set("host.end.filters.before", () => new Promise((resolve) => (goOn = resolve)));
+  world.end(robot, instance);
+  await cut;
+  await expect(world.server.open(instance.instanceId).then(closed)).rejects.toThrow();
+  goOn();
+  await world.server.report(instance.instanceId, "ended");
+});
+
 test("a proxy instance is launched step by step, reached through the tunnel, and ended with nothing left", async () => {
   await world.start();
   const instance = world.launch(robot);

@@ -142,10 +142,12 @@ export class HostInstance {
     if (deadline.wallMs !== known.wallMs && this.#hasBegun) this.#recordDeadline();
   }
 
-  /** Ends it, whatever it is doing: a running step is stopped first. The first reason holds. */
+  /** Ends it, whatever it is doing: nothing more reaches the hardware, and a running step is stopped. The first reason holds. */
   end(reason: EndReason): void {
     if (this.isEnding) return;
     this.#reason = reason;
+    // Before anything that takes time, such as the journal: what waits in sockets comes from somebody who has no right any more.
+    for (const service of this.#parts.services) service.cut();
     this.#stop.abort();
     this.#parting.resolve("end");
   }

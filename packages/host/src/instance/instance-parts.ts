@@ -52,6 +52,8 @@ export interface InstanceFacts {
 interface RunningService extends AsyncDisposable {
   /** @throws AppError `connection_lost` */
   dial(): Promise<Duplex>;
+  /** Lets nothing more through, from now on. */
+  cut(): void;
 }
 
 /** The way into the network of an instance's container. */

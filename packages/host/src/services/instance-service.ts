@@ -70,10 +70,15 @@ export class InstanceService implements AsyncDisposable {
     return socket;
   }
 
-  /** Cuts all connections, then ends the program. Nothing passes from the first moment on. */
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Cuts all connections, and makes no more: nothing passes from now on. */
+  cut(): void {
     this.#isClosed = true;
     this.#cut();
+  }
+
+  /** Cuts it, then ends the program. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.cut();
     await this.#program?.[Symbol.asyncDispose]();
   }
 
