@@ -49,7 +49,7 @@ export class Endpoints implements Disposable {
     const isStale = highest !== undefined && (epoch < highest.epoch || (epoch === highest.epoch && instanceId !== highest.instanceId));
     if (isStale) {
       const message = `epoch ${highest.epoch} of this deployment was here already`;
-      this.#options.onReport({ type: "endpoint", instanceId, epoch, publicPort, status: "closed", message });
+      this.#options.onReport({ type: "endpoint", instanceId, epoch, publicPort, status: "closed", message, highestEpoch: highest.epoch });
       return;
     }
     this.#highest.set(deploymentId, { epoch, instanceId });

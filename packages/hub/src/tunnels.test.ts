@@ -127,7 +127,10 @@ test("a higher epoch of a deployment takes the place of the lower one, which is 
   await world.reported("open", second);
   const since = world.reports.length;
   world.apply(first);
-  expect((await world.reported("closed", first, since)).message).toMatch(/epoch 5 of this deployment was here already/);
+  expect(await world.reported("closed", first, since)).toMatchObject({
+    message: expect.stringContaining("epoch 5 of this deployment was here already"),
+    highestEpoch: 5,
+  });
   expect(world.core.reports().map(({ instanceId }) => instanceId)).toEqual([second.instanceId]);
   await expect(connectTo(first.publicPort ?? 0)).rejects.toThrow(/ECONNREFUSED/);
 });

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { Firewall } from "./access.ts";
 import { Challenge, HelloBase, Refused, Welcome } from "./handshake.ts";
 import { HostName } from "./host-names.ts";
-import { DeploymentId, Epoch, InstanceId } from "./ids.ts";
+import { DeploymentId, Epoch, InstanceId, MAX_CLAIMED_EPOCH } from "./ids.ts";
 import { Probe } from "./instances.ts";
 import { MAX_REASON_CHARS } from "./texts.ts";
 
@@ -61,6 +61,8 @@ export const EndpointReport = z.object({
   publicPort: z.int().min(1).max(65_535).nullable(),
   status: EndpointStatus,
   message: z.string().max(MAX_REASON_CHARS).optional(),
+  /** With `closed`: it was never opened, because the hub has had this epoch of the deployment, or this higher one, for another instance. */
+  highestEpoch: z.int().min(1).max(MAX_CLAIMED_EPOCH).optional(),
 });
 export type EndpointReport = z.infer<typeof EndpointReport>;
 

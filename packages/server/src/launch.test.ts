@@ -244,6 +244,23 @@ test("a launch for which the hub can bind no port ends with the name of that ste
   });
 });
 
+test("a launch whose epoch the hub has had before the store went back to a backup ends at once, and the next one gets a higher epoch", async () => {
+  const { host, deploymentId } = await world.addHost(owner);
+  hub.answer = () => [];
+  const { body } = await owner.call("POST", `/new/${deploymentId}`, { sshkey: USER_KEY });
+  const endpoint = await hub.until((endpoints) => endpoints.get(body.id));
+  hub.report(endpoint, "closed", { highestEpoch: 7 });
+  const wanted = await host.untilWanted(deploymentId, "end");
+  await host.report(deploymentId, wanted, { kind: "ended", reason: "init_failed", clean: true, residue: [] });
+  await world.untilState(owner, body.id, "TERMINATED");
+  expect((await owner.call("GET", `/instance/${body.id}`)).body).toMatchObject({
+    failed_step: "endpoint",
+    failed_log: expect.stringContaining("launch again"),
+  });
+  hub.answer = () => ["open", "probed"];
+  expect((await launch(owner, host, deploymentId)).wanted.epoch).toBe(8);
+});
+
 test("a launch takes at most the owner's time, by default all of it", async () => {
   const { host, deploymentId } = await world.addHost(owner, { maxDurationS: 600 });
   const tooLong = await owner.call("POST", `/new/${deploymentId}`, { sshkey: USER_KEY, expire_d: 601 });

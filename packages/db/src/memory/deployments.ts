@@ -44,6 +44,11 @@ export const deployments: OnData<DeploymentStore> = {
     return true;
   },
 
+  raiseEpoch(data, id, epoch) {
+    const row = data.deployments.get(id);
+    if (row !== undefined) data.deployments.put({ ...row, epochCounter: Math.max(row.epochCounter, epoch) });
+  },
+
   withdrawUnlisted(data, hostId, listed) {
     const unlisted = data.deployments.filter((row) => row.hostId === hostId && row.isAdvertised && !listed.includes(row.id));
     for (const row of unlisted) data.deployments.put({ ...row, isAdvertised: false });

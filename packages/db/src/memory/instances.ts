@@ -6,6 +6,7 @@ import type { Data } from "./data.ts";
 import { deploymentsOfHost } from "./deployment-status.ts";
 import { insertLaunch, instanceChanges } from "./instance-changes.ts";
 import { firewallOf } from "./instance-rows.ts";
+import { lockoutsInForce } from "./lockouts.ts";
 import type { OnData } from "./on-data.ts";
 import { pageOf, sortBy } from "./order.ts";
 import { publicPorts } from "./public-ports.ts";
@@ -35,12 +36,13 @@ export const instances: OnData<InstanceStore> = {
   },
 
   listDesiredAtHost(data, { hostId, deploymentId }) {
-    const wanted = deploymentsOfHost(data, hostId).filter(({ id }) => deploymentId === undefined || id === deploymentId);
-    return wanted.map(({ id, lockout, holder }): DesiredAtHost => {
-      const row = holder === null ? undefined : data.instances.get(holder.instanceId);
+    const asked = deploymentsOfHost(data, hostId).filter(({ id }) => deploymentId === undefined || id === deploymentId);
+    return asked.map(({ id, lockout, holder }): DesiredAtHost => {
+      const unconfirmed = lockoutsInForce(data, id).findLast((row) => row.kind === "host_not_confirmed")?.instanceId;
+      const row = data.instances.get(holder?.instanceId ?? unconfirmed ?? "");
       const hub = row === undefined ? undefined : data.hubs.get(row.hubId);
-      const live = row === undefined || hub === undefined ? null : { instance: toInstance(row), hub: toHub(hub) };
-      return { deploymentId: id, lockout, live };
+      const wanted = row === undefined || hub === undefined ? null : { instance: toInstance(row), hub: toHub(hub) };
+      return { deploymentId: id, lockout, wanted };
     });
   },
 

@@ -93,6 +93,14 @@ export const deployments: DeploymentStore = {
     return rows.length > 0;
   },
 
+  async raiseEpoch(tx, id, epoch) {
+    await sqlOf(tx)
+      .updateTable("deployments")
+      .set((eb) => ({ epochCounter: eb.fn<number>("greatest", ["epochCounter", eb.val(epoch)]) }))
+      .where("id", "=", id)
+      .execute();
+  },
+
   async withdrawUnlisted(tx, hostId, listed) {
     await sqlOf(tx)
       .updateTable("deployments")

@@ -1,9 +1,11 @@
 import type { Transaction } from "../stores/database.ts";
+import type { DeploymentStatus } from "../stores/deployments.ts";
 import type { DesiredAtHost, DesiredAtHub, EndingInstance, InstanceFilter, InstanceStore } from "../stores/instances.ts";
 import { findDeployments, findHostKeys } from "./deployment-rows.ts";
 import { changeState, insertLaunch, mark, recordReport } from "./instance-changes.ts";
 import { addDetails, findFirewallRules, findHubs, toInstance } from "./instance-rows.ts";
 import { deployments } from "./deployments.ts";
+import { findUnconfirmed } from "./lockouts.ts";
 import { pickPublicPort, reassignPort } from "./public-ports.ts";
 import { sqlOf } from "./transaction.ts";
 
@@ -46,20 +48,22 @@ export const instances: InstanceStore = {
 
   async listDesiredAtHost(tx, { hostId, deploymentId }) {
     const all = await deployments.listOfHost(tx, hostId);
-    const wanted = deploymentId === undefined ? all : all.filter((deployment) => deployment.id === deploymentId);
-    const liveIds = wanted.flatMap((deployment) => (deployment.holder === null ? [] : [deployment.holder.instanceId]));
-    const rows = liveIds.length === 0 ? [] : await sqlOf(tx).selectFrom("instances").selectAll().where("id", "in", liveIds).execute();
+    const asked = deploymentId === undefined ? all : all.filter((deployment) => deployment.id === deploymentId);
+    const unconfirmed = await findUnconfirmed(sqlOf(tx), asked);
+    const wantedOf = ({ id, holder }: DeploymentStatus) => holder?.instanceId ?? unconfirmed.get(id);
+    const ids = asked.flatMap((deployment) => wantedOf(deployment) ?? []);
+    const rows = ids.length === 0 ? [] : await sqlOf(tx).selectFrom("instances").selectAll().where("id", "in", ids).execute();
     const hubs = await findHubs(
       sqlOf(tx),
       rows.map((row) => row.hubId),
     );
-    return wanted.map((deployment): DesiredAtHost => {
-      const row = rows.find((candidate) => candidate.id === deployment.holder?.instanceId);
+    return asked.map((deployment): DesiredAtHost => {
+      const row = rows.find((candidate) => candidate.id === wantedOf(deployment));
       const hub = row === undefined ? undefined : hubs.get(row.hubId);
       return {
         deploymentId: deployment.id,
         lockout: deployment.lockout,
-        live: row === undefined || hub === undefined ? null : { instance: toInstance(row), hub },
+        wanted: row === undefined || hub === undefined ? null : { instance: toInstance(row), hub },
       };
     });
   },

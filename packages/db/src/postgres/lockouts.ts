@@ -1,5 +1,8 @@
+import type { DeploymentId, InstanceId } from "@hardshare/protocol";
+import type { Kysely } from "kysely";
 import type { LockoutStore } from "../stores/lockouts.ts";
 import { events } from "./events.ts";
+import type { Tables } from "./tables.ts";
 import { sqlOf } from "./transaction.ts";
 
 export const lockouts: LockoutStore = {
@@ -56,3 +59,22 @@ export const lockouts: LockoutStore = {
       .execute();
   },
 };
+
+/** The instances whose end a host has yet to confirm, of those of these deployments that are locked out for it; the newest of each. */
+export async function findUnconfirmed(
+  db: Kysely<Tables>,
+  deployments: readonly { id: DeploymentId; lockout: unknown }[],
+): Promise<Map<DeploymentId, InstanceId>> {
+  const locked = deployments.filter(({ lockout }) => lockout !== null).map(({ id }) => id);
+  if (locked.length === 0) return new Map();
+  const rows = await db
+    .selectFrom("lockouts")
+    .select(["deploymentId", "instanceId"])
+    .where("deploymentId", "in", locked)
+    .where("kind", "=", "host_not_confirmed")
+    .where("liftedAt", "is", null)
+    .orderBy("at")
+    .orderBy("id")
+    .execute();
+  return new Map(rows.flatMap(({ deploymentId, instanceId }) => (instanceId === null ? [] : [[deploymentId, instanceId] as const])));
+}

@@ -106,6 +106,8 @@ export interface DeploymentStore {
    * @returns false when the deployment is unknown, dissolved, or belongs to another host (nothing changes)
    */
   updateFromHost(tx: Transaction, hostId: HostId, deployment: HostDeployment): Promise<boolean>;
+  /** The next instance gets an epoch above this one. */
+  raiseEpoch(tx: Transaction, id: DeploymentId, epoch: number): Promise<void>;
   /** The host no longer lists these: every deployment of the host that isn't in `listed` is no longer advertised. */
   withdrawUnlisted(tx: Transaction, hostId: HostId, listed: readonly DeploymentId[]): Promise<void>;
 }

@@ -55,15 +55,33 @@ describe.each(STORE_KINDS)("$name", ({ startGround }) => {
     const all = await database.transaction((tx) => database.instances.listDesiredAtHost(tx, { hostId }));
     expect(new Map(all.map((desired) => [desired.deploymentId, desired]))).toEqual(
       new Map([
-        [idle, { deploymentId: idle, lockout, live: null }],
+        [idle, { deploymentId: idle, lockout, wanted: null }],
         [
           world.deploymentId,
-          expect.objectContaining({ lockout: null, live: expect.objectContaining({ hub: expect.objectContaining({ id: world.hubId }) }) }),
+          expect.objectContaining({
+            lockout: null,
+            wanted: expect.objectContaining({ hub: expect.objectContaining({ id: world.hubId }) }),
+          }),
         ],
       ]),
     );
     const one = await database.transaction((tx) => database.instances.listDesiredAtHost(tx, { hostId, deploymentId: world.deploymentId }));
-    expect(one).toMatchObject([{ live: { instance: { id: instance.id, state: "TERMINATING", publicKeys: instance.publicKeys } } }]);
+    expect(one).toMatchObject([{ wanted: { instance: { id: instance.id, state: "TERMINATING", publicKeys: instance.publicKeys } } }]);
+  });
+
+  test("a host is asked for the end that it has yet to confirm, also when the lock-out for it is not the oldest", async () => {
+    const instance = await launchAt(world.deploymentId);
+    await walk(instance, ["READY", "TERMINATING", "TERMINATED"]);
+    const { hostId, deploymentId } = world;
+    const lockout = { deploymentId, reason: "r", actor: "a" };
+    await database.transaction(async (tx) => {
+      await database.lockouts.add(tx, { ...lockout, id: "l1", kind: "person", instanceId: null, at: T0 });
+      await database.lockouts.add(tx, { ...lockout, id: "l2", kind: "host_not_confirmed", instanceId: instance.id, at: T0 });
+    });
+    const list = () => database.transaction((tx) => database.instances.listDesiredAtHost(tx, { hostId, deploymentId }));
+    expect(await list()).toMatchObject([{ lockout: { id: "l1" }, wanted: { instance: { id: instance.id, state: "TERMINATED" } } }]);
+    await database.transaction((tx) => database.lockouts.lift(tx, { deploymentId, kind: "host_not_confirmed", actor: "a", at: T0 }));
+    expect(await list()).toMatchObject([{ wanted: null }]);
   });
 
   test("a hub is told of endpoints in INIT and READY only, with the host's key and the firewall", async () => {

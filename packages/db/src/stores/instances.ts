@@ -58,8 +58,8 @@ export interface InstanceDetails {
 export interface DesiredAtHost {
   deploymentId: DeploymentId;
   lockout: Lockout | null;
-  /** Live instance and its hub. */
-  live: { instance: Instance; hub: Hub } | null;
+  /** The instance that its host is to run or to end, and its hub: the live one, or one whose end the host has yet to confirm. */
+  wanted: { instance: Instance; hub: Hub } | null;
 }
 
 /** What a hub's desired-state message needs for one endpoint. */
@@ -178,7 +178,7 @@ export interface InstanceStore {
   getForUpdate(tx: Transaction, id: InstanceId): Promise<Instance | null>;
   /** Ordered by start. Without `page` all. */
   list(tx: Transaction, query: { filter: InstanceFilter; order: "newest" | "oldest"; page?: Page }): Promise<Listed<InstanceDetails>>;
-  /** Every deployment of a host that isn't dissolved, or one of them, with its live instance. */
+  /** Every deployment of a host that isn't dissolved, or one of them. */
   listDesiredAtHost(tx: Transaction, query: { hostId: HostId; deploymentId?: DeploymentId }): Promise<DesiredAtHost[]>;
   /** The instances in INIT or READY at a hub, or one of them: those whose endpoint should be open. */
   listDesiredAtHub(tx: Transaction, query: { hubId: HubId; instanceId?: InstanceId }): Promise<DesiredAtHub[]>;

@@ -111,15 +111,15 @@ function groupReports(messages: readonly HostToServer[]): [HostToServer, ...Host
   return groups;
 }
 
-function desiredDeployment({ deploymentId, lockout, live }: DesiredAtHost, nowMs: number): DesiredDeployment {
+function desiredDeployment({ deploymentId, lockout, wanted }: DesiredAtHost, nowMs: number): DesiredDeployment {
   return {
     deploymentId,
     lockout: lockout === null ? null : { reason: lockout.reason, actor: lockout.actor },
-    instance: live === null ? null : desiredInstance(live, nowMs),
+    instance: wanted === null ? null : desiredInstance(wanted, nowMs),
   };
 }
 
-function desiredInstance({ instance, hub }: NonNullable<DesiredAtHost["live"]>, nowMs: number): DesiredInstance {
+function desiredInstance({ instance, hub }: NonNullable<DesiredAtHost["wanted"]>, nowMs: number): DesiredInstance {
   const tunnel: TunnelTarget | null =
     instance.endpointOpenAt === null || hub.address === null
       ? null
@@ -133,7 +133,7 @@ function desiredInstance({ instance, hub }: NonNullable<DesiredAtHost["live"]>, 
   return {
     instanceId: instance.id,
     epoch: instance.epoch,
-    want: instance.state === "TERMINATING" ? "end" : "run",
+    want: instance.state === "INIT" || instance.state === "READY" ? "run" : "end",
     ...(instance.endReason === null ? {} : { reason: instance.endReason }),
     user: instance.user,
     deadline: instance.deadline.toISOString(),

@@ -1,5 +1,6 @@
 import {
   type DesiredEndpoint,
+  type EndpointReport,
   type EndpointStatus,
   type HubToServer,
   type ServerToHub,
@@ -55,9 +56,13 @@ export class TestHub implements AsyncDisposable {
     return this.moments.until(() => this.refusal);
   }
 
-  report(endpoint: Pick<DesiredEndpoint, "instanceId" | "epoch" | "publicPort">, status: EndpointStatus): void {
+  report(
+    endpoint: Pick<DesiredEndpoint, "instanceId" | "epoch" | "publicPort">,
+    status: EndpointStatus,
+    more: Pick<EndpointReport, "highestEpoch"> = {},
+  ): void {
     const { instanceId, epoch, publicPort } = endpoint;
-    this.#client.send({ type: "endpoint", instanceId, epoch, publicPort, status });
+    this.#client.send({ type: "endpoint", instanceId, epoch, publicPort, status, ...more });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -147,7 +147,7 @@ export class HostReports {
         ...(body.log === undefined ? {} : { failedLog: body.log }),
       },
     );
-    if (body.clean) await this.#liftIfConfirmed(tx, { hostId, deploymentId, instanceId, at });
+    await this.#liftConfirmed(tx, { hostId, deploymentId, instanceId, at });
   }
 
   /** Something is left at the host: the deployment must not be launched again before somebody looked. */
@@ -167,8 +167,8 @@ export class HostReports {
     await announceDeployment(this.#database, tx, { hostId, deploymentId });
   }
 
-  /** The word that was missing has come: lifts the lock-out that was set for want of it, if it was for this very instance. */
-  async #liftIfConfirmed(tx: Transaction, at: { hostId: HostId; deploymentId: DeploymentId; instanceId: string; at: Date }): Promise<void> {
+  /** The word that was missing has come: lifts the lock-out that was set for want of it, if it was for this very instance. What is left has one of its own. */
+  async #liftConfirmed(tx: Transaction, at: { hostId: HostId; deploymentId: DeploymentId; instanceId: string; at: Date }): Promise<void> {
     const { lockouts } = this.#database;
     const waiting = (await lockouts.list(tx, at.deploymentId)).filter((lockout) => lockout.kind === "host_not_confirmed");
     if (waiting.length === 0 || waiting.some((lockout) => lockout.instanceId !== at.instanceId)) return;
