@@ -1,0 +1,25 @@
+/** What reached a simulated device, and on whose behalf. */
+export type Deed = "init" | "action" | "terminate" | "safe_state";
+
+export interface LedgerEntry {
+  atMs: number;
+  deploymentId: string;
+  instanceId: string;
+  epoch: number;
+  deed: Deed;
+}
+
+/** All that reached the devices of one simulation, in order: the witness of what happened. */
+export class Ledger {
+  readonly entries: LedgerEntry[] = [];
+  readonly #nowMs: () => number;
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  write(of: { deploymentId: string; instanceId: string; epoch: number }, deed: Deed): void {
+    const { deploymentId, instanceId, epoch } = of;
+    this.entries.push({ atMs: this.#nowMs(), deploymentId, instanceId, epoch, deed });
+  }
+}
