@@ -1,6 +1,6 @@
 /** The command `hardshare`: takes arguments, environment and signals, runs one verb, and ends with its exit code. */
 import { homedir } from "node:os";
-import { systemClock, systemRandom, watchLifeline } from "@hardshare/runtime";
+import { allowHeapGrowth, systemClock, systemRandom, watchLifeline } from "@hardshare/runtime";
 import { commandNameOf } from "./command-name.ts";
 import { readEnvironment } from "./environment.ts";
 import { tellFailure } from "./output/failure.ts";
@@ -12,6 +12,7 @@ const INTERRUPTED_EXIT_CODE = 130;
 /** Within this time a second signal is the same request: npm passes Ctrl-C on to a child that the terminal told already. */
 const SAME_REQUEST_MS = 1_000;
 
+allowHeapGrowth();
 const environment = readEnvironment(process.env, { uid: process.getuid?.() ?? -1, home: homedir() });
 // Only this process has the lifeline and was given the token: what it starts inherits neither.
 delete process.env["HARDSHARE_LIFELINE"];

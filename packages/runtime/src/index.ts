@@ -9,6 +9,7 @@ export * from "./failpoints.ts";
 export * from "./file-lock.ts";
 export * from "./files.ts";
 export * from "./folder-lock.ts";
+export * from "./heap-growth.ts";
 export * from "./lifeline.ts";
 export * from "./logging.ts";
 export * from "./owned-parts.ts";
