@@ -58,7 +58,9 @@ export class BoundedChannel extends Duplex {
     if (data.length > this.#receiveWindow) return false;
     this.#receiveWindow -= data.length;
     if (this.destroyed || this.#hasEof) return true;
-    if (this.#isWanted && this.#backlog.length === 0) {
+    // A reader that takes what comes gets all packets of one turn in that turn.
+    const isTaken = this.readableFlowing === true && this.readableLength === 0;
+    if ((this.#isWanted || isTaken) && this.#backlog.length === 0) {
       this.#isWanted = false;
       this.push(data);
     } else {

@@ -1,13 +1,16 @@
 /**
  * Bounds of the SSH transport. One stream's share of memory in one process, towards one stalled peer, in one direction:
- * what the peer may still send (`WINDOW_BYTES`) and one chunk on its way into the other stream, or one chunk from the
- * other stream, one in that stream's own buffer and the connection's send queue: 256 kB either way.
+ * what the peer may still send (`WINDOW_BYTES`), `PUMP_BYTES` and one packet on their way into the other stream; or
+ * `PUMP_BYTES` and one chunk from the other stream, one in that stream's own buffer and the connection's send queue.
+ * 256 KiB either way.
  */
 
 /** Receive window of a channel: what a peer may send before we have consumed it. */
 export const WINDOW_BYTES = 192 * 1024;
 /** Consumed bytes after which the window is opened again. */
 export const WINDOW_STEP_BYTES = 64 * 1024;
+/** Bytes that may wait for one of two joined streams; while there are more the other is not read. */
+export const PUMP_BYTES = 32 * 1024;
 /** Largest payload of one packet, both ways (RFC 4253, section 6.1; ssh2 refuses packets over 35,000 bytes). */
 export const PACKET_BYTES = 32 * 1024;
 /** Smallest packet size that a peer may ask for; each byte as a packet of its own would be an attack. */

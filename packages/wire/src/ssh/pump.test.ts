@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { afterEach, expect, test } from "vitest";
+import { PUMP_BYTES } from "./limits.ts";
 import { pump } from "./pump.ts";
 
 const servers: Server[] = [];
@@ -54,26 +55,53 @@ test("all bytes arrive before the end when the sender closes at once", async () 
   expect(received).toBe(bytes.length);
 });
 
-test("nothing more is read while the other stream has not taken the last chunk", async () => {
-  const taken: (() => void)[] = [];
-  const slow = new Duplex({ read() {}, write: (_chunk, _encoding, done) => void taken.push(done) });
-  let reads = 0;
+test("nothing more is read while as much as may wait for the other stream waits", async () => {
+  const chunkBytes = 1000;
+  const slow = new Duplex({ read() {}, write() {} }); // takes the first chunk and never says that it is done
+  let readBytes = 0;
   const source = new Duplex({
     readableHighWaterMark: 1,
     read() {
-      reads += 1;
-      this.push(Buffer.alloc(1000));
+      readBytes += chunkBytes;
+      // As a socket does, whose chunks come in turns of their own.
+      setImmediate(() => this.push(Buffer.alloc(chunkBytes)));
     },
     write: (_chunk, _encoding, done) => done(),
   });
   void pump(source, slow);
-  await new Promise(setImmediate);
-  expect(taken.length).toBe(1);
-  const readsWhileStalled = reads;
-  await new Promise(setImmediate);
-  expect(reads).toBe(readsWhileStalled);
-  expect(reads).toBeLessThanOrEqual(3);
+  await once(source, "pause");
+  expect(slow.writableLength).toBeGreaterThan(PUMP_BYTES);
+  for (let turn = 0; turn < 5; turn += 1) await new Promise(setImmediate);
+  expect(slow.writableLength).toBeLessThanOrEqual(PUMP_BYTES + 2 * chunkBytes);
+  expect(readBytes).toBeLessThanOrEqual(PUMP_BYTES + 4 * chunkBytes);
   source.destroy();
+});
+
+test("reading goes on when the other stream has taken what waited", async () => {
+  const [user, near] = await makePair();
+  const taken: (() => void)[] = [];
+  let takenBytes = 0;
+  const slow = new Duplex({
+    read() {},
+    write(chunk: Buffer, _encoding, done) {
+      takenBytes += chunk.length;
+      taken.push(done);
+    },
+  });
+  void pump(near, slow);
+  const bytes = Buffer.alloc(4 * PUMP_BYTES);
+  user.write(bytes);
+  await once(near, "pause");
+  const takeAll = () => {
+    for (const done of taken.splice(0)) done();
+    if (takenBytes < bytes.length) setImmediate(takeAll);
+  };
+  const finished = once(slow, "finish");
+  user.end();
+  takeAll();
+  await finished;
+  expect(takenBytes).toBe(bytes.length);
+  near.destroy();
 });
 
 test("a stream that was closed before takes the other with it", async () => {

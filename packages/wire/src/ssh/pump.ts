@@ -1,11 +1,11 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { PUMP_BYTES } from "./limits.ts";
 
 /**
  * Carries bytes both ways between two streams until both are closed; never rejects. The end of one way ends that way
  * only. An error, or a close without an end, cuts the other stream too (a TCP connection with a reset, so that its
- * peer can't take a torn stream for a whole one). One chunk is under way in each direction at any time: the next is
- * read when the other stream has taken it. There is no timeout: a silent connection stays.
+ * peer can't take a torn stream for a whole one). Nothing more is read while over `PUMP_BYTES` wait for the other stream. There is no timeout: a silent connection stays.
  */
 export function pump(a: Duplex, b: Duplex): Promise<void> {
   carry(a, b);
@@ -21,11 +21,23 @@ export function cut(stream: Duplex): void {
 }
 
 function carry(from: Duplex, to: Duplex): void {
-  from.on("data", (chunk: Buffer) => {
+  let isHeld = false;
+  const flush = () => {
+    if (!isHeld) return;
+    isHeld = false;
+    to.uncork();
+    if (to.writableLength <= PUMP_BYTES) return;
     from.pause();
-    to.write(chunk, (error) => {
-      if (!error) from.resume();
-    });
+    to.once("drain", () => from.resume());
+  };
+  from.on("data", (chunk: Buffer) => {
+    if (!isHeld) {
+      isHeld = true;
+      to.cork(); // one system call for what comes in one turn
+      process.nextTick(flush);
+    }
+    to.write(chunk);
+    if (to.writableLength > PUMP_BYTES) flush();
   });
   from.on("end", () => to.end());
   from.on("error", () => {}); // `close` follows
