@@ -29,6 +29,8 @@ export interface EndpointOptions {
   logger: Logger;
 }
 
+const LEFT = new AppError("cancelled", "the user has left");
+
 /**
  * What the hub opens for one instance and epoch: its public port, the connections of its host, and the streams of its
  * users, who come through the port, as jump users, or through the server. Each change is reported.
@@ -205,8 +207,9 @@ export class Endpoint {
       if (action === "REJECT" || this.#isClosed || !this.#visitors.addFromPort(visitor)) return cut(socket);
     }
     const left = new AbortController();
-    socket.once("close", () => left.abort());
-    if (socket.destroyed) left.abort();
+    // With a reason: making the default one takes longer than all else about a connection that closes.
+    socket.once("close", () => left.abort(LEFT));
+    if (socket.destroyed) left.abort(LEFT);
     try {
       const origin = { address, port: socket.remotePort ?? 0 };
       const upstream = await this.#links.open(origin, left.signal);

@@ -53,20 +53,19 @@ export class HostLinks {
   async open(origin: Origin, signal: AbortSignal): Promise<BoundedChannel> {
     if (this.#sessions.size === 0) await this.#waitForHost(signal);
     return await new Promise((resolve, reject) => {
-      const settled = new AbortController();
+      const target = { host: "", port: FORWARD_PORT, originAddress: origin.address, originPort: origin.port };
       const tried = new Set<InstanceSession>();
       let pending = 0;
+      let isSettled = false;
       let nextTimer: Disposable | undefined;
       const settle = (act: () => void) => {
-        if (settled.signal.aborted) return;
-        settled.abort();
+        if (isSettled) return;
+        isSettled = true;
         nextTimer?.[Symbol.dispose]();
         lateTimer[Symbol.dispose]();
-        signal.removeEventListener("abort", cancel);
         act();
       };
       const fail = (error: unknown) => settle(() => reject(error));
-      const cancel = () => fail(new AppError("cancelled", "the stream is no longer wanted"));
       const tryNext = () => {
         nextTimer?.[Symbol.dispose]();
         const session = this.#leastLoaded(tried);
@@ -77,14 +76,16 @@ export class HostLinks {
         tried.add(session);
         pending += 1;
         nextTimer = this.#clock.after(ANSWER_WAIT_MS, tryNext);
-        const target = { host: "", port: FORWARD_PORT, originAddress: origin.address, originPort: origin.port };
-        session.channels.open(target, settled.signal).then(
-          (stream) => settle(() => resolve(stream)),
+        session.channels.open(target, signal).then(
+          (stream) => {
+            if (isSettled) stream.destroy();
+            else settle(() => resolve(stream));
+          },
           (error: unknown) => {
             pending -= 1;
-            if (settled.signal.aborted) return;
+            if (isSettled) return;
             // Only when that connection has ended is it another one's turn: else it is the target that refuses.
-            if (session.channels.isClosed) tryNext();
+            if (session.channels.isClosed && !signal.aborted) tryNext();
             else fail(error);
           },
         );
@@ -92,9 +93,7 @@ export class HostLinks {
       const lateTimer = this.#clock.after(OPEN_TIMEOUT_MS, () =>
         fail(new AppError("timed_out", `the host did not open the stream within ${OPEN_TIMEOUT_MS / 1000} s`)),
       );
-      signal.addEventListener("abort", cancel, { once: true });
-      if (signal.aborted) cancel();
-      else tryNext();
+      tryNext();
     });
   }
 

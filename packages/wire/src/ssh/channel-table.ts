@@ -74,6 +74,7 @@ export class ChannelTable {
   readonly #waiting = new Set<BoundedChannel>();
   #nextId = 0;
   #isSending = false;
+  #isGathering = false;
   #carriedBytes = 0;
   #packets = 0;
   #keyExchange: Disposable | undefined;
@@ -150,6 +151,7 @@ export class ChannelTable {
       signal.addEventListener("abort", abort, { once: true });
       const { host, port, originAddress, originPort } = target;
       const protocol = this.#internals._protocol;
+      this.#gather();
       if (this.#options.accepts === "forwarded-tcpip") {
         protocol.directTcpip(id, WINDOW_BYTES, PACKET_BYTES, { dstIP: host, dstPort: port, srcIP: originAddress, srcPort: originPort });
       } else {
@@ -252,6 +254,7 @@ export class ChannelTable {
       accept: () => {
         if (isAnswered || this.#socket.destroyed) throw lost();
         isAnswered = true;
+        this.#gather();
         this.#internals._protocol.channelOpenConfirm(info.sender, id, WINDOW_BYTES, PACKET_BYTES);
         return this.#start(entry, info);
       },
@@ -267,8 +270,10 @@ export class ChannelTable {
   #start(entry: Entry, peer: { sender: number; window: number; packetSize: number }): BoundedChannel {
     const protocol = this.#internals._protocol;
     const { sender: remoteId } = peer;
-    const ifAlive = (act: () => void) => () => {
-      if (!this.#socket.destroyed) act();
+    const ifAlive = (act: () => void) => {
+      if (this.#socket.destroyed) return;
+      this.#gather();
+      act();
     };
     const channel = new BoundedChannel(
       {
@@ -276,9 +281,9 @@ export class ChannelTable {
           this.#count(data);
           protocol.channelData(remoteId, data);
         },
-        openWindow: (bytes) => ifAlive(() => protocol.channelWindowAdjust(remoteId, bytes))(),
-        sendEof: ifAlive(() => protocol.channelEOF(remoteId)),
-        sendClose: ifAlive(() => protocol.channelClose(remoteId)),
+        openWindow: (bytes) => ifAlive(() => protocol.channelWindowAdjust(remoteId, bytes)),
+        sendEof: () => ifAlive(() => protocol.channelEOF(remoteId)),
+        sendClose: () => ifAlive(() => protocol.channelClose(remoteId)),
         schedule: (waiting) => {
           this.#waiting.add(waiting);
           this.#sendWaiting();
@@ -303,6 +308,23 @@ export class ChannelTable {
     }
   }
 
+  /**
+   * Keeps what is sent from now on until data is sent or the event loop's turn ends, so that what opens, closes and
+   * steers all the channels in one turn goes with one system call.
+   */
+  #gather(): void {
+    if (this.#isGathering) return;
+    this.#isGathering = true;
+    this.#socket.cork();
+    setImmediate(() => this.#release());
+  }
+
+  #release(): void {
+    if (!this.#isGathering) return;
+    this.#isGathering = false;
+    this.#socket.uncork();
+  }
+
   #sendRound(): void {
     this.#socket.cork(); // one system call for all
     try {
@@ -313,6 +335,7 @@ export class ChannelTable {
       }
     } finally {
       this.#socket.uncork();
+      this.#release();
     }
   }
 
