@@ -1,12 +1,14 @@
 /**
- * `npm run bench [-- P1 P6 …] [--short] [--json FILE]`: races beside their peers, in the same run on the same machine.
+ * `npm run bench [-- P1 P6 …] [options]` (`--help` names them): races beside their peers, in the same run on the same machine.
  * Figures of one machine pass or fail nothing: a row that falls short is marked, and the exit code stays 0.
  */
 import { writeFile } from "node:fs/promises";
 import { arch, cpus, release } from "node:os";
 import { usesNativeCrypto } from "@hardshare/client/node";
 import { World } from "../e2e/harness/world.ts";
+import { Profiler } from "./profile/profiler.ts";
 import { launches } from "./launches.ts";
+import { describeOptions, readOptions } from "./options.ts";
 import { formatRows, type Race, type RaceContext, type Row } from "./race.ts";
 import { atRest } from "./at-rest.ts";
 import { contention } from "./contention.ts";
@@ -14,13 +16,14 @@ import { streams } from "./streams/streams.ts";
 
 const RACES: readonly Race[] = [atRest, launches, contention, streams];
 
-const args = process.argv.slice(2);
-const jsonAt = args.indexOf("--json");
-const jsonFile = jsonAt < 0 ? undefined : args[jsonAt + 1];
-const wanted = args.filter((arg, index) => !arg.startsWith("--") && (jsonAt < 0 || index !== jsonAt + 1));
+const known = RACES.flatMap((race) => race.ids);
+const { options, wanted } = readOptions(process.argv.slice(2));
+if (options.help) {
+  process.stdout.write(describeOptions(known));
+  process.exit(0);
+}
 const tell = (line: string) => void process.stderr.write(`bench: ${line}\n`);
 
-const known = RACES.flatMap((race) => race.ids);
 const unknown = wanted.filter((id) => !known.includes(id));
 if (unknown.length > 0) {
   tell(`there is no race ${unknown.join(", ")}; there are ${known.join(", ")}`);
@@ -37,8 +40,10 @@ const machine = {
 tell(`starting the whole system (${machine.cpu}, Node ${machine.node}, ssh2 crypto: ${machine.sshCrypto})`);
 const rows: Row[] = [];
 {
-  await using world = await World.create();
-  const context: RaceContext = { world, isShort: args.includes("--short"), tell };
+  const profiler = options.profile === undefined ? undefined : await Profiler.open(options.profile);
+  await using world = await World.create(profiler?.variables);
+  const isWanted = (id: string) => wanted.length === 0 || wanted.includes(id);
+  const context: RaceContext = { world, isShort: options.short ?? false, isWanted, profiler, tell };
   for (const race of chosen) {
     tell(`${race.ids.join(", ")} …`);
     rows.push(...(await race.run(context)));
@@ -47,4 +52,4 @@ const rows: Row[] = [];
 process.stdout.write(
   `${formatRows(rows)}\n\nssh2 crypto: ${machine.sshCrypto}; ${machine.cpu}; Node ${machine.node}; Linux ${machine.kernel}\n`,
 );
-if (jsonFile !== undefined) await writeFile(jsonFile, `${JSON.stringify({ machine, rows }, null, 2)}\n`);
+if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify({ machine, rows }, null, 2)}\n`);

@@ -1,5 +1,6 @@
 /** What a race is, and how its figures are told. */
 import type { World } from "../e2e/harness/world.ts";
+import type { Profiler } from "./profile/profiler.ts";
 
 /** Figures of one side of a race, in `unit`. */
 export interface Figures {
@@ -27,6 +28,10 @@ export interface RaceContext {
   world: World;
   /** Fewer repetitions: to see that the races run, not how fast. */
   isShort: boolean;
+  /** Whether this race was asked for. */
+  isWanted: (id: string) => boolean;
+  /** With `--profile`, for races that can be profiled. */
+  profiler: Profiler | undefined;
   /** What is going on, for people. */
   tell: (line: string) => void;
 }

@@ -9,6 +9,7 @@ import { OwnHost } from "../../e2e/harness/own-host.ts";
 import { expectAnswer } from "../../e2e/harness/world.ts";
 import { type Figures, figuresOf, type Race, type RaceContext, type Row } from "../race.ts";
 import { measureConnections, measureRoundTrips, measureRoundTripsUnderLoad, measureThroughput, type Way } from "./measure.ts";
+import { descendantsOf, type Program, processorMs } from "../profile/processor-time.ts";
 import { OpensshServer } from "./openssh.ts";
 
 const STREAM_SERVER = fileURLToPath(new URL("stream-server.mjs", import.meta.url));
@@ -19,10 +20,11 @@ type Ways = Record<"ours" | "openssh" | "opensshAes" | "direct", Way>;
 export const streams: Race = {
   ids: ["P6", "P7", "P8"],
   async run(context: RaceContext): Promise<Row[]> {
-    const { world, isShort, tell } = context;
+    const { world, tell } = context;
     const direct = await startStreamServer();
     await using sshd = await OpensshServer.start();
     const owner = await world.user("bench");
+    Object.assign(owner.env, context.profiler?.variables);
     await using host = new OwnHost(owner);
     await expectAnswer(owner.run(["init", "--server", world.ready.url]));
     await mkdir(owner.home, { recursive: true });
@@ -40,12 +42,18 @@ export const streams: Race = {
       opensshAes: await sshd.forward(direct.way, AES),
       direct: direct.way,
     };
+    const programs = [...programsOf(world.up.pid), { name: "host", pid: host.daemon.pid }];
+    const bench = { ways, programs, isShort: context.isShort };
     try {
-      return [
-        ...(await raceThroughput(ways, isShort)),
-        ...(await raceRoundTrips(ways, isShort, tell)),
-        ...(await raceConnections(ways, isShort)),
-      ];
+      const rows: Row[] = [];
+      for (const [id, race] of Object.entries({ P6: raceThroughput, P7: raceRoundTrips, P8: raceConnections })) {
+        if (!context.isWanted(id)) continue;
+        tell(`${id} …`);
+        const work = async () => void rows.push(...(await race(bench)));
+        if (context.profiler === undefined) await work();
+        else for (const line of await context.profiler.during(id, programs, work)) tell(line);
+      }
+      return rows;
     } finally {
       await client.terminate(launched.id);
       direct.end();
@@ -53,17 +61,69 @@ export const streams: Race = {
   },
 };
 
-/** Measures all ways in turn, several times: what else the machine does hits all alike. */
-async function inTurn(ways: Ways, rounds: number, measure: (way: Way) => Promise<number[]>): Promise<Record<keyof Ways, Figures>> {
-  const values: Record<keyof Ways, number[]> = { ours: [], openssh: [], opensshAes: [], direct: [] };
-  const names = Object.keys(ways) as (keyof Ways)[];
-  for (let round = 0; round < rounds; round += 1) for (const name of names) values[name].push(...(await measure(ways[name])));
-  return Object.fromEntries(names.map((name) => [name, figuresOf(values[name])])) as Record<keyof Ways, Figures>;
+interface Bench {
+  ways: Ways;
+  /** Of ours, on the way or beside it. */
+  programs: readonly Program[];
+  isShort: boolean;
 }
 
-async function raceThroughput(ways: Ways, isShort: boolean): Promise<Row[]> {
-  const sizeBytes = (isShort ? 32 : 512) * 1e6;
-  const found = await inTurn(ways, isShort ? 2 : 7, async (way) => [await measureThroughput(way, sizeBytes)]);
+/** Server and hub among the programs of `up`. */
+function programsOf(upPid: number): Program[] {
+  return descendantsOf(upPid).flatMap(({ pid, args }) => {
+    if (args.includes("hub")) return [{ name: "hub", pid }];
+    return args.includes("serve") ? [{ name: "server", pid }] : [];
+  });
+}
+
+interface Found {
+  figures: Record<keyof Ways, Figures>;
+  /** Processor time of each unit of work, by program: what bounds the speed where there are fewer processors than programs. */
+  costs: string;
+}
+
+/** Measures all ways in turn, several times: what else the machine does hits all alike. @param unit what `units` counts: `MB` */
+async function inTurn(
+  { ways, programs }: Bench,
+  { rounds, units, unit }: { rounds: number; units: number; unit: string },
+  measure: (way: Way) => Promise<number[]>,
+): Promise<Found> {
+  const values: Record<keyof Ways, number[]> = { ours: [], openssh: [], opensshAes: [], direct: [] };
+  const names = Object.keys(ways) as (keyof Ways)[];
+  const spent = new Map<string, number>();
+  for (let round = 0; round < rounds; round += 1) {
+    for (const name of names) {
+      const paid = programsOn(name, programs);
+      const before = paid.map(({ pid }) => processorMs(pid));
+      values[name].push(...(await measure(ways[name])));
+      for (const [index, program] of paid.entries()) {
+        const ms = processorMs(program.pid) - (before[index] ?? 0);
+        spent.set(program.name, (spent.get(program.name) ?? 0) + ms);
+      }
+    }
+  }
+  const costs = [...spent].map(([name, ms]) => `${name} ${(ms / (rounds * units)).toFixed(2)}`).join(", ");
+  return {
+    figures: Object.fromEntries(names.map((name) => [name, figuresOf(values[name])])) as Record<keyof Ways, Figures>,
+    costs: `processor time in ms for each ${unit}: ${costs}`,
+  };
+}
+
+function programsOn(way: keyof Ways, ours: readonly Program[]): readonly Program[] {
+  if (way === "direct") return [];
+  if (way === "ours") return ours.filter(({ name }) => name !== "server");
+  const isOpenssh = ({ args: [program = ""] }: { args: string[] }) => program === "ssh" || program.startsWith("sshd");
+  const name = way === "openssh" ? "ssh -R and sshd" : "the same with aes128-gcm";
+  return descendantsOf(process.pid)
+    .filter(isOpenssh)
+    .map(({ pid }) => ({ name, pid }));
+}
+
+async function raceThroughput(bench: Bench): Promise<Row[]> {
+  const megabytes = bench.isShort ? 32 : 512;
+  const { figures: found, costs } = await inTurn(bench, { rounds: bench.isShort ? 2 : 7, units: megabytes, unit: "MB" }, async (way) => [
+    await measureThroughput(way, megabytes * 1e6),
+  ]);
   const row = (peer: string, figures: Figures, target: string, isReached: boolean | null): Row => ({
     race: "P6",
     what: "one TCP stream",
@@ -76,14 +136,16 @@ async function raceThroughput(ways: Ways, isShort: boolean): Promise<Row[]> {
   return [
     row("ssh -R", found.openssh, ">= 1.0 x", found.ours.p50 >= found.openssh.p50),
     row("ssh -R aes128-gcm", found.opensshAes, ">= 1.0 x", found.ours.p50 >= found.opensshAes.p50),
-    row("direct", found.direct, "", null),
+    { ...row("direct", found.direct, "", null), note: costs },
   ];
 }
 
-async function raceRoundTrips(ways: Ways, isShort: boolean, tell: (line: string) => void): Promise<Row[]> {
-  tell("P7 …");
-  const idle = await inTurn(ways, isShort ? 1 : 5, (way) => measureRoundTrips(way, isShort ? 50 : 1000));
-  const busy = await inTurn(ways, isShort ? 1 : 5, (way) => measureRoundTripsUnderLoad(way, isShort ? 20 : 300));
+async function raceRoundTrips(bench: Bench): Promise<Row[]> {
+  const rounds = bench.isShort ? 1 : 5;
+  const [trips, busyTrips] = bench.isShort ? [50, 20] : [1000, 300];
+  const unit = "round trip";
+  const { figures: idle, costs } = await inTurn(bench, { rounds, units: trips, unit }, (way) => measureRoundTrips(way, trips));
+  const { figures: busy } = await inTurn(bench, { rounds, units: busyTrips, unit }, (way) => measureRoundTripsUnderLoad(way, busyTrips));
   const row = (what: string, found: typeof idle, peer: keyof Ways, name: string, target: string, isReached: boolean | null): Row => ({
     race: "P7",
     what,
@@ -96,14 +158,19 @@ async function raceRoundTrips(ways: Ways, isShort: boolean, tell: (line: string)
   return [
     row("64 bytes and back, idle", idle, "openssh", "ssh -R", "<= 1.0 x", idle.ours.p50 <= idle.openssh.p50),
     row("64 bytes and back, idle", idle, "opensshAes", "ssh -R aes128-gcm", "", null),
-    row("64 bytes and back, idle", idle, "direct", "direct", "", null),
+    { ...row("64 bytes and back, idle", idle, "direct", "direct", "", null), note: costs },
     row("64 bytes and back, under bulk", busy, "openssh", "ssh -R", "p99 <= 0.5 x, then <= 0.2 x", busy.ours.p99 <= 0.2 * busy.openssh.p99),
     row("64 bytes and back, under bulk", busy, "opensshAes", "ssh -R aes128-gcm", "", null),
   ];
 }
 
-async function raceConnections(ways: Ways, isShort: boolean): Promise<Row[]> {
-  const found = await inTurn(ways, isShort ? 1 : 5, async (way) => [await measureConnections(way, isShort ? 100 : 2000)]);
+async function raceConnections(bench: Bench): Promise<Row[]> {
+  const count = bench.isShort ? 100 : 2000;
+  const { figures: found, costs } = await inTurn(
+    bench,
+    { rounds: bench.isShort ? 1 : 5, units: count, unit: "connection" },
+    async (way) => [await measureConnections(way, count)],
+  );
   const row = (peer: keyof Ways, name: string, target: string, isReached: boolean | null): Row => ({
     race: "P8",
     what: "new connections",
@@ -113,7 +180,10 @@ async function raceConnections(ways: Ways, isShort: boolean): Promise<Row[]> {
     target,
     isReached,
   });
-  return [row("openssh", "ssh -R", ">= 3 x", found.ours.p50 >= 3 * found.openssh.p50), row("direct", "direct", "", null)];
+  return [
+    row("openssh", "ssh -R", ">= 3 x", found.ours.p50 >= 3 * found.openssh.p50),
+    { ...row("direct", "direct", "", null), note: costs },
+  ];
 }
 
 async function startStreamServer(): Promise<{ way: Way; end: () => void }> {

@@ -53,23 +53,26 @@ export class World implements AsyncDisposable {
   readonly folder: string;
   readonly dataFolder: string;
   up: RunningCommand<UpReady>;
+  readonly #variables: Record<string, string>;
   #ready: UpReady | undefined;
 
-  private constructor(folder: string, format?: "table") {
+  private constructor(folder: string, { format, variables = {} }: { format?: "table"; variables?: Record<string, string> } = {}) {
     this.folder = folder;
     this.dataFolder = join(folder, "up");
+    this.#variables = variables;
     this.up = this.#launch([], format);
   }
 
-  static async create(): Promise<World> {
-    const world = new World(await makeFolder());
+  /** @param variables more of the environment of `up` and its programs */
+  static async create(variables?: Record<string, string>): Promise<World> {
+    const world = new World(await makeFolder(), { variables });
     await world.untilReady();
     return world;
   }
 
   /** One whose `up` speaks to people, and is not ready yet. */
   static async createForPeople(): Promise<World> {
-    return new World(await makeFolder(), "table");
+    return new World(await makeFolder(), { format: "table" });
   }
 
   get ready(): UpReady {
@@ -116,7 +119,7 @@ export class World implements AsyncDisposable {
   }
 
   #launch(args: string[], format?: "table"): RunningCommand<UpReady> {
-    const env = { HOME: join(this.folder, "home") };
+    const env = { ...this.#variables, HOME: join(this.folder, "home") };
     return new RunningCommand<UpReady>(["up", "--data-dir", this.dataFolder, "--port", "0", ...args], env, { format });
   }
 
