@@ -1,5 +1,4 @@
 import { connect, type Socket } from "node:net";
-import { once } from "node:events";
 import { AppError } from "@hardshare/protocol";
 import { BackOff, type Random } from "@hardshare/runtime";
 import { Supervised } from "../programs/supervised.ts";
@@ -61,7 +60,7 @@ export class InstanceService implements AsyncDisposable {
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
     try {
-      await once(socket, "connect", { signal: AbortSignal.timeout(DIAL_WITHIN_MS) });
+      await connected(socket, DIAL_WITHIN_MS);
     } catch (cause) {
       socket.on("error", () => {});
       socket.destroy();
@@ -85,4 +84,25 @@ export class InstanceService implements AsyncDisposable {
   #cut(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
+}
+
+/** Settles when a socket is connected. (A signal with a timeout takes as long as connecting does, and this is on the way of each new stream.) */
+function connected(socket: Socket, withinMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${withinMs / 1000} s`)), withinMs);
+    const settle = () => {
+      clearTimeout(timer);
+      socket.off("error", reject);
+    };
+    socket.once("error", reject);
+    // A socket that is cut while it connects closes without an error.
+    socket.once("close", () => {
+      settle();
+      reject(new Error("the connection was closed"));
+    });
+    socket.once("connect", () => {
+      settle();
+      resolve();
+    });
+  });
 }
