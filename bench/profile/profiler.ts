@@ -61,7 +61,7 @@ export class Profiler {
   }
 }
 
-/** The functions that took most time themselves, waiting for the system included (a write lasts as long as it is not scheduled again). */
+/** The functions that took most time themselves (native ones may go by a neighbour's name), waiting for the system included (a write lasts as long as it is not scheduled again). */
 function describe({ nodes, samples, timeDeltas }: CpuProfile): string {
   const names = new Map(
     nodes.map(({ id, callFrame: { functionName, url, lineNumber } }) => {
@@ -76,5 +76,6 @@ function describe({ nodes, samples, timeDeltas }: CpuProfile): string {
   }
   const total = [...times.values()].reduce((sum, time) => sum + time, 0);
   const most = [...times].toSorted(([, a], [, b]) => b - a).slice(0, SHOWN_FUNCTIONS);
+  if (most.length === 0) return "idle";
   return most.map(([name, time]) => `${name} ${((100 * time) / total).toFixed(0)} %`).join(", ");
 }
