@@ -5,6 +5,7 @@
  */
 export { daemonStatus, startAdvertising, stopAdvertising } from "./daemon/control-client.ts";
 export { configuredDeployments, type HostDaemon, type HostDaemonOptions, startHostDaemon } from "./daemon/host-daemon.ts";
+export { askDockerVersion } from "./engine/connect-docker.ts";
 export { ensureImage, type EnsureImageOptions } from "./image/ensure-image.ts";
 export { initHost, type InitHostOptions } from "./registration/init-host.ts";
 export { registerDeployment, type RegisterDeploymentOptions } from "./registration/register-deployment.ts";

@@ -97,9 +97,13 @@ const DevicePath = z
  */
 export const Contract = z
   .strictObject({
-    provider: Provider.default("podman").describe(
-      "What runs the container (`docker` is not yet available); `proxy`: none, the tunnel ends at the one service.",
-    ),
+    provider: z
+      .enum([...Provider.options, "docker-rootless"])
+      .default("podman")
+      .describe(
+        "What runs the container: podman, the Docker of this computer, or one that a user runs without being root; " +
+          "`proxy`: none, the tunnel ends at the one service.",
+      ),
     image: z
       .string()
       .min(1)
@@ -187,6 +191,11 @@ export const Contract = z
     });
   });
 export type Contract = z.infer<typeof Contract>;
+
+/** What others are told of the contract's provider: a rootless Docker is a Docker. */
+export function providerOf(contract: Contract): Provider {
+  return contract.provider === "docker-rootless" ? "docker" : contract.provider;
+}
 
 /** How READY is proved for this contract: its own word, else a banner for containers and a connection for `proxy`. */
 export function probeOf(contract: Contract): Probe {

@@ -1,3 +1,4 @@
+import { toAppError } from "@hardshare/protocol";
 import { runProgram } from "@hardshare/runtime";
 import type { CliContext } from "../context.ts";
 import { formatTable } from "../output/table.ts";
@@ -34,8 +35,8 @@ export const addDoctor: AddVerb = (program, shell) => {
 };
 
 async function examine(context: CliContext): Promise<Finding[]> {
+  const engines = examineEngines(context);
   const programs = await Promise.all([
-    askProgram(context, "podman", ["--version"], "containers of instances: `apt install podman`"),
     askProgram(context, "ssh", ["-V"], "`hardshare ssh`: `apt install openssh-client`"),
     askProgram(context, "socat", ["-V"], "serial lines: `apt install socat`"),
     askProgram(context, "setpriv", ["--version"], "ends helpers with their parent: `apt install util-linux`"),
@@ -44,6 +45,7 @@ async function examine(context: CliContext): Promise<Finding[]> {
   const isNative = await usesNativeCrypto();
   return [
     { name: "node", isFine: true, found: process.version, advice: "" },
+    ...(await engines),
     ...programs,
     {
       name: "ssh2 crypto",
@@ -52,6 +54,29 @@ async function examine(context: CliContext): Promise<Finding[]> {
       advice: isNative ? "" : "tunnels are slower; `apt install gcc libnode-dev`, then `npm rebuild ssh2`",
     },
   ];
+}
+
+/** One engine is enough. A Docker that is not installed is not missed. */
+async function examineEngines(context: CliContext): Promise<Finding[]> {
+  const podman = await askProgram(context, "podman", ["--version"], "containers of instances: `apt install podman`");
+  const docker = await askDocker(context);
+  if (docker === undefined) return [podman];
+  const isFine = podman.isFine || docker.isFine;
+  return [
+    { ...podman, isFine, advice: isFine ? "" : podman.advice },
+    { ...docker, isFine },
+  ];
+}
+
+async function askDocker({ environment, interrupted }: CliContext): Promise<Finding | undefined> {
+  try {
+    const { askDockerVersion } = await import("@hardshare/host");
+    const signal = AbortSignal.any([AbortSignal.timeout(LONGEST_WAIT_MS), interrupted]);
+    return { name: "docker", isFine: true, found: await askDockerVersion(environment.variables, signal), advice: "" };
+  } catch (error) {
+    const { code, message } = toAppError(error);
+    return code === "engine_missing" ? undefined : { name: "docker", isFine: false, found: "not usable", advice: message };
+  }
 }
 
 async function askProgram(context: CliContext, name: string, args: string[], advice: string): Promise<Finding> {

@@ -1,11 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { readTextIfThere, writeFileDurably } from "@hardshare/runtime";
+import type { DemoEngine } from "./container-support.ts";
 
 /** A deployment of the demo. */
 export interface DemoDeployment {
   type: string;
-  provider: "podman" | "proxy";
+  provider: DemoEngine | "proxy";
   desc: string;
   /** Text of its contract. */
   contract: string;
@@ -28,13 +29,13 @@ ${serviceOf(robot)}`,
 }
 
 /** A container next to the simulated robot, which it reaches through the same filter and nothing else. */
-export function containerDemo(robot: string): DemoDeployment {
+export function containerDemo(robot: string, provider: DemoEngine): DemoDeployment {
   return {
     type: "sim_robot",
-    provider: "podman",
+    provider,
     desc: "container beside the simulated robot ($ROBOT)",
     contract: `# Contract of the demo's container deployment: an isolated container that reaches the robot through a filter.
-provider: podman
+provider: ${provider}
 image: localhost/hardshare/generic
 network: isolated
 limits: { memory: 512m, cpus: 1, pids: 256 }

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { DeploymentId } from "@hardshare/protocol";
 import { readTextIfThere, writeFileDurably } from "@hardshare/runtime";
 import { parseDocument } from "yaml";
+import type { DemoEngine } from "./container-support.ts";
 import { containerDemo, type DemoDeployment, placeDemoRules, proxyDemo } from "./demo.ts";
 import { saveSettings, type UpSettings } from "./settings.ts";
 
@@ -11,7 +12,8 @@ export interface HostOfUpOptions {
   token: string;
   /** `host:port` of the robot. */
   robot: string;
-  hasContainers: boolean;
+  /** What runs containers here; undefined when nothing does. */
+  engine: DemoEngine | undefined;
   settings: UpSettings;
 }
 
@@ -39,11 +41,19 @@ export async function setUpHost(options: HostOfUpOptions): Promise<{ id: string;
   settings.proxy ??= (await register(options, proxy)) as UpSettings["proxy"];
   await saveSettings(dataFolder, settings);
   const advertised = [{ id: String(settings.proxy), type: proxy.type, provider: proxy.provider }];
-  if (!options.hasContainers) return advertised;
-  const container = containerDemo(options.robot);
+  if (options.engine === undefined) return advertised;
+  const container = containerDemo(options.robot, options.engine);
   settings.container ??= (await register(options, container)) as UpSettings["container"];
   await saveSettings(dataFolder, settings);
   return [{ id: String(settings.container), type: container.type, provider: container.provider }, ...advertised];
+}
+
+/** The engine that the contract of the demo's container deployment names, once there is one. */
+export async function engineOfContract(dataFolder: string, settings: UpSettings): Promise<DemoEngine | undefined> {
+  if (settings.container === undefined) return undefined;
+  const path = join(hostHome(dataFolder), "deployments", `${settings.container}.yaml`);
+  const provider: unknown = parseDocument((await readTextIfThere(path)) ?? "").get("provider");
+  return provider === "podman" || provider === "docker" ? provider : undefined;
 }
 
 /** A start that was killed after it had registered a deployment, and before it had noted that, must not register another. */

@@ -12,7 +12,7 @@ import type { CliContext, Invocation } from "../context.ts";
 import { untilInterrupted } from "../infrastructure/serving.ts";
 import { readTokenFile } from "../login/token-file.ts";
 import { type ContainerSupport, prepareContainers } from "./container-support.ts";
-import { hostHome, hostState, setUpHost } from "./host-of-up.ts";
+import { hostHome, engineOfContract, hostState, setUpHost } from "./host-of-up.ts";
 import { ProgramStack } from "./kept-running.ts";
 import { lockForPrograms } from "./programs-lock.ts";
 import { choosePorts, defaultDataFolder, loadSettings, type UpSettings } from "./settings.ts";
@@ -54,7 +54,12 @@ export async function runUp(invocation: Invocation, flags: UpFlags): Promise<voi
   const giveUp = new AbortController();
   const signal = AbortSignal.any([interrupted, giveUp.signal]);
   // The image takes longest when it is built: meanwhile the rest starts.
-  const containers = prepareContainers(invocation, { isWanted: flags.container, stateFolder: hostState(dataFolder), signal });
+  const containers = prepareContainers(invocation, {
+    isWanted: flags.container,
+    stateFolder: hostState(dataFolder),
+    provider: await engineOfContract(dataFolder, settings),
+    signal,
+  });
   containers.catch(() => {}); // another failure may come first
   try {
     const started = await startAll(invocation, {
@@ -125,7 +130,7 @@ async function startAll(
     server: server.url,
     token,
     robot: new URL(robot.url).host,
-    hasContainers: support.canRun,
+    engine: support.canRun ? support.provider : undefined,
     settings,
   });
   await start(z.unknown(), "host", ["ad", ...deployments.map((it) => it.id)], HOST_GRACE_MS);

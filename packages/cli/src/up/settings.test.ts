@@ -60,8 +60,10 @@ test("the default data folder depends on who is asking, and for root on HOME", (
 test("the demo's contracts and rules are valid, and rules that were changed stay", async () => {
   const proxy = parseYamlWith(Contract, proxyDemo("127.0.0.1:8000").contract, "proxy");
   expect(proxy).toMatchObject({ provider: "proxy", public_port: true, services: [{ target: "127.0.0.1:8000" }] });
-  const container = parseYamlWith(Contract, containerDemo("127.0.0.1:8000").contract, "container");
-  expect(container).toMatchObject({ provider: "podman", network: "isolated", devices: [] });
+  for (const provider of ["podman", "docker"] as const) {
+    const container = parseYamlWith(Contract, containerDemo("127.0.0.1:8000", provider).contract, "container");
+    expect(container).toMatchObject({ provider, network: "isolated", devices: [] });
+  }
 
   await placeDemoRules(folder);
   const path = join(folder, "robot.rules.yaml");

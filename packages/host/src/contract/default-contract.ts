@@ -3,7 +3,7 @@ export const DEFAULT_CONTRACT = `# The contract of this deployment: all that is 
 # Nothing is uncommented: instances get an isolated container, and no hardware yet.
 # Changes take effect for the next instance. Paths are relative to this file.
 
-# provider: podman               # podman | proxy
+# provider: podman               # podman | docker | docker-rootless | proxy
 # image: localhost/hardshare/generic
 # env: { LANG: C.UTF-8 }
 # limits: { memory: 1g, cpus: 2, pids: 512 }

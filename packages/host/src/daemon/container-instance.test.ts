@@ -260,7 +260,6 @@ describe.skipIf(problem !== undefined)(
       };
       expect(await failsIn("devices: [/dev/nothing]")).toMatch(/^container: the device \/dev\/nothing is not there/);
       expect(await failsIn("image: localhost/none")).toMatch(/^host: the image localhost\/none is not on this computer/);
-      expect(await failsIn("provider: docker")).toMatch(/^host: provider docker is not available/);
       expect(await failsIn("provider: nothing")).toMatch(/^host: .*yaml:1:11: provider/);
       await expectNothingLeft();
     });

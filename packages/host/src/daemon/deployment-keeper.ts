@@ -8,6 +8,7 @@ import {
   type InstanceId,
   MAX_REPORT_LOG_CHARS,
   probeOf,
+  providerOf,
   toAppError,
 } from "@hardshare/protocol";
 import type { ReportOutbox } from "../channel/report-outbox.ts";
@@ -70,7 +71,7 @@ export class DeploymentKeeper {
     const current = this.#current;
     return {
       deploymentId: this.deploymentId,
-      provider: contract.provider,
+      provider: providerOf(contract),
       probe: probeOf(contract),
       publicPort: contract.public_port,
       maxDurationS: contract.max_duration,
@@ -92,7 +93,7 @@ export class DeploymentKeeper {
     const current = this.#current;
     return {
       id: this.deploymentId,
-      provider: this.offer.isConfigured ? this.offer.contract.contract.provider : null,
+      provider: this.offer.isConfigured ? providerOf(this.offer.contract.contract) : null,
       isAdvertised: this.offer.isAdvertised,
       problem: this.offer.problem,
       lockout: this.#lockout,

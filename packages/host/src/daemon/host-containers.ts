@@ -1,52 +1,51 @@
 import { DeploymentId, type InstanceId } from "@hardshare/protocol";
 import type { Logger } from "@hardshare/runtime";
-import type { ContainerExit, Engine, ListedContainer } from "../engine/engine.ts";
+import type { ContainerExit, ContainerProvider, Engine, ListedContainer } from "../engine/engine.ts";
 import { LABELS } from "../instance/container-steps.ts";
 import { isLive } from "../journal/journal-state.ts";
 import type { Journal } from "../journal/journal.ts";
 
 export interface HostContainersOptions {
   hostId: string;
-  open: (signal: AbortSignal) => Promise<Engine>;
+  open: (provider: ContainerProvider, signal: AbortSignal) => Promise<Engine>;
   onExit: (exit: ContainerExit) => void;
   journal: Journal;
   logger: Logger;
 }
 
 /**
- * The container engine and this host's containers in it. The engine is opened when first needed, and again when that
+ * The container engines and this host's containers in them. An engine is opened when first needed, and again when that
  * failed; containers of this host that the journal does not know as running are then removed.
  */
 export class HostContainers implements AsyncDisposable {
   readonly #options: HostContainersOptions;
   readonly #stop = new AbortController();
-  #engine: Promise<Engine> | undefined;
+  readonly #engines = new Map<ContainerProvider, Promise<Engine>>();
 
   constructor(options: HostContainersOptions) {
     this.#options = options;
   }
 
   /** @throws AppError `engine_missing`, `engine_failed` */
-  engine(): Promise<Engine> {
-    if (this.#engine !== undefined) return this.#engine;
-    const opening = this.#open();
-    this.#engine = opening;
-    opening.catch(() => {
-      this.#engine = undefined;
-    });
+  engine(provider: ContainerProvider): Promise<Engine> {
+    const known = this.#engines.get(provider);
+    if (known !== undefined) return known;
+    const opening = this.#open(provider);
+    this.#engines.set(provider, opening);
+    opening.catch(() => this.#engines.delete(provider));
     return opening;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
-    const engine = await this.#engine?.catch(() => undefined);
-    await engine?.[Symbol.asyncDispose]();
+    const opened = await Promise.allSettled(this.#engines.values());
+    await Promise.all(opened.map(async (each) => each.status === "fulfilled" && each.value[Symbol.asyncDispose]()));
   }
 
-  async #open(): Promise<Engine> {
+  async #open(provider: ContainerProvider): Promise<Engine> {
     const { hostId, open, onExit } = this.#options;
     const signal = this.#stop.signal;
-    const engine = await open(signal);
+    const engine = await open(provider, signal);
     try {
       const labels = { [LABELS.host]: hostId };
       await engine.watchExits(labels, onExit, signal);

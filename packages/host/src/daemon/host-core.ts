@@ -1,6 +1,6 @@
 import { type Logger, OwnedParts } from "@hardshare/runtime";
 import type { HostChannelOptions } from "../channel/host-channel.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { ContainerProvider, Engine } from "../engine/engine.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { HostConfig } from "../registration/host-config.ts";
@@ -14,7 +14,7 @@ export interface HostCoreOptions {
   config: HostConfig;
   journal: Journal;
   tools: Omit<HostTools, "engine">;
-  openEngine: (signal: AbortSignal) => Promise<Engine>;
+  openEngine: (provider: ContainerProvider, signal: AbortSignal) => Promise<Engine>;
   logger: Logger;
 }
 
@@ -39,7 +39,7 @@ export class HostCore implements AsyncDisposable {
     this.link = this.#parts.own(new ServerLink({ journal, clock, random, logger }));
     this.keepers = new DeploymentKeepers({
       home,
-      tools: { ...tools, engine: () => containers.engine() },
+      tools: { ...tools, engine: (provider) => containers.engine(provider) },
       journal,
       outbox: this.link.outbox,
       lockOut: (deploymentId, instanceId, reason) => this.link.lockOut(deploymentId, instanceId, reason),

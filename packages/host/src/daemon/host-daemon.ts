@@ -18,8 +18,8 @@ import {
 } from "@hardshare/runtime";
 import { openWebSocket } from "@hardshare/wire/node";
 import { loadContract } from "../contract/load-contract.ts";
-import type { Engine } from "../engine/engine.ts";
-import { openPodmanEngine } from "../engine/open-podman.ts";
+import type { ContainerProvider, Engine } from "../engine/engine.ts";
+import { openEngine } from "../engine/open-engine.ts";
 import { instanceWorks } from "../instance/instance-works.ts";
 import { Journal } from "../journal/journal.ts";
 import { findLauncher, inheritedEnvironment } from "../programs/program-place.ts";
@@ -50,8 +50,8 @@ export interface HostDaemonOptions {
   random: Random;
   failpoints: Failpoints;
   logger: Logger;
-  /** Opens the container engine; podman unless told otherwise. */
-  openEngine?: ((signal: AbortSignal) => Promise<Engine>) | undefined;
+  /** Opens the container engine of a provider; the real ones unless told otherwise. */
+  openEngine?: ((provider: ContainerProvider, signal: AbortSignal) => Promise<Engine>) | undefined;
 }
 
 export interface HostDaemon extends AsyncDisposable {
@@ -131,7 +131,7 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
         },
         openEngine:
           options.openEngine ??
-          ((signal) => openPodmanEngine({ stateFolder: state, socketFolder, environment, clock, random, logger }, signal)),
+          ((provider, signal) => openEngine(provider, { stateFolder: state, socketFolder, environment, clock, random, logger }, signal)),
         logger,
       }),
     );

@@ -132,11 +132,10 @@ export class Offer {
   async #check(): Promise<void> {
     const { provider, image } = this.#contract.contract;
     if (provider === "proxy") return;
-    if (provider === "docker") throw new AppError("engine_missing", "provider docker is not available in this version; use podman");
     if (process.geteuid?.() !== 0) {
       throw new AppError("engine_missing", "containers need the host daemon to run as root; `provider: proxy` does not");
     }
-    const engine = await this.#tools.engine();
+    const engine = await this.#tools.engine(provider);
     if ((await engine.inspectImage(image)) !== undefined) return;
     throw new AppError("image_missing", `the image ${image} is not on this computer; build or pull it, then run \`hardshare ad\` again`);
   }

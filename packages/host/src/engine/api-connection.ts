@@ -4,6 +4,8 @@
  */
 import { once } from "node:events";
 import { Agent, type IncomingMessage, request } from "node:http";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { AppError } from "@hardshare/protocol";
 import { orAborted, runLimited } from "./call-limits.ts";
 import { type CallOptions, DEFAULT_CALL_TIMEOUT_MS } from "./engine.ts";
@@ -23,7 +25,8 @@ export interface ApiRequest {
   path: string;
   query?: Readonly<Record<string, string>>;
   json?: unknown;
-  archive?: Buffer;
+  /** A tar archive; one that is still being made is sent as it comes. */
+  archive?: Buffer | Readable;
   /** What is done, for messages: "create the container". */
   doing: string;
 }
@@ -85,7 +88,7 @@ export class ApiConnection implements AsyncDisposable {
     const headers: Record<string, string | number> = { host: "engine" };
     if (body !== undefined) {
       headers["content-type"] = asked.archive === undefined ? "application/json" : "application/x-tar";
-      headers["content-length"] = body.length;
+      if (Buffer.isBuffer(body)) headers["content-length"] = body.length;
     }
     const outgoing = request({
       socketPath: this.#endpoint.socketPath,
@@ -102,7 +105,8 @@ export class ApiConnection implements AsyncDisposable {
       });
     }
     outgoing.on("error", () => {}); // what comes after the reply's head is the reader's to see
-    outgoing.end(body);
+    if (body === undefined || Buffer.isBuffer(body)) outgoing.end(body);
+    else pipeline(body, outgoing).catch(() => {}); // shows as a request that failed
     try {
       const [response] = (await once(outgoing, "response")) as [IncomingMessage];
       return response;
@@ -150,7 +154,7 @@ function replyError(doing: string, status: number, body: Buffer): AppError {
     return new AppError("image_missing", `the container engine could not ${doing}: ${words}`, { details });
   }
   if (status === 404) return new AppError("not_found", `the container engine could not ${doing}: ${words}`, { details });
-  if (status === 409 || /name .* is (?:already )?in use/i.test(words)) {
+  if (/name .* is (?:already )?in use/i.test(words)) {
     return new AppError("conflict", `the container engine could not ${doing}: ${words}`, { details });
   }
   return new AppError("engine_failed", `the container engine could not ${doing}: ${words}`, { details });

@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { access, readFile } from "node:fs/promises";
 import { AppError } from "@hardshare/protocol";
 import { BackOff, type Clock, type Logger, type Random, signalGroup } from "@hardshare/runtime";
-import { ApiConnection, type EngineEndpoint } from "./api-connection.ts";
+import type { ApiConnection } from "./api-connection.ts";
 import { orAborted, runLimited } from "./call-limits.ts";
 import { ExitWatch } from "./exit-watch.ts";
 import {
@@ -30,7 +30,7 @@ const UNNEEDED_CAPABILITIES = ["AUDIT_WRITE", "MKNOD", "NET_RAW"];
 
 export interface ApiEngineOptions {
   /** Disposed together with the engine. */
-  endpoint: EngineEndpoint;
+  api: ApiConnection;
   clock: Clock;
   random: Random;
   logger: Logger;
@@ -55,7 +55,7 @@ export class ApiEngine implements Engine {
   readonly #closing = new AbortController();
 
   constructor(options: ApiEngineOptions) {
-    this.#api = new ApiConnection(options.endpoint);
+    this.#api = options.api;
     this.#clock = options.clock;
     this.#random = options.random;
     this.#logger = options.logger;
@@ -71,7 +71,8 @@ export class ApiEngine implements Engine {
       { method: "GET", path: "/version", doing: "say its version" },
       options,
     );
-    return { name: reply.Components?.[0]?.Name ?? "docker", version: reply.Version };
+    const name = reply.Components?.[0]?.Name ?? "Engine";
+    return { name: name === "Engine" ? "docker" : name, version: reply.Version };
   }
 
   async inspectImage(name: string, options?: CallOptions): Promise<ImageFacts | undefined> {
@@ -184,6 +185,7 @@ export class ApiEngine implements Engine {
       logger: this.#logger,
       labels,
       onExit,
+      engine: this,
       signals: [signal, this.#closing.signal],
     });
     await watch.start();

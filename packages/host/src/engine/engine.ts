@@ -7,6 +7,10 @@
  * `engine_missing` (nothing answers on its socket), `image_missing`, `device_missing`, `timed_out`, `cancelled`,
  * and `not_found` for a container that does not exist.
  */
+import type { Contract } from "@hardshare/protocol";
+
+/** A provider of a contract that runs containers. */
+export type ContainerProvider = Exclude<Contract["provider"], "proxy">;
 
 /** Milliseconds a call may take unless told otherwise. Calls take 1–100 ms on an idle machine; a loaded small one needs seconds. */
 export const DEFAULT_CALL_TIMEOUT_MS = 30_000;
@@ -129,7 +133,8 @@ export interface Engine extends AsyncDisposable {
   inspectContainer(id: string, options?: CallOptions): Promise<ContainerFacts>;
 
   /**
-   * Runs a program as root inside a running container to its end; returns its exit code (127: no such program, 126: not executable).
+   * Runs a program as root inside a running container to its end; returns its exit code (127 or, by some
+   * versions of Docker, 126 when there is no such program; 126 when it cannot be executed).
    * When aborted or out of time, the program's process group is killed before the call rejects.
    * There is no default time limit.
    */

@@ -6,13 +6,15 @@ import { join } from "node:path";
 import { BackOff, type Clock, Deferred, ManualClock, silentLogger } from "@hardshare/runtime";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { ApiConnection } from "./api-connection.ts";
-import type { ContainerExit } from "./engine.ts";
+import type { ContainerExit, ListedContainer } from "./engine.ts";
 import { ExitWatch } from "./exit-watch.ts";
 
 let folder: string;
 let server: Server;
 let api: ApiConnection;
 let stop: AbortController;
+/** What runs, as the engine says. */
+let running: ListedContainer[];
 let exits: ContainerExit[];
 let told: Deferred;
 /** Subscriptions that came: where they begin, and the stream that answers them. */
@@ -23,6 +25,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "hs-watch-"));
   const socketPath = join(folder, "s");
   stop = new AbortController();
+  running = [];
   exits = [];
   told = new Deferred();
   subscriptions = [];
@@ -49,7 +52,17 @@ async function watch(clock: Clock): Promise<void> {
     exits.push(exit);
     told.resolve();
   };
-  const options = { api, clock, backOff, logger: silentLogger, labels: { robot: "a" }, onExit, signals: [stop.signal] };
+  const engine = { listContainers: async () => running, inspectContainer: () => Promise.reject(new Error("removed")) };
+  const options = {
+    api,
+    clock,
+    backOff,
+    logger: silentLogger,
+    labels: { robot: "a" },
+    onExit,
+    engine,
+    signals: [stop.signal],
+  };
   await new ExitWatch(options).start();
   await nextSubscription();
 }
@@ -104,4 +117,18 @@ test("an engine that accepts every subscription and ends it is asked ever more r
   await watch({ now: () => 0, monotonicMs: () => 0, after });
   await done.promise;
   expect(delays).toEqual([100, 200, 400, 800]);
+});
+
+test("what ended while an engine was down that forgot its events is told once it is back", async () => {
+  running = ["stays", "ends"].map((id) => ({ id, name: id, labels: { robot: "a", id }, isRunning: true }));
+  await watch({ now: () => 0, monotonicMs: () => 0, after });
+  subscriptions[0]?.stream.destroy();
+  running = running.filter(({ id }) => id === "stays");
+  await told.promise;
+  expect(exits).toEqual([{ id: "ends", labels: { robot: "a", id: "ends" }, exitCode: undefined }]);
+
+  function after(_ms: number, run: () => void): Disposable {
+    queueMicrotask(run);
+    return { [Symbol.dispose]: () => {} };
+  }
 });

@@ -1,10 +1,9 @@
 import type { BackOff, Clock, Logger } from "@hardshare/runtime";
 import type { ApiConnection } from "./api-connection.ts";
 import { orAborted } from "./call-limits.ts";
-import type { ContainerExit, LabelFilter } from "./engine.ts";
+import type { ContainerExit, Engine, LabelFilter } from "./engine.ts";
+import { readJsonLines } from "./json-lines.ts";
 
-/** Longest event that is understood; an event carries the container's labels. */
-const MAX_EVENT_BYTES = 256 * 1024;
 /** A subscription that stood for so long is renewed without delay; the engine may accept, and end, any number of them at once. */
 const STEADY_MS = 10_000;
 /** What podman adds to a container's labels in the attributes of an event. */
@@ -17,6 +16,8 @@ interface ExitWatchOptions {
   logger: Logger;
   labels: LabelFilter;
   onExit: (exit: ContainerExit) => void;
+  /** Whose containers these are. */
+  engine: Pick<Engine, "listContainers" | "inspectContainer">;
   /** Any of them ends the watch. */
   signals: readonly AbortSignal[];
 }
@@ -30,7 +31,7 @@ interface EventJson {
 
 /**
  * The stream of the engine's events, renewed when it is lost. Each subscription asks for the events since the last one
- * that was seen, so nothing that happens in between is left out.
+ * that was seen, and then for the containers that run: an engine that was restarted may have forgotten its events.
  */
 export class ExitWatch {
   readonly #options: ExitWatchOptions;
@@ -38,6 +39,8 @@ export class ExitWatch {
   /** Wall times in milliseconds: from when on exits count, and of the last event seen; 0 for all once the clock was set back. */
   #startMs: number;
   #sinceMs: number;
+  /** Labels of the containers that run, by id. */
+  readonly #running = new Map<string, Readonly<Record<string, string>>>();
 
   constructor(options: ExitWatchOptions) {
     this.#options = options;
@@ -49,13 +52,21 @@ export class ExitWatch {
     }
   }
 
-  /** Resolves when the first subscription is sent; rejects, and watches no more, when that fails. */
+  /** Resolves when the first subscription is sent and it is known what runs; rejects, and watches no more, when that fails. */
   async start(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       let isSubscribed = false;
       const subscribed = () => {
-        isSubscribed = true;
-        resolve();
+        this.#lookAround().then(
+          () => {
+            isSubscribed = true;
+            resolve();
+          },
+          (error: unknown) => {
+            this.#ended.abort(error);
+            reject(error);
+          },
+        );
       };
       void this.#follow(subscribed)
         .catch((error: unknown) => {
@@ -74,7 +85,8 @@ export class ExitWatch {
       try {
         await orAborted(new Promise<void>((resolve) => void clock.after(backOff.nextMs(), resolve)), signal);
         const startedAt = clock.monotonicMs();
-        await this.#follow(() => {}).finally(() => {
+        const missed = (error: unknown) => logger.warn("what ended while the engine's events were lost is not known", { error });
+        await this.#follow(() => void this.#lookAround().catch(missed)).finally(() => {
           if (clock.monotonicMs() - startedAt > STEADY_MS) backOff.reset();
         });
       } catch (error) {
@@ -82,6 +94,25 @@ export class ExitWatch {
         logger.warn("the container engine's events were lost; subscribing again", { error });
       }
     }
+  }
+
+  /** Tells of containers that ran and do so no more. */
+  async #lookAround(): Promise<void> {
+    const { engine, labels: wanted } = this.#options;
+    const { signal } = this.#ended;
+    const found = await engine.listContainers(wanted, { signal });
+    const running = new Map(found.filter(({ isRunning }) => isRunning).map(({ id, labels }) => [id, labels]));
+    for (const [id, labels] of this.#running) {
+      if (running.has(id)) continue;
+      const facts = await engine.inspectContainer(id, { signal }).catch(() => undefined); // removed, perhaps
+      this.#tell({ id, labels, exitCode: facts?.exitCode });
+    }
+    for (const [id, labels] of running) this.#running.set(id, labels);
+  }
+
+  #tell(exit: ContainerExit): void {
+    this.#running.delete(exit.id);
+    this.#options.onExit(exit);
   }
 
   async #follow(onSubscribed: () => void): Promise<void> {
@@ -103,32 +134,25 @@ export class ExitWatch {
       // `since` covers what happens until the engine has read it
       onSubscribed,
     );
-    let rest = "";
-    response.setEncoding("utf8");
-    for await (const chunk of response as AsyncIterable<string>) {
-      const lines = (rest + chunk).split("\n");
-      rest = lines.pop() ?? "";
-      if (rest.length > MAX_EVENT_BYTES) throw new Error(`an event is longer than ${MAX_EVENT_BYTES} bytes`);
-      for (const line of lines) this.#take(line);
-    }
+    for await (const event of readJsonLines<EventJson>(response)) this.#take(event);
   }
 
-  #take(line: string): void {
-    if (line.trim() === "") return;
+  #take(event: EventJson): void {
     this.#allowForClock();
-    const event = JSON.parse(line) as EventJson;
     const action = event.Action ?? event.status;
     const { ID: id, Attributes: attributes = {} } = event.Actor ?? {};
     const timeMs = (event.timeNano ?? 0) / 1e6;
     if (timeMs > this.#sinceMs && action !== undefined) this.#sinceMs = timeMs;
-    if ((action !== "die" && action !== "died") || id === undefined || timeMs < this.#startMs) return;
+    if (id === undefined || timeMs < this.#startMs) return;
     const isWanted = Object.entries(this.#options.labels).every(([name, value]) =>
       value === true ? name in attributes : attributes[name] === value,
     );
     if (!isWanted) return;
-    const exitCode = Number.parseInt(attributes["containerExitCode"] ?? attributes["exitCode"] ?? "", 10);
     const labels = Object.fromEntries(Object.entries(attributes).filter(([name]) => !NOT_LABELS.has(name)));
-    this.#options.onExit({ id, labels, exitCode: Number.isNaN(exitCode) ? undefined : exitCode });
+    if (action === "start") this.#running.set(id, labels);
+    if (action !== "die" && action !== "died") return;
+    const exitCode = Number.parseInt(attributes["containerExitCode"] ?? attributes["exitCode"] ?? "", 10);
+    this.#tell({ id, labels, exitCode: Number.isNaN(exitCode) ? undefined : exitCode });
   }
 
   /** Events have the engine's wall time: once that was set back, later ones seem to be earlier. Rather all are told again. */

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Clock, Logger, Random } from "@hardshare/runtime";
+import { ApiConnection } from "./api-connection.ts";
 import { ApiEngine } from "./api-engine.ts";
 import type { Engine } from "./engine.ts";
 import { PodmanService } from "./podman-service.ts";
@@ -27,5 +28,5 @@ export async function openPodmanEngine(options: OpenPodmanOptions, signal?: Abor
   const setup = await preparePodman({ folder: options.stateFolder, environment: options.environment, logger, signal });
   const socketPath = join(options.socketFolder, "podman.sock");
   const endpoint = await PodmanService.start({ setup, socketPath, clock, random, logger }, signal);
-  return new ApiEngine({ endpoint, clock, random, logger });
+  return new ApiEngine({ api: new ApiConnection(endpoint), clock, random, logger });
 }

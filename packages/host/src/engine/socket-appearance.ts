@@ -29,22 +29,23 @@ export class SocketAppearance implements Disposable {
   /** Resolves when a connection to the socket succeeds. */
   async untilListening(signal: AbortSignal): Promise<void> {
     await orAborted(this.#appeared, signal);
-    while (!(await this.#accepts())) await delay(LISTEN_GAP_MS, undefined, { signal });
+    while (!(await acceptsConnections(this.#socketPath))) await delay(LISTEN_GAP_MS, undefined, { signal });
   }
 
   [Symbol.dispose](): void {
     this.#watcher.close();
   }
+}
 
-  async #accepts(): Promise<boolean> {
-    const socket = connect(this.#socketPath);
-    try {
-      await once(socket, "connect");
-      return true;
-    } catch {
-      return false;
-    } finally {
-      socket.destroy();
-    }
+/** Whether a program listens on a Unix socket. */
+export async function acceptsConnections(socketPath: string): Promise<boolean> {
+  const socket = connect(socketPath);
+  try {
+    await once(socket, "connect");
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
   }
 }

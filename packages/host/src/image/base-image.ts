@@ -2,14 +2,11 @@
  * The Debian system that images are built on: pulled where a registry answers, else made with mmdebstrap from Debian's
  * packages, as this machine's own apt gets them.
  */
-import { once } from "node:events";
-import { pipeline } from "node:stream/promises";
 import { AppError } from "@hardshare/protocol";
 import { runProgram } from "@hardshare/runtime";
 import { findProgram } from "../engine/podman-facts.ts";
-import type { PodmanSetup } from "../engine/podman-setup.ts";
 import { type DebianSources } from "./debian-sources.ts";
-import { askPodman, tellPodman } from "./podman-commands.ts";
+import type { ImageStore } from "./image-store.ts";
 import { ProgressProgram } from "./progress-program.ts";
 
 /** Milliseconds that a registry has to say anything. */
@@ -18,7 +15,9 @@ const FIRST_ANSWER_MS = 20_000;
 const LEFT_OUT = ["/usr/share/man/*", "/usr/share/info/*", "/usr/share/doc/*", "/usr/share/locale/*"];
 
 export interface BaseImageOptions {
-  setup: PodmanSetup;
+  store: ImageStore;
+  /** What mmdebstrap inherits. */
+  environment: NodeJS.ProcessEnv;
   sources: DebianSources;
   /** apt's settings of this machine for getting packages: lines for apt.conf(5). */
   aptSettings: readonly string[];
@@ -28,13 +27,13 @@ export interface BaseImageOptions {
 
 /** Returns the name of an image that is there afterwards. Throws AppErrors that say what is missing, the signal's reason when stopped. */
 export async function ensureBaseImage(options: BaseImageOptions): Promise<string> {
-  const { setup, sources, onProgress, signal } = options;
+  const { store, sources, onProgress, signal } = options;
   const name = `localhost/hardshare/base:${sources.suite}`;
-  if ((await askPodman(setup, ["image", "exists", name], signal)) !== undefined) return name;
+  if ((await store.inspect(name, signal)) !== undefined) return name;
   const published = `docker.io/library/debian:${sources.suite}-slim`;
   onProgress(`pulling ${published}`);
   if (await pullImage(published, options)) {
-    await tellPodman(setup, ["tag", published, name], signal);
+    await store.tag(published, name, signal);
     return name;
   }
   onProgress(`no registry of images can be reached: making a Debian ${sources.suite} base system with mmdebstrap (about half a minute)`);
@@ -43,24 +42,14 @@ export async function ensureBaseImage(options: BaseImageOptions): Promise<string
 }
 
 /** Whether it could be pulled. A registry that says nothing for a while counts as out of reach; a slow one does not. */
-async function pullImage(name: string, { setup, onProgress, signal }: BaseImageOptions): Promise<boolean> {
+async function pullImage(name: string, { store, onProgress, signal }: BaseImageOptions): Promise<boolean> {
   const giveUp = new AbortController();
   const cancel = () => giveUp.abort();
   signal.addEventListener("abort", cancel, { once: true });
   const timer = setTimeout(cancel, FIRST_ANSWER_MS);
-  const onLine = (line: string) => {
-    if (/^(?:Getting|Copying|Writing)/.test(line)) clearTimeout(timer);
-    onProgress(line);
-  };
   try {
     signal.throwIfAborted();
-    await using pull = new ProgressProgram(setup.podman, ["pull", name], "ignore", {
-      environment: setup.environment,
-      onLine,
-      signal: giveUp.signal,
-    });
-    pull.child.stdout?.resume();
-    await pull.untilDone();
+    await store.pull(name, onProgress, () => clearTimeout(timer), giveUp.signal);
     return true;
   } catch {
     signal.throwIfAborted();
@@ -71,8 +60,9 @@ async function pullImage(name: string, { setup, onProgress, signal }: BaseImageO
   }
 }
 
-async function makeImage(name: string, { setup, sources, aptSettings, onProgress, signal }: BaseImageOptions): Promise<void> {
-  const mmdebstrap = await findProgram("mmdebstrap", setup.environment["PATH"]);
+async function makeImage(name: string, options: BaseImageOptions): Promise<void> {
+  const { store, environment, sources, aptSettings, onProgress, signal } = options;
+  const mmdebstrap = await findProgram("mmdebstrap", environment["PATH"]);
   if (mmdebstrap === undefined) {
     throw new AppError(
       "image_missing",
@@ -85,28 +75,21 @@ async function makeImage(name: string, { setup, sources, aptSettings, onProgress
     ...LEFT_OUT.map((path) => `--dpkgopt=path-exclude=${path}`),
     "--dpkgopt=path-include=/usr/share/doc/*/copyright",
   ];
-  const options = { environment: setup.environment, onLine: onProgress, signal };
   const args = ["--variant=apt", "--format=tar", "--skip=output/dev", ...settings, sources.suite, "-", ...sources.lines];
-  await using maker = new ProgressProgram(mmdebstrap, args, "ignore", options);
-  await using importer = new ProgressProgram(setup.podman, ["import", "--quiet", "-"], "pipe", options);
-  const id = readText(importer);
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  await using maker = new ProgressProgram(mmdebstrap, args, "ignore", { environment, onLine: onProgress, signal: either });
   const archive = maker.child.stdout;
-  const input = importer.child.stdin;
-  if (archive === null || input === null) throw new AppError("internal", "programs were started without pipes");
-  const carried = pipeline(archive, input).catch(() => {}); // a broken pipe shows as a failed program
-  await Promise.all([maker.untilDone(), importer.untilDone()]); // what fails first is told, and the other is ended
-  await carried;
-  // Only now is it known to be whole.
-  await tellPodman(setup, ["tag", (await id).trim(), name], signal);
-}
-
-async function readText(program: ProgressProgram): Promise<string> {
-  let text = "";
-  program.child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
-    text += chunk;
-  });
-  await once(program.child, "close").catch(() => {});
-  return text;
+  if (archive === null) throw new AppError("internal", "mmdebstrap was started without a pipe");
+  const importing = store.importArchive(archive, either);
+  try {
+    const [id] = await Promise.all([importing, maker.untilDone()]); // what fails first is told, and the other is ended
+    await store.tag(id, name, signal); // only now is it known to be whole
+  } catch (error) {
+    failed.abort();
+    await importing.catch(() => {});
+    throw error;
+  }
 }
 
 /** apt's own words for its proxies, certificates and time limits. Empty where there is no apt. */

@@ -21,7 +21,7 @@ const LOOK_AGAIN_MS = 200;
 /** Creates the container; nothing runs in it yet. */
 export async function createContainer(parts: InstanceParts, signal: AbortSignal): Promise<void> {
   const { facts, contract, tools } = parts;
-  const engine = await tools.engine();
+  const engine = await parts.engine();
   const image = await engine.inspectImage(contract.image, { signal });
   if (image === undefined) {
     throw new AppError("image_missing", `the image ${contract.image} is not on this computer; build or pull it, then launch again`);
@@ -63,7 +63,7 @@ function isUnanswered({ code, details }: AppError): boolean {
 
 /** Finds the container that a daemon before left running. @throws AppError `engine_failed` when it does not run any more */
 export async function adoptContainer(parts: InstanceParts, signal: AbortSignal): Promise<void> {
-  const engine = await orAborted(parts.tools.engine(), signal);
+  const engine = await orAborted(parts.engine(), signal);
   const found = await engine.listContainers({ [LABELS.instance]: parts.facts.instanceId }, { signal });
   parts.containerId = found.find((container) => container.isRunning)?.id;
   if (parts.containerId === undefined) throw new AppError("engine_failed", "its container ended while the host daemon did not run");
@@ -81,12 +81,12 @@ export async function putKeys(parts: InstanceParts, signal: AbortSignal): Promis
     { path: "root/.ssh/environment", mode: 0o600, ...owner, content: lines(variables) },
     { path: "etc/environment", mode: 0o644, ...owner, content: lines(variables.filter(([, value]) => !value.includes("#"))) },
   ];
-  const engine = await parts.tools.engine();
+  const engine = await parts.engine();
   await engine.putFiles(containerOf(parts), "/", files, { signal });
 }
 
 export async function startContainer(parts: InstanceParts, signal: AbortSignal): Promise<void> {
-  const engine = await parts.tools.engine();
+  const engine = await parts.engine();
   await engine.startContainer(containerOf(parts), { signal });
 }
 
@@ -101,7 +101,7 @@ export function containerOf(parts: InstanceParts): string {
  */
 export async function removeContainers(parts: InstanceParts): Promise<void> {
   const { clock } = parts.tools;
-  const engine = await parts.tools.engine();
+  const engine = await parts.engine();
   const until = clock.monotonicMs() + APPEARS_WITHIN_MS;
   for (;;) {
     for (const container of await engine.listContainers({ [LABELS.instance]: parts.facts.instanceId })) {
@@ -119,7 +119,7 @@ export async function removeContainers(parts: InstanceParts): Promise<void> {
 
 /** @throws AppError `internal` when a container of the instance is left */
 export async function verifyNoContainer(parts: InstanceParts): Promise<void> {
-  const engine = await parts.tools.engine();
+  const engine = await parts.engine();
   const left = await engine.listContainers({ [LABELS.instance]: parts.facts.instanceId });
   if (left.length > 0) throw new AppError("internal", `container ${left.map((container) => container.name).join(", ")} is still there`);
 }

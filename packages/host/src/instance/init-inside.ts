@@ -27,7 +27,7 @@ async function runOneInside(parts: InstanceParts, program: LifecycleProgram, con
   using output = new ProgramOutput({ emit: context.log, clock: parts.tools.clock });
   try {
     const argv = await bringInside(parts, program.run, context.signal);
-    const engine = await parts.tools.engine();
+    const engine = await parts.engine();
     const exitCode = await engine.exec(containerOf(parts), argv, {
       env: { [INSTANCE_VARIABLE]: parts.facts.instanceId, HARDSHARE_EVENT: "init_inside", HARDSHARE_USER: parts.facts.user },
       onOutput: (chunk, stream) => output.write(chunk, stream),
@@ -52,7 +52,7 @@ async function bringInside(parts: InstanceParts, command: string, signal: AbortS
   const content = await readFile(path).catch((cause: unknown) => {
     throw new AppError("program_failed", `the program ${path} cannot be read`, { cause });
   });
-  const engine = await parts.tools.engine();
+  const engine = await parts.engine();
   const file = { path: basename(path), mode: 0o755, uid: 0, gid: 0, content };
   await engine.putFiles(containerOf(parts), "/", [{ ...file, path: `${INSIDE_FOLDER.slice(1)}/${file.path}` }], { signal });
   return [`${INSIDE_FOLDER}/${file.path}`, ...args];

@@ -4,7 +4,7 @@ import type { HostTime } from "@hardshare/core";
 import { AppError, type DeploymentId, type InstanceId } from "@hardshare/protocol";
 import type { Clock, Failpoints, Logger, Random } from "@hardshare/runtime";
 import type { LoadedContract } from "../contract/load-contract.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { ContainerProvider, Engine } from "../engine/engine.ts";
 import { type ProgramPlace, programEnvironment } from "../programs/program-place.ts";
 import type { SpareFilter } from "../services/spare-filter.ts";
 import type { Tunnel, TunnelOptions } from "../tunnels/tunnel.ts";
@@ -23,8 +23,8 @@ export interface HostTools {
   launcher: readonly string[];
   /** Short folder for sockets. */
   socketFolder: string;
-  /** The container engine. @throws AppError when there is none */
-  engine(): Promise<Engine>;
+  /** The container engine of a provider. @throws AppError when there is none */
+  engine(provider: ContainerProvider): Promise<Engine>;
   /** @throws AppError as `loadContract` */
   loadContract(path: string): Promise<LoadedContract>;
   works(parts: InstanceParts): InstanceWorks;
@@ -111,6 +111,13 @@ export class InstanceParts {
 
   get isProxy(): boolean {
     return this.contract.provider === "proxy";
+  }
+
+  /** The engine that runs its container. @throws AppError when there is none */
+  async engine(): Promise<Engine> {
+    const { provider } = this.contract;
+    if (provider === "proxy") throw new AppError("internal", "an instance of `provider: proxy` has no container");
+    return this.tools.engine(provider);
   }
 
   /** Folder of this instance's sockets. */

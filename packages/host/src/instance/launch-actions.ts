@@ -94,7 +94,7 @@ async function launchService(parts: InstanceParts, service: Service): Promise<Ch
 async function enterNetwork(parts: InstanceParts, signal: AbortSignal): Promise<void> {
   const { tools, folder } = parts;
   const start = async (signal: AbortSignal): Promise<RelayProcess> => {
-    const engine = await tools.engine();
+    const engine = await parts.engine();
     const id = containerOf(parts);
     const { pid } = await engine.inspectContainer(id, { signal });
     if (pid === undefined) throw new AppError("program_failed", "the container does not run");
@@ -141,7 +141,7 @@ async function orContainerEnd(parts: InstanceParts, signal: AbortSignal, run: (s
     await run(AbortSignal.any([signal, parts.containerLife.signal]));
   } catch (error) {
     if (signal.aborted) throw error;
-    const dead = await describeDeadContainer(await parts.tools.engine(), containerOf(parts));
+    const dead = await describeDeadContainer(await parts.engine(), containerOf(parts));
     if (dead === undefined) throw error;
     throw new AppError("engine_failed", dead.message, { details: { log: dead.log }, cause: error });
   }
