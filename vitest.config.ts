@@ -3,6 +3,8 @@ import { defineConfig } from "vitest/config";
 
 // Not "import": vitest hands these on to Node, where CommonJS packages would then get each other's ES modules.
 const source = ["@hardshare/source", "node", "module"];
+/** Starts nothing unless a test asks for it. */
+const dockerDoor = "packages/testkit/src/docker/docker-door.ts";
 
 /** Tests run on the source of every package: no build is needed, except for `e2e`, which runs what users run. */
 export default defineConfig({
@@ -15,6 +17,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["packages/*/src/**/*.test.ts", "tools/**/*.test.mjs"],
+          globalSetup: [dockerDoor],
           testTimeout: 20_000,
           expect: { poll: { timeout: 10_000 } }, // not 1 s: other tests, and other people's, share the machine
           hookTimeout: 30_000,
@@ -30,7 +33,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
-          globalSetup: ["e2e/harness/find-containers.ts"],
+          globalSetup: [dockerDoor, "e2e/harness/find-containers.ts"],
           testTimeout: 120_000,
           hookTimeout: 600_000,
           fileParallelism: false,

@@ -41,6 +41,12 @@ export const TEST_PACKAGES = [
     why: "SSH servers of tests, on 127.0.0.1 and in namespaces; its own service is not started",
     units: ["ssh.service", "ssh.socket"],
   },
+  {
+    name: "docker.io",
+    provides: "dockerd",
+    why: "a Docker of the tests' own, for `provider: docker`; its own service is not started",
+    units: ["docker.service", "docker.socket", "containerd.service"],
+  },
 ];
 
 /**

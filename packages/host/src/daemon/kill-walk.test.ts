@@ -1,18 +1,15 @@
 /** The daemon is killed at every failpoint of every plan, started again, and must come to rest with nothing left. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Contract, type DeploymentId } from "@hardshare/protocol";
-import { silentLogger } from "@hardshare/runtime";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { preparePodman } from "../engine/podman-setup.ts";
-import { ensureImage } from "../image/ensure-image.ts";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { adoptionPlan, endPlan, failpointsOf, launchPlan } from "../instance/plan.ts";
 import { HostWorld } from "../testing/host-world.fixture.ts";
+import { describeWithEngine, findRealEngines } from "../testing/real-engines.fixture.ts";
 import { SERVE } from "../testing/restart-world.fixture.ts";
 
 const run = promisify(execFile);
@@ -24,52 +21,42 @@ init: [./begun.sh]
 terminate: [./ended.sh]
 safe_state: [./safe.sh]
 `;
-const CONTRACTS = { podman: `limits: { memory: 256m }\ninit_inside: ["true"]\n${PROGRAMS}`, proxy: `provider: proxy\n${PROGRAMS}` };
+const INSIDE = 'limits: { memory: 256m }\ninit_inside: ["true"]\n';
 
-/** In CI's time one of so many cases on podman is walked, another one each time; \`npm run test:long\` walks all. */
-const SHARE = process.env["HARDSHARE_LONG"] === undefined ? 7 : 1;
-const OFFSET = Math.floor(Math.random() * SHARE);
+/** In CI's time one of so many cases is walked, another one each time; `npm run test:long` walks all. */
+const SHARES = process.env["HARDSHARE_LONG"] === undefined ? { proxy: 1, podman: 7, docker: 21 } : { proxy: 1, podman: 1, docker: 1 };
 
 type When = "launch" | "end" | "adopt";
 
 /** Every failpoint that an instance of this contract passes, and when. */
-function casesOf(provider: "podman" | "proxy"): [when: When, failpoint: string][] {
+function casesOf(provider: keyof typeof SHARES): [when: When, failpoint: string][] {
   const contract = Contract.parse({
     provider,
     services: [{ name: "ROBOT", command: "x" }],
     init: ["x"],
-    init_inside: provider === "podman" ? ["x"] : [],
+    init_inside: provider === "proxy" ? [] : ["x"],
     terminate: ["x"],
     safe_state: ["x"],
   });
   return [
     ...failpointsOf("launch", launchPlan(contract)).map((name): [When, string] => ["launch", name]),
     ...failpointsOf("end", endPlan(contract, false)).map((name): [When, string] => ["end", name]),
-    ...(provider === "podman" ? failpointsOf("launch", adoptionPlan(contract)).map((name): [When, string] => ["adopt", name]) : []),
+    ...(provider === "proxy" ? [] : failpointsOf("launch", adoptionPlan(contract)).map((name): [When, string] => ["adopt", name])),
   ];
 }
 
-const podmanFolder = await mkdtemp(join(tmpdir(), "hs-kill-walk-"));
-const podman = { folder: podmanFolder, environment: process.env, logger: silentLogger };
-const isRoot = process.geteuid?.() === 0;
-const problem = isRoot
-  ? await preparePodman(podman).then(
-      () => undefined,
-      (error: Error) => error.message,
-    )
-  : "needs root";
-const isLeftOut = problem !== undefined && process.env["CI"] === undefined;
-afterAll(() => rm(podmanFolder, { recursive: true, force: true }));
+const noEngine = { provider: "proxy", problem: undefined, environment: process.env, ensureImage: async () => {}, open: undefined } as const;
 
-for (const provider of ["proxy", "podman"] as const) {
-  const name = `a ${provider} instance`;
-  const isOut = provider === "podman" && isLeftOut;
-  describe.skipIf(isOut)(isOut ? `${name} (left out: ${problem})` : name, () => {
+for (const engine of [noEngine, ...(await findRealEngines())]) {
+  const { provider, environment } = engine;
+  const share = SHARES[provider];
+  const offset = Math.floor(Math.random() * share);
+  describeWithEngine(`a ${provider} instance`, engine, () => {
     let world: HostWorld;
     let deployment: DeploymentId;
     beforeAll(async () => {
-      if (provider === "podman") await ensureImage(podman);
-      const made = await HostWorld.make([CONTRACTS[provider]]);
+      await engine.ensureImage();
+      const made = await HostWorld.make([`provider: ${provider}\n${provider === "proxy" ? "" : INSIDE}${PROGRAMS}`]);
       world = made.world;
       [deployment] = made.deployments as [DeploymentId];
       await writeFile(join(world.home, "deployments", "serve.mjs"), SERVE);
@@ -87,6 +74,7 @@ for (const provider of ["proxy", "podman"] as const) {
       (await readFile(join(world.home, "deployments", file), "utf8").catch(() => "")).trim().split("\n");
     const startVictim = async (dieAt: string): Promise<ChildProcess> => {
       const child = spawn(process.execPath, [...VICTIM, VICTIM_FILE, JSON.stringify({ home: world.home, state: world.state, dieAt })], {
+        env: environment,
         stdio: ["ignore", "pipe", "inherit"],
       });
       return child;
@@ -97,7 +85,7 @@ for (const provider of ["proxy", "podman"] as const) {
       expect(child.signalCode).toBe("SIGKILL");
     };
 
-    const cases = casesOf(provider).filter((_, index) => provider === "proxy" || index % SHARE === OFFSET);
+    const cases = casesOf(provider).filter((_, index) => index % share === offset);
     test.each(cases)("whose daemon is killed in its %s at %s comes to an end, and nothing is left", async (when, failpoint) => {
       const victim = await startVictim(when === "adopt" ? "" : failpoint);
       await isReady(victim);
@@ -112,7 +100,7 @@ for (const provider of ["proxy", "podman"] as const) {
       }
       await isDead(victim);
 
-      await world.start({ openEngine: undefined, environment: process.env });
+      await world.start({ openEngine: undefined, environment });
       if (when === "adopt") {
         await world.server.report(instanceId, "notice", (body) => body.text.startsWith("adopted"));
         world.end(deployment, instance);
@@ -126,9 +114,9 @@ for (const provider of ["proxy", "podman"] as const) {
       expect(begun.length).toBeLessThanOrEqual(1); // an epoch runs at most once
       expect(await world.instanceFolders()).toEqual([]);
       expect((await run("sh", ["-c", `grep -lsz "HARDSHARE_INSTANCE=${instanceId}" /proc/[0-9]*/environ || true`])).stdout).toBe("");
-      if (provider === "podman") {
-        const left = await run("podman", ["ps", "--all", "--quiet", "--filter", `label=io.hardshare.instance=${instanceId}`]);
-        expect(left.stdout).toBe("");
+      if (engine.open !== undefined) {
+        await using opened = await engine.open();
+        expect(await opened.listContainers({ "io.hardshare.instance": instanceId })).toEqual([]);
       }
       world.server.tell(deployment, null);
     });
