@@ -1,9 +1,12 @@
 import { readdir, readFile } from "node:fs/promises";
 import { expectSuccess } from "./commands.ts";
 
-/** Ids of containers with a label of ours, running or not. */
-export async function containersWith(label: string): Promise<string[]> {
-  const text = await expectSuccess("podman", ["ps", "--all", "--quiet", "--filter", `label=${label}`]);
+/** Ids of containers with a label of ours, running or not. @param dockerHost the Docker to ask instead of podman */
+export async function containersWith(label: string, dockerHost?: string): Promise<string[]> {
+  const asked = ["ps", "--all", "--quiet", "--filter", `label=${label}`];
+  const text = await (dockerHost === undefined
+    ? expectSuccess("podman", asked)
+    : expectSuccess("docker", asked, { env: { DOCKER_HOST: dockerHost } }));
   return text.split("\n").filter((line) => line !== "");
 }
 

@@ -13,6 +13,15 @@ export interface UpReady {
   robot: { url: string };
 }
 
+const HIDE_PODMAN = 'mount --bind /dev/null "$(command -v podman)" && exec "$@"';
+const WITHOUT_PODMAN = ["unshare", "--mount", "sh", "-c", HIDE_PODMAN, "sh"];
+
+interface UpOptions {
+  env?: Record<string, string>;
+  format?: "table";
+  within?: readonly string[];
+}
+
 /** One person (or host computer) with folders of its own, who uses the command `hardshare`. */
 export class Person {
   readonly name: string;
@@ -28,8 +37,11 @@ export class Person {
   }
 
   /** Runs `hardshare …` to its end. */
-  run(args: readonly string[], options: { input?: string; signal?: AbortSignal } = {}): Promise<CommandResult> {
-    return run(process.execPath, [HARDSHARE, ...args], { ...options, env: this.env });
+  run(
+    args: readonly string[],
+    options: { input?: string; signal?: AbortSignal; env?: Record<string, string> } = {},
+  ): Promise<CommandResult> {
+    return run(process.execPath, [HARDSHARE, ...args], { ...options, env: { ...options.env, ...this.env } });
   }
 
   /** Runs `hardshare … --format json`, expects success and parses what it printed. */
@@ -43,8 +55,7 @@ export class Person {
 
   /** The same on a computer without podman: nothing but its program is hidden, from this command and what it starts. */
   startWithoutPodman<Ready>(...args: string[]): RunningCommand<Ready> {
-    const hide = 'mount --bind /dev/null "$(command -v podman)" && exec "$@"';
-    return new RunningCommand<Ready>(args, this.env, { within: ["unshare", "--mount", "sh", "-c", hide, "sh"] });
+    return new RunningCommand<Ready>(args, this.env, { within: WITHOUT_PODMAN });
   }
 }
 
@@ -53,19 +64,24 @@ export class World implements AsyncDisposable {
   readonly folder: string;
   readonly dataFolder: string;
   up: RunningCommand<UpReady>;
-  readonly #variables: Record<string, string>;
   #ready: UpReady | undefined;
 
-  private constructor(folder: string, { format, variables = {} }: { format?: "table"; variables?: Record<string, string> } = {}) {
+  private constructor(folder: string, options: UpOptions = {}) {
     this.folder = folder;
     this.dataFolder = join(folder, "up");
-    this.#variables = variables;
-    this.up = this.#launch([], format);
+    this.up = this.#launch([], options);
   }
 
-  /** @param variables more of the environment of `up` and its programs */
-  static async create(variables?: Record<string, string>): Promise<World> {
-    const world = new World(await makeFolder(), { variables });
+  /** @param env more of the environment of `up` and its programs */
+  static async create(env: Record<string, string> = {}): Promise<World> {
+    const world = new World(await makeFolder(), { env });
+    await world.untilReady();
+    return world;
+  }
+
+  /** The same on a computer without podman, whose Docker listens there. @param host as DOCKER_HOST says it */
+  static async createWithDocker(host: string): Promise<World> {
+    const world = new World(await makeFolder(), { env: { DOCKER_HOST: host }, within: WITHOUT_PODMAN });
     await world.untilReady();
     return world;
   }
@@ -91,7 +107,7 @@ export class World implements AsyncDisposable {
     return this.untilReady();
   }
 
-  deployment(provider: "podman" | "proxy"): string {
+  deployment(provider: "podman" | "docker" | "proxy"): string {
     const found = this.ready.deployments.find((deployment) => deployment.provider === provider);
     if (found === undefined) throw new Error(`no ${provider} deployment: ${JSON.stringify(this.ready.deployments)}`);
     return found.id;
@@ -118,9 +134,9 @@ export class World implements AsyncDisposable {
     return person;
   }
 
-  #launch(args: string[], format?: "table"): RunningCommand<UpReady> {
-    const env = { ...this.#variables, HOME: join(this.folder, "home") };
-    return new RunningCommand<UpReady>(["up", "--data-dir", this.dataFolder, "--port", "0", ...args], env, { format });
+  #launch(args: string[], { env, ...options }: UpOptions = {}): RunningCommand<UpReady> {
+    const whole = { ...env, HOME: join(this.folder, "home") };
+    return new RunningCommand<UpReady>(["up", "--data-dir", this.dataFolder, "--port", "0", ...args], whole, options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

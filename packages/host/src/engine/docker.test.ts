@@ -38,7 +38,7 @@ describeWithEngine("a docker that is restarted", { problem: whyNoDocker() }, () 
     const common = { provider: "docker", folder, environment: { DOCKER_HOST: docker.host }, logger: silentLogger } as const;
     await using store = await openImageStore(common);
     const { signal } = new AbortController();
-    const archive = makeTarArchive(await sleepWithItsLibraries(), 0);
+    const archive = makeTarArchive(await readPrograms("timeout", "sleep"), 0);
     const id = await store.importArchive(Readable.from([archive.subarray(0, 700), archive.subarray(700)]), signal);
     await store.tag(id, image, signal);
     expect(await store.inspect(image, signal)).toMatchObject({ id, labels: {} });
@@ -54,7 +54,7 @@ describeWithEngine("a docker that is restarted", { problem: whyNoDocker() }, () 
       hostname: "robot",
       labels: label,
       env: {},
-      command: ["/usr/bin/sleep", "1000"],
+      command: ["/usr/bin/timeout", "1000", "/usr/bin/sleep", "1000"], // the first process, so only what it handles ends it
       limits: { memoryBytes: 64 * 1024 ** 2, cpus: 0.5, pids: 32 },
       devices: [],
       network: "none",
@@ -136,10 +136,11 @@ const OPENING = `
     process.stderr.write(error.code + ": " + error.message);
   });`;
 
-/** A program of this machine that runs alone. */
-async function sleepWithItsLibraries(): Promise<ContainerFile[]> {
-  const { stdout } = await runProgram("ldd", ["/usr/bin/sleep"]);
-  const libraries = stdout.match(/(?<=\s)\/\S+/g) ?? [];
+/** Programs of this machine, with their libraries. */
+async function readPrograms(...names: string[]): Promise<ContainerFile[]> {
+  const paths = names.map((name) => `/usr/bin/${name}`);
+  const { stdout } = await runProgram("ldd", paths);
+  const libraries = stdout.match(/(?<=\s)\/\S+(?= \()/g) ?? [];
   const read = async (path: string) => ({ path: path.slice(1), mode: 0o755, uid: 0, gid: 0, content: await readFile(path) });
-  return Promise.all(["/usr/bin/sleep", ...libraries].map(read));
+  return Promise.all([...paths, ...new Set(libraries)].map(read));
 }

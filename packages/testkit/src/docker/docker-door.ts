@@ -21,7 +21,15 @@ declare module "vitest" {
   }
 }
 
-export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
+/** By which the second project of a run learns of the first one's door: their set-ups share a process, but no modules. */
+const DOOR_VARIABLE = "HARDSHARE_TEST_DOCKER_DOOR";
+
+export default async function setUp(project: TestProject): Promise<(() => Promise<void>) | undefined> {
+  const known = process.env[DOOR_VARIABLE];
+  if (known !== undefined) {
+    project.provide("dockerDoor", known);
+    return undefined;
+  }
   const folder = await mkdtemp(join(tmpdir(), "hs-docker-door-"));
   const parts = new OwnedParts();
   let docker: Promise<TestDocker> | undefined;
@@ -42,6 +50,7 @@ export default async function setUp(project: TestProject): Promise<() => Promise
   const door = createServer((socket) => void answer(socket, answers));
   door.listen(join(folder, "door"));
   await once(door, "listening");
+  process.env[DOOR_VARIABLE] = join(folder, "door");
   project.provide("dockerDoor", join(folder, "door"));
   return async () => {
     door.close();
