@@ -106,7 +106,7 @@ describeWithContainers("a host of its own", () => {
 
   test("an instance ends at its deadline", async () => {
     const { id } = await owner.json<Launched>("launch", ids.plain, "--for", "3s", "--wait");
-    const events = await followEvents(world, owner, id, () => false); // the stream ends with the final state
+    const events = await followEvents(world.ready.url, owner, id, () => false); // the stream ends with the final state
     expect(events.at(-1)).toMatchObject({ kind: "state", data: { state: "TERMINATED" } });
     expect(await api(`/instance/${id}`)).toMatchObject({ status: "TERMINATED", end_reason: "expired" });
     await expectNothingLeft(id);
@@ -116,7 +116,7 @@ describeWithContainers("a host of its own", () => {
     const { id } = await owner.json<Launched>("launch", ids.plain, "--wait");
     const [container = ""] = await containersWith(`io.hardshare.instance=${id}`);
     await expectSuccess("podman", ["kill", container]);
-    await followEvents(world, owner, id, () => false);
+    await followEvents(world.ready.url, owner, id, () => false);
     expect(await api(`/instance/${id}`)).toMatchObject({ status: "TERMINATED", end_reason: "container_died" });
     await expectNothingLeft(id);
   });
@@ -135,7 +135,7 @@ describeWithContainers("a host of its own", () => {
     const { id } = await owner.json<Launched>("launch", ids.hanging);
     await expectHanging();
     await expectAnswer(owner.run(["stop-ad", ids.hanging, "--now"]));
-    await followEvents(world, owner, id, () => false);
+    await followEvents(world.ready.url, owner, id, () => false);
     await expectNothingLeft(id);
     const refused = await owner.run(["launch", ids.hanging]);
     expect(refused.code).toBe(6);

@@ -1,4 +1,4 @@
-import type { Person, World } from "./world.ts";
+import type { Person } from "./world.ts";
 
 export interface TimelineEvent {
   kind: string;
@@ -7,13 +7,13 @@ export interface TimelineEvent {
 
 /** Follows an instance's timeline until `isReached`, or its end. @returns all events so far */
 export async function followEvents(
-  world: World,
+  url: string,
   person: Person,
   instance: string,
   isReached: (event: TimelineEvent) => boolean,
 ): Promise<TimelineEvent[]> {
   const abort = new AbortController();
-  const response = await fetch(`${world.ready.url}/instance/${instance}/events`, {
+  const response = await fetch(`${url}/instance/${instance}/events`, {
     headers: { authorization: `Bearer ${person.token}` },
     signal: abort.signal,
   });

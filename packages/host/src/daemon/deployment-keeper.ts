@@ -22,6 +22,7 @@ import { isLive } from "../journal/journal-state.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { DeploymentStatus } from "./daemon-status.ts";
 import { NO_CONTRACT, Offer } from "./offer.ts";
+import { whyUndone } from "./why-undone.ts";
 
 /** A clock that is further off than this ends instances early or keeps programs' certificates from being trusted: people should know. */
 const CLOCK_TOLERANCE_MS = 60_000;
@@ -136,11 +137,11 @@ export class DeploymentKeeper {
       }
       if (started === undefined || deadline === undefined) continue;
       const { loaded, problem } = readJournalledContract(started);
-      const isWhole = instance.isUp && instance.endReason === undefined && loaded.contract.provider !== "proxy" && problem === undefined;
+      const why = whyUndone(instance, { provider: loaded.contract.provider, problem, bootId: tools.time().bootId });
       const beginning: Beginning =
-        isWhole && deadline.bootId === tools.time().bootId
-          ? { kind: "adopt" }
-          : { kind: "clean_up", reason: instance.endReason ?? "host_restarted", problem };
+        why === undefined ? { kind: "adopt" } : { kind: "clean_up", reason: instance.endReason ?? "host_restarted", problem };
+      const what = why === undefined ? "adopting" : "undoing";
+      tools.logger.info(`${what} an instance of the daemon before`, { deploymentId, instanceId, epoch, ...(why === undefined ? {} : { why }) });
       const reports = new ReportStream({ outbox, clock: tools.clock, instance, after: instance.sequence + RESTART_GAP });
       const facts = { deploymentId, instanceId, epoch, user: started.user, publicKeys: [], loaded };
       this.#hold(new HostInstance({ facts, deadline, beginning, tools, journal, reports, ...this.#listeners(instanceId) }));

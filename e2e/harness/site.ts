@@ -1,0 +1,193 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expectSuccess, RunningCommand } from "./commands.ts";
+import { followEvents, type TimelineEvent } from "./events.ts";
+import { HeldProgram } from "./held-program.ts";
+import { Restartable } from "./restartable.ts";
+import { expectAnswer, Person } from "./world.ts";
+
+/** An instance as the API shows it. */
+export interface Launched {
+  id: string;
+  status: string;
+  epoch: number;
+  end_reason?: string;
+  failed_step?: string;
+  fwd?: { ipv4: string; port: number };
+}
+
+/** A deployment as the API shows it. */
+export interface Shared {
+  id: string;
+  online: boolean;
+  lockout?: boolean;
+  lockout_info?: { reason: string; actor: string };
+}
+
+export interface SiteOptions {
+  /** More of the contract of the deployment, which is `proxy` with a public port unless this says otherwise. */
+  contract?: string;
+  /** Runs the host daemon, as `unshare …` does. */
+  hostWithin?: readonly string[];
+  /** Address at which the server and the hub listen. */
+  address?: string;
+}
+
+/** Server, hub, robot and one host, each a process on a folder of its own that a test kills and starts again. */
+export class Site implements AsyncDisposable {
+  readonly folder: string;
+  readonly operator: Person;
+  readonly server: Restartable<{ url: string; adminTokenFile: string }>;
+  readonly hub: Restartable<{ id: string; sshPort: number }>;
+  readonly host: Restartable<{ deployments: string[] }>;
+  /** Programs of the contract. */
+  readonly programs: Record<"init" | "terminate" | "safe_state", HeldProgram>;
+  readonly #robot: RunningCommand<{ url: string }>;
+  #owner: Person;
+  readonly #address: string;
+  #port = "0";
+  #sshPort = "0";
+  #deployment = "";
+
+  private constructor(folder: string, programs: Site["programs"], { hostWithin = [], address = "127.0.0.1" }: SiteOptions) {
+    this.folder = folder;
+    this.#address = address;
+    this.programs = programs;
+    this.operator = new Person(folder, "operator");
+    this.#owner = new Person(folder, "owner");
+    this.#robot = this.operator.start("sim");
+    const { env } = this.operator;
+    this.server = new Restartable(
+      () => new RunningCommand(["serve", "--data-dir", this.serverFolder, "--host", address, "--port", this.#port], env),
+    );
+    const addresses = ["--bind", address, "--public-host", address];
+    this.hub = new Restartable(
+      () =>
+        new RunningCommand(["hub", "--data-dir", join(folder, "hub"), "--ssh-port", this.#sshPort, ...addresses, ...this.#at], env),
+    );
+    this.host = new Restartable(() => new RunningCommand(["ad"], this.owner.env, { within: hostWithin }));
+  }
+
+  static async build(options: SiteOptions = {}): Promise<Site> {
+    const folder = await mkdtemp(join(tmpdir(), "hardshare-site-"));
+    await expectSuccess("chmod", ["755", folder]);
+    const [init, terminate, safeState] = await Promise.all(
+      ["init", "terminate", "safe-state"].map((name) => HeldProgram.make(folder, name)),
+    );
+    const site = new Site(folder, { init: init!, terminate: terminate!, safe_state: safeState! }, options);
+    try {
+      await site.#begin(options.contract ?? "provider: proxy\npublic_port: true\n");
+      return site;
+    } catch (error) {
+      await site[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async #begin(contract: string): Promise<void> {
+    await mkdir(this.serverFolder, { recursive: true });
+    const { url, adminTokenFile } = await this.server.start().ready;
+    this.#port = new URL(url).port;
+    const token = (await readFile(adminTokenFile, "utf8")).trim();
+    this.#owner = new Person(this.folder, "owner", token);
+    await expectAnswer(this.owner.run(["login", ...this.#at]));
+    const hub = this.hub.start().ready.then(({ sshPort }) => (this.#sshPort = String(sshPort)));
+    const device = new URL((await this.#robot.ready).url).host;
+    const rules = join(this.folder, "rules.yaml");
+    await writeFile(rules, "default: allow\nrules: []\n");
+    const file = join(this.folder, "contract.yaml");
+    const services = `services: [{ name: ROBOT, filter: http, target: "${device}", rules: ${rules} }]\n`;
+    const programs = Object.entries(this.programs).map(([event, { path }]) => `${event}: [${path}]\n`);
+    await writeFile(file, [contract, services, ...programs].join(""));
+    this.#deployment = (await this.owner.json<{ id: string }>("register", "--contract", file)).id;
+    await hub;
+    await this.host.start().ready;
+  }
+
+  get owner(): Person {
+    return this.#owner;
+  }
+
+  get deployment(): string {
+    return this.#deployment;
+  }
+
+  get url(): string {
+    return `http://${this.#address}:${this.#port}`;
+  }
+
+  get serverFolder(): string {
+    return join(this.folder, "server");
+  }
+
+  /** How a command is told of the server. */
+  get #at(): string[] {
+    return ["--server", this.url, "--token-file", join(this.serverFolder, "admin.token")];
+  }
+
+  /** Resolves when host and hub have connected to the server once more. Call it before what makes them. */
+  async untilPeersBack(): Promise<void> {
+    await Promise.all([this.host, this.hub].map((peer) => peer.now.untilLog(/"message":"connected to the server"/)));
+  }
+
+  /** Launches, without waiting. */
+  async launch(options: { expire_d?: number } = {}): Promise<Launched> {
+    const { id } = await this.ask<{ id: string }>("POST", `/new/${this.deployment}`, options);
+    return this.instance(id);
+  }
+
+  async launchReady(options: { expire_d?: number } = {}): Promise<Launched> {
+    const { id } = await this.launch(options);
+    await this.untilState(id, "READY");
+    return this.instance(id);
+  }
+
+  /** Ends an instance, and waits until nothing is left of it. */
+  async end({ id }: Pick<Launched, "id">): Promise<void> {
+    await this.ask("POST", `/terminate/${id}`);
+    await this.untilState(id, "TERMINATED");
+  }
+
+  instance(id: string): Promise<Launched> {
+    return this.ask<Launched>("GET", `/instance/${id}`);
+  }
+
+  shared(): Promise<Shared> {
+    return this.ask<Shared>("GET", `/deployment/${this.deployment}`);
+  }
+
+  /** One request of the owner to the API. @throws when the answer is an error, with its status and body */
+  async ask<Answer>(method: "GET" | "POST", path: string, body?: object): Promise<Answer> {
+    const response = await fetch(this.url + path, {
+      method,
+      headers: { authorization: `Bearer ${this.owner.token}`, "content-type": "application/json" },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`${method} ${path} was answered with ${response.status} ${text}`);
+    return (text === "" ? undefined : JSON.parse(text)) as Answer;
+  }
+
+  /** Follows an instance's timeline until it is in this state. @returns all of it so far @throws when it ends otherwise */
+  async untilState(instance: string, state: string): Promise<TimelineEvent[]> {
+    const isIt = ({ kind, data }: TimelineEvent) => kind === "state" && data["state"] === state;
+    const events = await followEvents(this.url, this.owner, instance, isIt);
+    if (!events.some(isIt)) throw new Error(`it never was ${state}: ${JSON.stringify(events.at(-1))}`);
+    return events;
+  }
+
+  /** Asks the robot something through the instance's public port. @returns the HTTP status */
+  async reach({ fwd }: Launched): Promise<number> {
+    if (fwd === undefined) throw new Error("the instance has no public port");
+    const response = await fetch(`http://${fwd.ipv4}:${fwd.port}/api/battery`, { headers: { connection: "close" } });
+    await response.arrayBuffer();
+    return response.status;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.host, this.hub, this.server].map((program) => program[Symbol.asyncDispose]()));
+    await this.#robot.stop();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
