@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 /** The command as users run it: built, started by Node. */
@@ -47,6 +48,8 @@ export class RunningCommand<Ready> implements AsyncDisposable {
   readonly child: ChildProcess;
   readonly ready: Promise<Ready>;
   readonly ended: Promise<number | null>;
+  /** Whether what runs the command has it as a child. */
+  readonly #isForked: boolean;
   #stdout = "";
   #stderr = "";
 
@@ -56,6 +59,7 @@ export class RunningCommand<Ready> implements AsyncDisposable {
     env: Record<string, string>,
     { format = "json", within = [], program = HARDSHARE }: { format?: "json" | "table"; within?: readonly string[]; program?: string } = {},
   ) {
+    this.#isForked = within.includes("--fork");
     const [first, ...rest] = [...within, process.execPath, program, ...args, "--format", format];
     this.child = spawn(first, rest, {
       env: cleanEnvironment(env),
@@ -124,8 +128,13 @@ export class RunningCommand<Ready> implements AsyncDisposable {
   }
 
   async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
-    if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill(signal);
+    if (this.child.exitCode === null && this.child.signalCode === null) this.signal(signal);
     return this.ended;
+  }
+
+  /** Sends a signal to the command itself, not to what runs it. */
+  signal(signal: NodeJS.Signals): void {
+    process.kill(this.#isForked ? Number(readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, "utf8")) : this.pid, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

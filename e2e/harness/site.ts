@@ -28,10 +28,10 @@ export interface Shared {
 export interface SiteOptions {
   /** More of the contract of the deployment, which is `proxy` with a public port unless this says otherwise. */
   contract?: string;
-  /** Runs the host daemon, as `unshare …` does. */
-  hostWithin?: readonly string[];
   /** Address at which the server and the hub listen. */
   address?: string;
+  /** Called before anything is started. */
+  prepare?: (site: Site) => Promise<void>;
 }
 
 /** Server, hub, robot and one host, each a process on a folder of its own that a test kills and starts again. */
@@ -45,12 +45,14 @@ export class Site implements AsyncDisposable {
   readonly programs: Record<"init" | "terminate" | "safe_state", HeldProgram>;
   readonly #robot: RunningCommand<{ url: string }>;
   #owner: Person;
+  /** What runs the host daemon, such as `unshare …`: a test may move it to another computer between two starts. */
+  hostWithin: readonly string[] = [];
   readonly #address: string;
   #port = "0";
   #sshPort = "0";
   #deployment = "";
 
-  private constructor(folder: string, programs: Site["programs"], { hostWithin = [], address = "127.0.0.1" }: SiteOptions) {
+  private constructor(folder: string, programs: Site["programs"], { address = "127.0.0.1" }: SiteOptions) {
     this.folder = folder;
     this.#address = address;
     this.programs = programs;
@@ -66,7 +68,7 @@ export class Site implements AsyncDisposable {
       () =>
         new RunningCommand(["hub", "--data-dir", join(folder, "hub"), "--ssh-port", this.#sshPort, ...addresses, ...this.#at], env),
     );
-    this.host = new Restartable(() => new RunningCommand(["ad"], this.owner.env, { within: hostWithin }));
+    this.host = new Restartable(() => new RunningCommand(["ad"], this.owner.env, { within: this.hostWithin }));
   }
 
   static async build(options: SiteOptions = {}): Promise<Site> {
@@ -77,6 +79,7 @@ export class Site implements AsyncDisposable {
     );
     const site = new Site(folder, { init: init!, terminate: terminate!, safe_state: safeState! }, options);
     try {
+      await options.prepare?.(site);
       await site.#begin(options.contract ?? "provider: proxy\npublic_port: true\n");
       return site;
     } catch (error) {
@@ -186,7 +189,8 @@ export class Site implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([this.host, this.hub, this.server].map((program) => program[Symbol.asyncDispose]()));
+    // A host that ends tells the server of its instances, and waits for its word.
+    for (const program of [this.host, this.hub, this.server]) await program[Symbol.asyncDispose]();
     await this.#robot.stop();
     await rm(this.folder, { recursive: true, force: true });
   }

@@ -63,7 +63,7 @@ export function connectToServer(options: HubChannelOptions, hub: ConnectedHub): 
     onClose: (reason) => logger.warn("the server is away; endpoints stay as they are", { server: serverUrl, reason }),
     onRefused: (code, message) => {
       // Endpoints go on without the server, and what it refuses today it may accept tomorrow.
-      if (problem !== message) logger.error("the server refuses this hub", { server: serverUrl, code, message });
+      if (problem !== message) logger.error("the server refuses this hub", { server: serverUrl, code, reason: message });
       problem = message;
       return "retry";
     },

@@ -62,7 +62,7 @@ export class HostChannel implements AsyncDisposable {
       },
       onRefused: (code, message) => {
         // Instances go on without the server, and what it refuses today it may accept tomorrow: so it is asked again.
-        if (this.#problem !== message) logger.error("the server refuses this host", { server, code, message });
+        if (this.#problem !== message) logger.error("the server refuses this host", { server, code, reason: message });
         this.#problem = message;
         return "retry";
       },

@@ -15,9 +15,11 @@ import {
   type TunnelTarget,
 } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
+import { placeKeptUntilMs } from "../features/hosts/return-of-hosts.ts";
 import type { HostReports } from "../features/hosts/host-reports.ts";
 import { scopes } from "../wake-ups/topics.ts";
 import type { Heard, PeerProtocol } from "./peer-channel.ts";
+import { COPY_ADVICE } from "./presence.ts";
 
 /** SSH connections that a host keeps for one instance: one stalled stream leaves three others. */
 const TUNNEL_CONNECTIONS = 4;
@@ -29,11 +31,25 @@ export function hostProtocol(deps: {
   clock: Clock;
 }): PeerProtocol<HostHello, HostToServer, ServerToHost> {
   const { database, reports, clock } = deps;
+  const serverStartedAtMs = clock.now();
 
   const describe = async (tx: Transaction, hostId: HostId, described: readonly HostDeployment[]) => {
     for (const deployment of described) await database.deployments.updateFromHost(tx, hostId, deployment);
     const listed = described.map((deployment) => deployment.deploymentId);
     await database.deployments.withdrawUnlisted(tx, hostId, listed);
+  };
+
+  /** @throws AppError `identity_in_use` while the place is kept for the computer that was connected last */
+  const keepPlace = async (tx: Transaction, hostId: HostId, bootId: string) => {
+    const host = await database.hosts.get(tx, hostId);
+    if (host === null) return;
+    const hasInstance = (await database.instances.listDesiredAtHost(tx, { hostId })).some(({ wanted }) => wanted !== null);
+    const leftMs = placeKeptUntilMs(host, { bootId, hasInstance, serverStartedAtMs }) - clock.now();
+    if (leftMs <= 0) return;
+    throw new AppError(
+      "identity_in_use",
+      `host ${hostId} was connected until a moment ago, from another computer or before this one was started again: its place is kept for ${Math.ceil(leftMs / 1000)} s more. ${COPY_ADVICE.host}`,
+    );
   };
 
   return {
@@ -50,6 +66,7 @@ export function hostProtocol(deps: {
 
     async admit(tx, { id, softwareVersion, bootId, deployments }) {
       const hostId = HostId.parse(id);
+      await keepPlace(tx, hostId, bootId);
       await database.hosts.recordConnection(tx, { hostId, softwareVersion, bootId, at: new Date(clock.now()) });
       await describe(tx, hostId, deployments);
     },

@@ -172,9 +172,15 @@ function scopeOf(peer: { role: PeerRole; peerId: string }): string {
   return peer.role === "host" ? scopes.host(peer.peerId) : scopes.hub(peer.peerId);
 }
 
+/** What to do with a copy of a host's or hub's computer. */
+export const COPY_ADVICE: Record<PeerRole, string> = {
+  host: "If this is a copy of another computer, it needs a new identity: move its $HARDSHARE_HOME and $HARDSHARE_STATE away, then `hardshare register`",
+  hub: "If this is a copy of another computer, it needs a new identity: move its data folder away, then start it again",
+};
+
 function inUse(role: PeerRole, id: string): AppError {
   return new AppError(
     "identity_in_use",
-    `another process with the identity of ${role} ${id} is connected: stop it, or, if this is a copy of another computer, make a new identity for this one`,
+    `another process with the identity of ${role} ${id} is connected; stop one of them. ${COPY_ADVICE[role]}`,
   );
 }

@@ -1,14 +1,10 @@
 import type { EndingInstance } from "@hardshare/db";
+import { RETURN_MS } from "../features/hosts/return-of-hosts.ts";
 
 /** After the deadline a host ends its instance by itself; when it stays away for so long beyond, it is not waited for. */
 const AFTER_DEADLINE_MS = 5000;
 /** Beside the contract's own time for ending, a host has so long to say that it let go. */
 const CONFIRM_MS = 60_000;
-/**
- * A host that was lost has so long to come back before its silence counts, and so has every host after a start of the
- * server: 95 % of 10,000 hosts are back in 15 s (promises.md, P13).
- */
-const RETURN_MS = 15_000;
 
 /**
  * When a TERMINATING instance is given up on, as milliseconds since 1970: its row then becomes TERMINATED together with

@@ -22,7 +22,7 @@ export class EndpointReports {
     await this.#database.transaction((tx) => this.#act(tx, hubId, report));
     if (report.status === "port_taken") {
       const { instanceId, epoch, message } = report;
-      this.#logger.warn("a stranger holds the public port of an instance", { hubId, instanceId, epoch, message });
+      this.#logger.warn("a stranger holds the public port of an instance", { hubId, instanceId, epoch, reason: message });
     }
   }
 
