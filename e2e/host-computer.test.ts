@@ -26,7 +26,7 @@ testFailure(
     survives: "the instance at the first computer, also when the server is restarted and the copy comes first",
     promise: "G1",
     recovery: "from the server's start until the first computer is connected again",
-    withinMs: 10_000,
+    withinMs: 15_000,
   },
   async (recovery) => {
     const launched = await site.launchReady();

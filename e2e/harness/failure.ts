@@ -32,6 +32,11 @@ export class Recovery {
     this.#beganAt = performance.now();
   }
 
+  /** It began at this wall time, in milliseconds since 1970. */
+  since(wallMs: number): void {
+    this.#beganAt = performance.now() - (Date.now() - wallMs);
+  }
+
   /** All is well again. */
   end(): void {
     if (this.#beganAt === undefined) throw new Error("the time to recover has not begun");

@@ -12,6 +12,8 @@ export interface Launched {
   id: string;
   status: string;
   epoch: number;
+  /** UTC, as `YYYY-MM-DD hh:mm:ss.ffffff`. */
+  expires?: string;
   end_reason?: string;
   failed_step?: string;
   fwd?: { ipv4: string; port: number };
@@ -131,7 +133,11 @@ export class Site implements AsyncDisposable {
 
   /** Resolves when host and hub have connected to the server once more. Call it before what makes them. */
   async untilPeersBack(): Promise<void> {
-    await Promise.all([this.host, this.hub].map((peer) => peer.now.untilLog(/"message":"connected to the server"/)));
+    await Promise.all([this.untilPeerBack("host"), this.untilPeerBack("hub")]);
+  }
+
+  async untilPeerBack(peer: "host" | "hub"): Promise<void> {
+    await this[peer].now.untilLog(/"message":"connected to the server"/);
   }
 
   /** Launches, without waiting. */

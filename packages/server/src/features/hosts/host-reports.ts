@@ -20,6 +20,8 @@ type Body<Kind extends ReportBody["kind"]> = Extract<ReportBody, { kind: Kind }>
 /** Something that people should be told loudly: it is an event already, and becomes a log line when it is committed. */
 interface Alert {
   message: string;
+  /** What was wrong is well again. */
+  isGood?: true;
 }
 
 /** What hosts say of their instances and deployments, each report in one transaction: recorded, acted on, or known to be stale. */
@@ -47,7 +49,8 @@ export class HostReports {
       return fits ? "fits" : "look_again";
     });
     const { deploymentId, instanceId } = reports[0];
-    for (const alert of alerts) this.#logger.warn(`alert: ${alert.message}`, { hostId, deploymentId, instanceId });
+    const facts = { hostId, deploymentId, instanceId };
+    for (const { message, isGood } of alerts) isGood === true ? this.#logger.info(message, facts) : this.#logger.warn(`alert: ${message}`, facts);
     return verdict;
   }
 
@@ -147,7 +150,8 @@ export class HostReports {
         ...(body.log === undefined ? {} : { failedLog: body.log }),
       },
     );
-    await this.#liftConfirmed(tx, { hostId, deploymentId, instanceId, at });
+    if (await this.#liftConfirmed(tx, { hostId, deploymentId, instanceId, at }))
+      told.alerts.push({ message: "lock-out lifted: the host confirmed the end of the instance", isGood: true });
   }
 
   /** Something is left at the host: the deployment must not be launched again before somebody looked. */
@@ -167,13 +171,20 @@ export class HostReports {
     await announceDeployment(this.#database, tx, { hostId, deploymentId });
   }
 
-  /** The word that was missing has come: lifts the lock-out that was set for want of it, if it was for this very instance. What is left has one of its own. */
-  async #liftConfirmed(tx: Transaction, at: { hostId: HostId; deploymentId: DeploymentId; instanceId: string; at: Date }): Promise<void> {
+  /**
+   * The word that was missing has come: lifts the lock-out that was set for want of it, if it was for this very instance.
+   * What is left has one of its own. @returns whether there was one
+   */
+  async #liftConfirmed(
+    tx: Transaction,
+    at: { hostId: HostId; deploymentId: DeploymentId; instanceId: string; at: Date },
+  ): Promise<boolean> {
     const { lockouts } = this.#database;
     const waiting = (await lockouts.list(tx, at.deploymentId)).filter((lockout) => lockout.kind === "host_not_confirmed");
-    if (waiting.length === 0 || waiting.some((lockout) => lockout.instanceId !== at.instanceId)) return;
+    if (waiting.length === 0 || waiting.some((lockout) => lockout.instanceId !== at.instanceId)) return false;
     await lockouts.lift(tx, { deploymentId: at.deploymentId, kind: "host_not_confirmed", actor: `host:${at.hostId}`, at: at.at });
     await announceDeployment(this.#database, tx, at);
+    return true;
   }
 
   /** A report that fits no instance of this host: kept in the deployment's history when the deployment is the host's. */
