@@ -16,6 +16,7 @@ export interface Launched {
   expires?: string;
   end_reason?: string;
   failed_step?: string;
+  failed_log?: string;
   fwd?: { ipv4: string; port: number };
 }
 

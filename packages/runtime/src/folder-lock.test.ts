@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { lstat, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -32,9 +32,22 @@ test("a folder is free again when the lock was given back, and nothing stays in 
 test("the lock of a process that is gone is taken over, also when its number lives again", async () => {
   const child = spawn("true");
   await once(child, "exit");
-  for (const content of [`${child.pid} boot:1\n`, `${process.pid} boot:1\n`, ""]) {
-    await writeFile(join(folder, "up.lock"), content);
+  const path = join(folder, "up.lock");
+  const leaveLock = (content: string) => symlink(content, path);
+  for (const leave of [
+    () => leaveLock(`${child.pid} boot:1`),
+    () => leaveLock(`${process.pid} boot:1`),
+    () => leaveLock("x"),
+    () => writeFile(path, ""),
+  ]) {
+    await leave();
     await using _taken = await lockFolder(options());
     expect(await readdir(folder)).toEqual(["up.lock"]);
   }
+});
+
+test("a lock takes no room on the disk", async () => {
+  await using _held = await lockFolder(options());
+  const { size } = await lstat(join(folder, "up.lock"));
+  expect(size).toBeLessThan(60); // what ext4 keeps in the inode
 });

@@ -1,43 +1,39 @@
-import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { link, readFile, readlink, rename, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError } from "@hardshare/protocol";
-import { makePrivateFolder, readTextIfThere } from "./files.ts";
+import { makePrivateFolder } from "./files.ts";
 
 export interface FolderLockOptions {
   folder: string;
-  /** Name of the lock file in it. */
+  /** Name of the lock in it. */
   name: string;
   /** Who holds such a lock, for the message: `another hardshare up`. */
   holder: string;
 }
 
 /**
- * Holds a folder for this process until disposed, so that no second one works on it. The lock file names the process by
- * its id and start time: one that is left over from a process that is gone (or from before a reboot) is taken over.
+ * Holds a folder for this process until disposed, so that no second one works on it. The lock names the process by its
+ * id and start time: one that is left over from a process that is gone (or from before a reboot) is taken over. It is a
+ * symbolic link, which appears whole and which file systems keep without a block of its own: a full disk does not keep
+ * the programs from starting that have to make the hardware safe.
  * @throws AppError `conflict` that names the process which holds it (`details.pid`)
  */
 export async function lockFolder(options: FolderLockOptions): Promise<AsyncDisposable> {
   await makePrivateFolder(options.folder);
   const path = join(options.folder, options.name);
-  const own = `${path}.${process.pid}`;
-  const content = `${process.pid} ${await startTimeOf(process.pid)}\n`;
-  await writeFile(own, content, { mode: 0o600 });
-  try {
-    // `link` makes the whole file appear at once, and fails when there is one.
-    while (!(await tryLink(own, path))) await clearStale(path, options);
-  } finally {
-    await rm(own, { force: true });
-  }
+  const content = `${process.pid} ${await startTimeOf(process.pid)}`;
+  while (!(await isMade(symlink(content, path)))) await clearStale(path, options);
   return {
     async [Symbol.asyncDispose]() {
-      if ((await readTextIfThere(path)) === content) await rm(path, { force: true });
+      if ((await readLock(path)) === content) await rm(path, { force: true });
     },
   };
 }
 
-async function tryLink(from: string, to: string): Promise<boolean> {
+/** @returns false when there is something by that name already */
+async function isMade(making: Promise<void>): Promise<boolean> {
   try {
-    await link(from, to);
+    await making;
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
@@ -45,11 +41,23 @@ async function tryLink(from: string, to: string): Promise<boolean> {
   }
 }
 
+/** @returns what a lock says; "" for what is none, undefined for nothing */
+async function readLock(path: string): Promise<string | undefined> {
+  try {
+    return await readlink(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") return undefined;
+    if (code === "EINVAL") return "";
+    throw error;
+  }
+}
+
 /** Removes the lock of a process that is gone; throws when it lives. */
 async function clearStale(path: string, { folder, holder }: FolderLockOptions): Promise<void> {
-  const content = await readTextIfThere(path);
+  const content = await readLock(path);
   if (content === undefined) return;
-  const [pid = "", startTime = ""] = content.trim().split(" ");
+  const [pid = "", startTime = ""] = content.split(" ");
   if (startTime !== "" && (await startTimeOf(Number(pid))) === startTime) {
     throw new AppError("conflict", `${holder} (process ${pid}) already works on ${folder}; end it first, or use another folder`, {
       details: { pid: Number(pid), folder },
@@ -58,7 +66,7 @@ async function clearStale(path: string, { folder, holder }: FolderLockOptions): 
   // Moved away rather than removed: when somebody else took it over meanwhile, it is put back.
   const moved = `${path}.stale.${process.pid}`;
   await rename(path, moved).catch(() => {});
-  if ((await readTextIfThere(moved)) !== content) await tryLink(moved, path).catch(() => {});
+  if ((await readLock(moved)) !== content) await link(moved, path).catch(() => {});
   await rm(moved, { force: true });
 }
 
