@@ -1,4 +1,5 @@
 /** The disk of the host, and then of the server, is full. */
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
 import { testFailure } from "./harness/failure.ts";
@@ -84,3 +85,72 @@ testFailure(
     await site.end(again);
   },
 );
+
+testFailure(
+  {
+    component: "server",
+    failure: "its disk is full",
+    userSees: "commands end with `store_unavailable`, which says that space is to be freed",
+    survives: "the instance that runs and its public port",
+    promise: "G2",
+    recovery: "from room on the disk until a launch is READY, without a restart",
+    withinMs: 15_000,
+  },
+  async (recovery) => {
+    const [, disk] = disks;
+    const running = await site.launchReady();
+    await disk!.fill();
+    expect(await askUntilRefused()).toMatch(/503.*store_unavailable.*disk is full|503.*disk is full.*store_unavailable/);
+    expect(await site.reach(running)).toBe(200);
+    recovery.begin();
+    await disk!.makeRoom();
+    await site.end(running);
+    const again = await site.launchReady();
+    recovery.end();
+    await site.end(again);
+  },
+);
+
+testFailure(
+  {
+    component: "server",
+    failure: "its disk is so full that PostgreSQL ends",
+    userSees: "commands end with `store_unavailable`",
+    survives: "the instance that runs and its public port",
+    promise: "G2",
+    recovery: "from room on the disk until a launch is READY, without a restart",
+    withinMs: 15_000,
+  },
+  async (recovery) => {
+    const [, disk] = disks;
+    const running = await site.launchReady();
+    await disk!.fill();
+    await askUntilRefused();
+    const postmaster = (await readFile(join(site.serverFolder, "postgresql/postmaster.pid"), "utf8")).split("\n")[0];
+    const cannotStart = site.server.now.untilLog(/PostgreSQL cannot be started; trying again/);
+    process.kill(Number(postmaster), "SIGKILL");
+    expect(await cannotStart).toMatch(/disk is full|No space left/);
+    expect(await askUntilRefused()).toContain("store_unavailable");
+    expect(await site.reach(running)).toBe(200);
+    const runsAgain = site.server.now.untilLog(/PostgreSQL runs again/);
+    recovery.begin();
+    await disk!.makeRoom();
+    await runsAgain;
+    await site.end(running);
+    const again = await site.launchReady();
+    recovery.end();
+    await site.end(again);
+  },
+);
+
+/** Writes to the store until it refuses. @returns its refusal */
+async function askUntilRefused(): Promise<string> {
+  for (let attempt = 0; attempt < 5000; attempt++) {
+    try {
+      await site.ask("POST", "/admin/users", { name: `user${attempt}` });
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+  throw new Error("the disk never got full");
+}

@@ -12,7 +12,7 @@ let site: Site;
 beforeAll(async () => {
   site = await Site.build({
     prepare: async (site) => {
-      site.hostWithin = await freshlyBooted(site.folder);
+      site.within.host = await freshlyBooted(site.folder);
     },
   });
 });
@@ -66,7 +66,7 @@ testFailure(
   async (recovery) => {
     const launched = await site.launchReady();
     await site.host.kill();
-    site.hostWithin = await freshlyBooted(join(site.folder));
+    site.within.host = await freshlyBooted(join(site.folder));
     recovery.begin();
     const daemon = site.host.start();
     await site.untilState(launched.id, "TERMINATED");

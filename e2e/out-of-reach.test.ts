@@ -13,7 +13,7 @@ beforeAll(async () => {
     // The robot is on this computer, out of the host's reach: its filter need not find it.
     contract: "provider: proxy\nprobe: none\n",
     prepare: async (site) => {
-      site.hostWithin = cable.far;
+      site.within.host = cable.far;
     },
   });
 });

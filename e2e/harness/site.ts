@@ -48,8 +48,8 @@ export class Site implements AsyncDisposable {
   readonly programs: Record<"init" | "terminate" | "safe_state", HeldProgram>;
   readonly #robot: RunningCommand<{ url: string }>;
   #owner: Person;
-  /** What runs the host daemon, such as `unshare …`: a test may move it to another computer between two starts. */
-  hostWithin: readonly string[] = [];
+  /** What runs each program, such as `unshare …`: a test may move it to another computer between two starts. */
+  readonly within: Record<"server" | "hub" | "host", readonly string[]> = { server: [], hub: [], host: [] };
   readonly #address: string;
   #port = "0";
   #sshPort = "0";
@@ -64,14 +64,14 @@ export class Site implements AsyncDisposable {
     this.#robot = this.operator.start("sim");
     const { env } = this.operator;
     this.server = new Restartable(
-      () => new RunningCommand(["serve", "--data-dir", this.serverFolder, "--host", address, "--port", this.#port], env),
+      () => new RunningCommand(["serve", "--data-dir", this.serverFolder, "--host", address, "--port", this.#port], env, { within: this.within.server }),
     );
     const addresses = ["--bind", address, "--public-host", address];
     this.hub = new Restartable(
       () =>
-        new RunningCommand(["hub", "--data-dir", join(folder, "hub"), "--ssh-port", this.#sshPort, ...addresses, ...this.#at], env),
+        new RunningCommand(["hub", "--data-dir", join(folder, "hub"), "--ssh-port", this.#sshPort, ...addresses, ...this.#at], env, { within: this.within.hub }),
     );
-    this.host = new Restartable(() => new RunningCommand(["ad"], this.owner.env, { within: this.hostWithin }));
+    this.host = new Restartable(() => new RunningCommand(["ad"], this.owner.env, { within: this.within.host }));
   }
 
   static async build(options: SiteOptions = {}): Promise<Site> {

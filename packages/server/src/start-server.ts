@@ -46,8 +46,6 @@ export interface RunningServer extends AsyncDisposable {
   readonly port: number;
   /** Holds a superuser token of the account `admin`. */
   readonly adminTokenFile: string;
-  /** Settles when the server cannot go on: its private database ended and nobody asked it to. */
-  readonly failed: Promise<AppError>;
 }
 
 /**
@@ -71,7 +69,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     owned(await lockFolder({ folder: dataFolder, name: "server.lock", holder: "another server" }));
     const secrets = await openServerSecrets(dataFolder, random);
     const replicaId = await readOrMakeReplicaId(join(dataFolder, "replica-id"), random);
-    const { connection, failed } = await openStore(options, owned);
+    const connection = await openStore(options, owned);
     const database = owned(await connectDatabase({ connection, replicaId, logger, clock, random }));
     const core = new ServerCore({ database, replicaId, identity: secrets.identity, clock, random, logger });
     const { wakeUps, presence } = core;
@@ -84,7 +82,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await keepAdminToken({ database, tokens, codec, clock }, adminTokenFile);
 
     const deps = { database, wakeUps, tokens, identify, addressOf, secrets, identity: secrets.identity, clock, random, logger };
-    undo.push(() => presence.clear());
+    undo.push(() =>
+      // The next start does it again: a store that cannot be reached now must not keep the rest from being ended.
+      presence.clear().catch((error: unknown) => logger.warn("cannot record that all connections ended", { error })),
+    );
     const app = createApp({ ...deps, rateLimits: { ...DEFAULT_RATE_LIMITS, ...options.rateLimits } });
     undo.push(() => app.close());
     const routes = [
@@ -100,7 +101,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     upgrades.open();
     const url = options.publicUrl ?? `http://${reachable(options.host)}:${port}`;
     logger.info("server is listening", { url, port });
-    return { url, port, adminTokenFile, failed, [Symbol.asyncDispose]: stop };
+    return { url, port, adminTokenFile, [Symbol.asyncDispose]: stop };
   } catch (error) {
     await stop();
     throw error;
@@ -110,15 +111,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 async function openStore(
   options: ServerOptions,
   owned: <Resource extends AsyncDisposable>(resource: Resource) => Resource,
-): Promise<{ connection: Connection; failed: Promise<AppError> }> {
-  if (options.databaseUrl !== undefined) return { connection: options.databaseUrl, failed: new Promise(() => {}) };
-  const { dataFolder, logger, random, signal } = options;
+): Promise<Connection> {
+  if (options.databaseUrl !== undefined) return options.databaseUrl;
+  const { dataFolder, logger, clock, random, signal } = options;
   const folder = options.socketFolder ?? socketFolder(dataFolder, { uid: process.getuid?.() ?? -1 });
   const cluster = owned(
-    await startPrivateCluster({ dataFolder, socketFolder: folder, logger, random, ...(signal === undefined ? {} : { signal }) }),
+    await startPrivateCluster({ dataFolder, socketFolder: folder, logger, clock, random, ...(signal === undefined ? {} : { signal }) }),
   );
-  const failed = cluster.ended.then(() => new AppError("store_unavailable", "the private database ended; start the server again"));
-  return { connection: cluster.connection, failed };
+  return cluster.connection;
 }
 
 /** Stays the same over restarts, so that a replica knows which connections were its own. */

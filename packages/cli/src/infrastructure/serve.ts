@@ -50,7 +50,7 @@ export const addServe: AddVerb = (program, shell) => {
           { url: server.url, adminTokenFile: server.adminTokenFile },
           () => `serving on ${server.url}; the admin's token is in ${server.adminTokenFile}`,
         );
-        await untilInterrupted(context, server.failed);
+        await untilInterrupted(context);
       }),
     )
     .addHelpText(

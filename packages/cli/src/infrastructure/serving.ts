@@ -1,6 +1,5 @@
 import { mkdir } from "node:fs/promises";
 import { resolve } from "node:path";
-import type { AppError } from "@hardshare/protocol";
 import { createLogger, type Logger } from "@hardshare/runtime";
 import type { CliContext, GlobalOptions, Invocation } from "../context.ts";
 
@@ -9,17 +8,11 @@ export function programLogger(program: string, options: GlobalOptions): Logger {
   return createLogger(program, options.verbose ? "debug" : "info");
 }
 
-/**
- * Resolves when the program is asked to end.
- * @param failed settles when it can't go on by itself
- * @throws AppError that of `failed`
- */
-export function untilInterrupted(context: CliContext, failed?: Promise<AppError>): Promise<void> {
-  const { interrupted } = context;
-  return new Promise((resolve, reject) => {
+/** Resolves when the program is asked to end. */
+export function untilInterrupted({ interrupted }: CliContext): Promise<void> {
+  return new Promise((resolve) => {
     if (interrupted.aborted) resolve();
     interrupted.addEventListener("abort", () => resolve(), { once: true });
-    void failed?.then(reject);
   });
 }
 

@@ -17,13 +17,20 @@ export interface TellOptions {
  * one for programs; its stack and causes only when asked for.
  */
 export function tellFailure(error: unknown, stderr: Writable, options: TellOptions): void {
-  const failure = toAppError(error);
+  const failure = toAppError(firstFailure(error));
   const code = options.namesCode === true ? ` [${failure.code}]` : "";
   stderr.write(`hardshare: ${withCommandName(printable(adviseOn(failure), true), options.commandName)}${code}\n`);
   if (options.isJson) writeFailureJson(failure, stderr);
   if (options.isVerbose) {
     for (let inner: unknown = error; inner instanceof Error; inner = inner.cause) stderr.write(`${inner.stack ?? inner.message}\n`);
   }
+}
+
+/** The failure itself, when ending what was in use (`using`) failed because of it as well. */
+function firstFailure(error: unknown): unknown {
+  let first = error;
+  while (first instanceof Error && first.name === "SuppressedError" && "suppressed" in first) first = first.suppressed;
+  return first;
 }
 
 /** A failure for programs: one line. */

@@ -32,7 +32,7 @@ export interface PostgresProcess extends AsyncDisposable {
   readonly ended: Promise<void>;
 }
 
-interface PostgresOptions {
+export interface PostgresOptions {
   /** Folder that contains `bin/postgres`. */
   binariesFolder: string;
   clusterFolder: string;

@@ -4,7 +4,7 @@ import { chmod, cp, mkdir, mkdtemp, readFile, readdir, rm, stat, watch, writeFil
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Logger, runProgram, silentLogger, systemRandom } from "@hardshare/runtime";
+import { Deferred, type Logger, runProgram, silentLogger, systemRandom } from "@hardshare/runtime";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { findNativeBinaries, makeRunnable } from "./native-binaries.ts";
@@ -125,14 +125,13 @@ test("a server that starts while the killed one's PostgreSQL still runs waits fo
   await query(cluster, "select 1");
 });
 
-test("a PostgreSQL that was itself killed says so, and starts again with all that was committed", async () => {
-  {
-    await using cluster = await start();
-    await query(cluster, "create table kept as select 42 as answer");
-    process.kill(await postmasterPid(), "SIGKILL");
-    await cluster.ended;
-  }
-  await using cluster = await start();
+test("a PostgreSQL that was itself killed is started again, with all that was committed", async () => {
+  const runsAgain = new Deferred();
+  const info = (message: string) => message === "PostgreSQL runs again" && runsAgain.resolve();
+  await using cluster = await start({ logger: { ...silentLogger, info } });
+  await query(cluster, "create table kept as select 42 as answer");
+  process.kill(await postmasterPid(), "SIGKILL");
+  await runsAgain.promise;
   expect(await query(cluster, "select answer from kept")).toEqual([{ answer: 42 }]);
 });
 

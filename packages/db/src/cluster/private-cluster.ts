@@ -2,12 +2,12 @@ import { chmod, chown, mkdir, realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import pg from "pg";
 import { AppError } from "@hardshare/protocol";
-import { type Logger, readTextIfThere, removeEmptyFolders, type Random, writeFileDurably } from "@hardshare/runtime";
+import { type Clock, type Logger, type Random, readTextIfThere, removeEmptyFolders, systemClock, writeFileDurably } from "@hardshare/runtime";
 import type { ConnectionParts } from "../connection.ts";
 import { CLUSTER_ROLE, ensureCluster } from "./create-cluster.ts";
 import { lockDataFolder } from "./data-folder-lock.ts";
+import { KeptPostgres } from "./kept-postgres.ts";
 import { findNativeBinaries, makeRunnable } from "./native-binaries.ts";
-import { type PostgresProcess, startPostgres } from "./postgres-process.ts";
 import { checkReachable, makeReachableFolder } from "./reachable-folders.ts";
 import { findServiceUser, type ServiceUser } from "./service-user.ts";
 
@@ -22,8 +22,6 @@ const WRONG_PASSWORD = "28P01";
 /** A PostgreSQL of our own. Disposing it shuts it down in order. */
 export interface PrivateCluster extends AsyncDisposable {
   readonly connection: ConnectionParts;
-  /** Settles when PostgreSQL has ended, also when nobody asked it to. */
-  readonly ended: Promise<void>;
 }
 
 export interface PrivateClusterOptions {
@@ -34,18 +32,20 @@ export interface PrivateClusterOptions {
   logger: Logger;
   /** Makes the password. */
   random: Random;
+  clock?: Clock;
   /** Ends the start; not what was started. */
   signal?: AbortSignal;
 }
 
 /**
  * Starts the private PostgreSQL cluster of a data folder, making it the first time: full durability, a Unix socket
- * only, a random password. It ends with this process, however that ends. As root it runs as an unprivileged user.
+ * only, a random password. It ends with this process, however that ends, and is started again when it ends before. As
+ * root it runs as an unprivileged user.
  * @throws AppError `conflict` when another server uses the folder, `config_invalid` when its user can't reach the folders,
  * `version_mismatch`, `store_unavailable` (binaries missing, disk full, …)
  */
 export async function startPrivateCluster(options: PrivateClusterOptions): Promise<PrivateCluster> {
-  const { logger, signal } = options;
+  const { logger, signal, clock = systemClock } = options;
   const user = await findServiceUser(process.getuid?.() ?? -1, logger);
   await makeReachableFolder(options.dataFolder, user);
   const dataFolder = await realpath(options.dataFolder);
@@ -53,7 +53,7 @@ export async function startPrivateCluster(options: PrivateClusterOptions): Promi
   await checkReachable(dataFolder, user);
   const socketFolder = await makeSocketFolder(options.socketFolder, user);
   const lock = await lockDataFolder(join(dataFolder, "postgresql.lock"), dataFolder, signal);
-  let postgres: PostgresProcess | undefined;
+  let postgres: KeptPostgres | undefined;
   const stop = async () => {
     await postgres?.[Symbol.asyncDispose]();
     await removeEmptyFolders(socketFolder, dirname(socketFolder));
@@ -63,21 +63,14 @@ export async function startPrivateCluster(options: PrivateClusterOptions): Promi
     const binaries = await makeRunnable(await findNativeBinaries(), dataFolder, user);
     const password = await readOrMakePassword(join(dataFolder, "postgresql.password"), options.random);
     await ensureCluster({ clusterFolder, binaries, user, password, signal });
-    postgres = await startPostgres({
-      binariesFolder: binaries.folder,
-      clusterFolder,
-      runningFile: join(dataFolder, "postgresql.running"),
-      socketFolder,
-      port: PORT,
-      user,
-      logger,
-      signal,
-    });
+    const place = { binariesFolder: binaries.folder, clusterFolder, socketFolder, port: PORT };
+    const runningFile = join(dataFolder, "postgresql.running");
+    postgres = await KeptPostgres.start({ ...place, runningFile, user, logger, signal }, { clock, random: options.random });
     const connection = { host: socketFolder, port: PORT, user: CLUSTER_ROLE, password, database: DATABASE };
     await ensureDatabase(connection).catch((error: unknown) => {
       throw (error as { code?: string }).code === WRONG_PASSWORD ? lostPassword(dataFolder, error) : error;
     });
-    return { connection, ended: postgres.ended, [Symbol.asyncDispose]: stop };
+    return { connection, [Symbol.asyncDispose]: stop };
   } catch (error) {
     await stop();
     throw error;
