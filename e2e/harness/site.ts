@@ -1,4 +1,6 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { once } from "node:events";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expectSuccess, RunningCommand } from "./commands.ts";
@@ -185,6 +187,18 @@ export class Site implements AsyncDisposable {
     const events = await followEvents(this.url, this.owner, instance, isIt);
     if (!events.some(isIt)) throw new Error(`it never was ${state}: ${JSON.stringify(events.at(-1))}`);
     return events;
+  }
+
+  /** Connects to the instance's public port. @returns the first line that it says, such as that of an SSH server */
+  async greet({ fwd }: Launched): Promise<string> {
+    if (fwd === undefined) throw new Error("the instance has no public port");
+    const socket = connect(fwd.port, fwd.ipv4);
+    try {
+      const [line] = (await once(socket, "data")) as [Buffer];
+      return line.toString().trim();
+    } finally {
+      socket.destroy();
+    }
   }
 
   /** Asks the robot something through the instance's public port. @returns the HTTP status */

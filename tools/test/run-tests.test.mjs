@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test, vi } from "vitest";
-import { describeSummary, runTests } from "./run-tests.mjs";
+import { describeSummary, isWell, runTests } from "./run-tests.mjs";
 
 // each test starts vitest itself, which takes seconds on a busy machine
 vi.setConfig({ testTimeout: 60_000 });
@@ -59,4 +59,13 @@ test("tests whose names were not asked for are not told as skipped", async () =>
 
 test("a run in which all is well ends with one line of figures", () => {
   expect(describeSummary({ passed: 3, failed: 0, skipped: [] })).toBe("3 passed, 0 failed");
+});
+
+test("where nothing may be skipped, only a reason that no package can mend is allowed", () => {
+  const run = (...reasons) => ({ passed: 1, failed: 0, skipped: reasons.map((reason) => ({ name: "a test", reason })) });
+  expect(isWell(run("needs systemd as PID 1; here that is bash"), { allowsSkips: false })).toBe(true);
+  expect(isWell(run("needs systemd as PID 1", "no container engine"), { allowsSkips: false })).toBe(false);
+  expect(isWell(run("no container engine"), { allowsSkips: true })).toBe(true);
+  expect(isWell({ ...run(), failed: 1 }, { allowsSkips: true })).toBe(false);
+  expect(isWell({ ...run(), passed: 0 }, { allowsSkips: true })).toBe(false);
 });
