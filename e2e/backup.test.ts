@@ -2,8 +2,9 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect } from "vitest";
 import { expectSuccess, RunningCommand } from "./harness/commands.ts";
+import { testFailure } from "./harness/failure.ts";
 import { expectAnswer, Person } from "./harness/world.ts";
 
 interface Launched {
@@ -19,48 +20,64 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-test("hosts, hubs and tokens know the restored server, the newer instance ends, and epochs go on above it", async () => {
-  const operator = new Person(folder, "operator");
-  const owner = new Person(folder, "owner");
-  const serve = (name: string, port: string) =>
-    new RunningCommand<{ url: string; adminTokenFile: string }>(["serve", "--data-dir", join(folder, name), "--port", port], operator.env);
-  const first = serve("first", "0");
-  const { url, adminTokenFile } = await first.ready;
-  const at = ["--server", url, "--token-file", adminTokenFile];
-  await using hub = operator.start("hub", "--data-dir", join(folder, "hub"), "--ssh-port", "0", ...at);
-  await hub.ready;
-  await using robot = operator.start<{ url: string }>("sim");
-  const device = new URL((await robot.ready).url).host;
-  await expectAnswer(owner.run(["login", ...at]));
-  const contract = join(folder, "contract.yaml");
-  await writeFile(join(folder, "rules.yaml"), "default: allow\nrules: []\n");
-  await writeFile(
-    contract,
-    `provider: proxy\nservices: [{ name: ROBOT, filter: http, target: "${device}", rules: ${join(folder, "rules.yaml")} }]\n`,
-  );
-  const { id } = await owner.json<{ id: string }>("register", "--contract", contract);
-  await using daemon = owner.start("ad");
-  await daemon.ready;
-  const launch = () => owner.json<Launched>("launch", id, "--wait");
-  expect(await launch()).toMatchObject({ status: "READY", epoch: 1 });
-  await expectAnswer(owner.run(["terminate"]));
+testFailure(
+  {
+    component: "server",
+    failure: "lost with its disk, and restored from an older backup",
+    userSees: "instances that are newer than the backup end; nobody has to log in or to be set up anew",
+    survives: "hosts, hubs, users and tokens; no epoch is given twice",
+    promise: "G1",
+    recovery: "from its start until a launch is READY",
+    withinMs: 20_000,
+  },
+  async (recovery) => {
+    const operator = new Person(folder, "operator");
+    const owner = new Person(folder, "owner");
+    const serve = (name: string, port: string) =>
+      new RunningCommand<{ url: string; adminTokenFile: string }>(
+        ["serve", "--data-dir", join(folder, name), "--port", port],
+        operator.env,
+      );
+    const first = serve("first", "0");
+    const { url, adminTokenFile } = await first.ready;
+    const at = ["--server", url, "--token-file", adminTokenFile];
+    await using hub = operator.start("hub", "--data-dir", join(folder, "hub"), "--ssh-port", "0", ...at);
+    await hub.ready;
+    await using robot = operator.start<{ url: string }>("sim");
+    const device = new URL((await robot.ready).url).host;
+    await expectAnswer(owner.run(["login", ...at]));
+    const contract = join(folder, "contract.yaml");
+    await writeFile(join(folder, "rules.yaml"), "default: allow\nrules: []\n");
+    await writeFile(
+      contract,
+      `provider: proxy\nservices: [{ name: ROBOT, filter: http, target: "${device}", rules: ${join(folder, "rules.yaml")} }]\n`,
+    );
+    const { id } = await owner.json<{ id: string }>("register", "--contract", contract);
+    await using daemon = owner.start("ad");
+    await daemon.ready;
+    const launch = () => owner.json<Launched>("launch", id, "--wait");
+    expect(await launch()).toMatchObject({ status: "READY", epoch: 1 });
+    await expectAnswer(owner.run(["terminate"]));
 
-  const file = join(folder, "backup");
-  await expectAnswer(operator.run(["backup", file, "--data-dir", join(folder, "first")]));
-  await expectAnswer(owner.run(["launch", id, "--wait"]));
-  await expectAnswer(owner.run(["terminate"]));
-  const newer = await launch();
-  expect(newer).toMatchObject({ status: "READY", epoch: 3 });
-  const back = Promise.all([daemon, hub].map((program) => program.untilLog(/connected to the server/)));
-  await first.stop("SIGKILL");
+    const file = join(folder, "backup");
+    await expectAnswer(operator.run(["backup", file, "--data-dir", join(folder, "first")]));
+    await expectAnswer(owner.run(["launch", id, "--wait"]));
+    await expectAnswer(owner.run(["terminate"]));
+    const newer = await launch();
+    expect(newer).toMatchObject({ status: "READY", epoch: 3 });
+    const back = Promise.all([daemon, hub].map((program) => program.untilLog(/connected to the server/)));
+    await first.stop("SIGKILL");
 
-  await expectAnswer(operator.run(["restore", file, "--data-dir", join(folder, "second")]));
-  await using second = serve("second", new URL(url).port);
-  await second.ready;
-  await back;
-  const again = await launch();
-  expect(again.status).toBe("READY");
-  expect(again.epoch).toBeGreaterThan(newer.epoch);
-  expect((await owner.run(["info", newer.id])).code).toBe(1); // the restored server has never heard of it
-  await expectAnswer(owner.run(["terminate"]));
-});
+    await expectAnswer(operator.run(["restore", file, "--data-dir", join(folder, "second")]));
+    recovery.begin();
+    await using second = serve("second", new URL(url).port);
+    await second.ready;
+    await back;
+    const again = await launch();
+    recovery.end();
+    expect(again.status).toBe("READY");
+    expect(again.epoch).toBeGreaterThan(newer.epoch);
+    expect((await owner.run(["info", newer.id])).code).toBe(1); // the restored server has never heard of it
+    await expectAnswer(owner.run(["terminate"]));
+  },
+);

@@ -2,9 +2,10 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect } from "vitest";
 import { Cable } from "./harness/cable.ts";
 import { expectSuccess, RunningCommand } from "./harness/commands.ts";
+import { testFailure } from "./harness/failure.ts";
 import { expectAnswer, Person } from "./harness/world.ts";
 
 let folder: string;
@@ -39,37 +40,63 @@ afterAll(async () => {
 
 const isOnline = async () => (await owner.json<{ online: boolean }>("info", deployment)).online;
 
-test("a host whose cable is pulled is shown offline, and is back by itself when it is plugged in", async () => {
-  await using daemon = new RunningCommand(["ad"], owner.env, { within: cable.far });
-  await daemon.ready;
-  expect(await isOnline()).toBe(true);
-  const lost = server.untilLog(/"channel":"host".*heard nothing.*host disconnected/);
-  await cable.pull();
-  await lost;
-  expect(await isOnline()).toBe(false);
-  const back = server.untilLog(/"channel":"host".*host connected/);
-  await cable.plugIn();
-  await back;
-  expect(await isOnline()).toBe(true);
-});
+testFailure(
+  {
+    component: "network",
+    failure: "cable of the host pulled, and plugged in again",
+    userSees: "the deployment is shown offline, so that it cannot be launched, until the host is back",
+    survives: "the deployment; that it is offline is known within 5 s (P15)",
+    promise: "G9",
+    recovery: "from plugging it in until the host is connected again",
+    withinMs: 10_000,
+  },
+  async (recovery) => {
+    await using daemon = new RunningCommand(["ad"], owner.env, { within: cable.far });
+    await daemon.ready;
+    expect(await isOnline()).toBe(true);
+    const lost = server.untilLog(/"channel":"host".*heard nothing.*host disconnected/);
+    await cable.pull();
+    await lost;
+    expect(await isOnline()).toBe(false);
+    const back = server.untilLog(/"channel":"host".*host connected/);
+    recovery.begin();
+    await cable.plugIn();
+    await back;
+    recovery.end();
+    expect(await isOnline()).toBe(true);
+  },
+);
 
-test("a hub whose cable is pulled is offline too, so that nothing is launched there, and comes back", async () => {
-  await using daemon = owner.start("ad");
-  await daemon.ready;
-  await using hub = new RunningCommand(
-    ["hub", "--data-dir", join(folder, "hub"), "--ssh-port", "0", "--bind", cable.there, "--public-host", cable.there, ...at],
-    operator.env,
-    { within: cable.far },
-  );
-  await hub.ready;
-  const lost = server.untilLog(/"channel":"hub".*heard nothing.*hub disconnected/);
-  await cable.pull();
-  await lost;
-  const refused = await owner.run(["launch", deployment]);
-  expect(refused.stderr).toContain("no hub is connected");
-  const back = server.untilLog(/"channel":"hub".*hub connected/);
-  await cable.plugIn();
-  await back;
-  expect(await owner.json<{ status: string }>("launch", deployment, "--wait")).toMatchObject({ status: "READY" });
-  await expectAnswer(owner.run(["terminate"]));
-});
+testFailure(
+  {
+    component: "network",
+    failure: "cable of the hub pulled, and plugged in again",
+    userSees: "launches end with `no_hub` until the hub is back",
+    survives: "the server and its hosts",
+    promise: "G9",
+    recovery: "from plugging it in until the hub is connected again",
+    withinMs: 10_000,
+  },
+  async (recovery) => {
+    await using daemon = owner.start("ad");
+    await daemon.ready;
+    await using hub = new RunningCommand(
+      ["hub", "--data-dir", join(folder, "hub"), "--ssh-port", "0", "--bind", cable.there, "--public-host", cable.there, ...at],
+      operator.env,
+      { within: cable.far },
+    );
+    await hub.ready;
+    const lost = server.untilLog(/"channel":"hub".*heard nothing.*hub disconnected/);
+    await cable.pull();
+    await lost;
+    const refused = await owner.run(["launch", deployment]);
+    expect(refused.stderr).toContain("no hub is connected");
+    const back = server.untilLog(/"channel":"hub".*hub connected/);
+    recovery.begin();
+    await cable.plugIn();
+    await back;
+    recovery.end();
+    expect(await owner.json<{ status: string }>("launch", deployment, "--wait")).toMatchObject({ status: "READY" });
+    await expectAnswer(owner.run(["terminate"]));
+  },
+);

@@ -7,16 +7,18 @@ import { type Launched, Site } from "./harness/site.ts";
 import { SmallDisk } from "./harness/small-disk.ts";
 
 let site: Site;
-const disks: SmallDisk[] = [];
+let hostDisk: SmallDisk;
+let serverDisk: SmallDisk;
 beforeAll(async () => {
   site = await Site.build({
     prepare: async ({ folder, serverFolder }) => {
-      disks.push(await SmallDisk.mount(join(folder, "owner"), 4), await SmallDisk.mount(serverFolder, 150));
+      hostDisk = await SmallDisk.mount(join(folder, "owner"), 4);
+      serverDisk = await SmallDisk.mount(serverFolder, 150);
     },
   });
 });
 afterAll(async () => {
-  for (const disk of disks) await disk[Symbol.asyncDispose]();
+  for (const disk of [hostDisk, serverDisk]) await disk[Symbol.asyncDispose]();
   await site[Symbol.asyncDispose]();
 });
 
@@ -42,16 +44,18 @@ testFailure(
     withinMs: 10_000,
   },
   async (recovery) => {
-    const [disk] = disks;
     const running = await site.launchReady();
-    await disk!.fill();
+    await hostDisk.fill();
     expect(await site.reach(running)).toBe(200);
     await site.end(running);
     expect(await site.programs.terminate.runsFor(running.id)).toBe(1);
     const { failed_step, failed_log } = await launchUntilRefused();
-    expect({ failed_step, failed_log }).toMatchObject({ failed_step: "journal", failed_log: expect.stringContaining("free some space") as string });
+    expect({ failed_step, failed_log }).toMatchObject({
+      failed_step: "journal",
+      failed_log: expect.stringContaining("free some space") as string,
+    });
     recovery.begin();
-    await disk!.makeRoom();
+    await hostDisk.makeRoom();
     const again = await site.launchReady();
     recovery.end();
     await site.end(again);
@@ -69,9 +73,8 @@ testFailure(
     withinMs: 10_000,
   },
   async (recovery) => {
-    const [disk] = disks;
     const running = await site.launchReady();
-    await disk!.fill();
+    await hostDisk.fill();
     await site.host.kill();
     recovery.begin();
     const daemon = site.host.start();
@@ -80,7 +83,7 @@ testFailure(
     await daemon.ready;
     const { safe_state, terminate } = site.programs;
     expect([await safe_state.runsFor(running.id), await terminate.runsFor(running.id)]).toEqual([1, 1]);
-    await disk!.makeRoom();
+    await hostDisk.makeRoom();
     const again = await site.launchReady();
     await site.end(again);
   },
@@ -97,13 +100,12 @@ testFailure(
     withinMs: 15_000,
   },
   async (recovery) => {
-    const [, disk] = disks;
     const running = await site.launchReady();
-    await disk!.fill();
+    await serverDisk.fill();
     expect(await askUntilRefused()).toMatch(/503.*store_unavailable.*disk is full|503.*disk is full.*store_unavailable/);
     expect(await site.reach(running)).toBe(200);
     recovery.begin();
-    await disk!.makeRoom();
+    await serverDisk.makeRoom();
     await site.end(running);
     const again = await site.launchReady();
     recovery.end();
@@ -122,9 +124,8 @@ testFailure(
     withinMs: 15_000,
   },
   async (recovery) => {
-    const [, disk] = disks;
     const running = await site.launchReady();
-    await disk!.fill();
+    await serverDisk.fill();
     await askUntilRefused();
     const postmaster = (await readFile(join(site.serverFolder, "postgresql/postmaster.pid"), "utf8")).split("\n")[0];
     const cannotStart = site.server.now.untilLog(/PostgreSQL cannot be started; trying again/);
@@ -134,7 +135,7 @@ testFailure(
     expect(await site.reach(running)).toBe(200);
     const runsAgain = site.server.now.untilLog(/PostgreSQL runs again/);
     recovery.begin();
-    await disk!.makeRoom();
+    await serverDisk.makeRoom();
     await runsAgain;
     await site.end(running);
     const again = await site.launchReady();

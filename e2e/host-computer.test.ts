@@ -1,10 +1,11 @@
 /** The computer of a host is started again, and its card is copied to another one. */
 import { cp } from "node:fs/promises";
-import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
-import { RunningCommand } from "./harness/commands.ts";
-import { freshlyBooted } from "./harness/computer.ts";
+import { expectSuccess, RunningCommand } from "./harness/commands.ts";
+import { freshlyBooted, withOtherBootId } from "./harness/computer.ts";
+import { describeWithContainers } from "./harness/containers.ts";
 import { testFailure } from "./harness/failure.ts";
+import { containersWith, processesWith } from "./harness/leftovers.ts";
 import { Site } from "./harness/site.ts";
 import { Person } from "./harness/world.ts";
 
@@ -60,13 +61,14 @@ testFailure(
     userSees: "the instance ends, because its host was restarted; the deployment is free",
     survives: "nothing: everything that ran is gone; the hardware is made safe and the terminate programs run",
     promise: "G4",
-    recovery: "from the daemon's start until the deployment is free, of which the server waits up to 15 s for another computer with this identity",
+    recovery:
+      "from the daemon's start until the deployment is free, of which the server waits up to 15 s for another computer with this identity",
     withinMs: 30_000,
   },
   async (recovery) => {
     const launched = await site.launchReady();
     await site.host.kill();
-    site.within.host = await freshlyBooted(join(site.folder));
+    site.within.host = await freshlyBooted(site.folder);
     recovery.begin();
     const daemon = site.host.start();
     await site.untilState(launched.id, "TERMINATED");
@@ -81,3 +83,42 @@ testFailure(
     await site.end(again);
   },
 );
+
+describeWithContainers("with a container", () => {
+  let podman: Site;
+  beforeAll(async () => {
+    podman = await Site.build({ contract: "provider: podman\n" });
+  });
+  afterAll(() => podman[Symbol.asyncDispose]());
+
+  testFailure(
+    {
+      component: "host",
+      failure: "its computer loses power while a container instance is READY, and is started again",
+      userSees: "the instance ends, because its host was restarted; the deployment is free",
+      survives: "nothing: the container, which does not run any more, is removed, and the terminate programs run",
+      promise: "G4",
+      recovery: "from the daemon's start until the deployment is free, of which the server waits up to 15 s, as above",
+      withinMs: 30_000,
+    },
+    async (recovery) => {
+      const { id } = await podman.launchReady();
+      await podman.host.kill();
+      for (const container of await containersWith(`io.hardshare.instance=${id}`)) await expectSuccess("podman", ["kill", container]);
+      for (const line of await processesWith(id)) process.kill(Number(line.split(" ")[0]), "SIGKILL");
+      podman.within.host = await withOtherBootId(podman.folder);
+      recovery.begin();
+      const daemon = podman.host.start();
+      await podman.untilState(id, "TERMINATED");
+      recovery.end();
+      await daemon.ready;
+      expect(daemon.log).toMatch(/undoing an instance of the daemon before/);
+      expect(daemon.log).toContain('"why":"this computer was started again since"');
+      expect(await podman.instance(id)).toMatchObject({ end_reason: "host_restarted" });
+      expect(await containersWith(`io.hardshare.instance=${id}`)).toEqual([]);
+      expect(await podman.programs.terminate.runsFor(id)).toBe(1);
+      await podman.end(await podman.launchReady());
+    },
+    { isLong: true },
+  );
+});

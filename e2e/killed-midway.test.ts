@@ -1,4 +1,4 @@
-/** Server, hub and host daemon are killed while an instance begins, runs and ends. */
+/** Server, hub and host daemon are killed while an instance begins and ends; crash.test.ts has what runs. */
 import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import type { CommandResult } from "./harness/commands.ts";
 import { testFailure } from "./harness/failure.ts";
@@ -66,32 +66,6 @@ testFailure(
     await expectRuns(id, { init: 1, terminate: 0 });
     await site.end({ id });
     await expectRuns(id, { init: 1, terminate: 1 });
-  },
-);
-
-testFailure(
-  {
-    component: "server",
-    failure: "killed while an instance is READY",
-    userSees: "what is connected through the hub goes on; commands end with `server_unreachable` until it is back",
-    survives: "the instance, its public port and its streams",
-    promise: "G9",
-    recovery: "from the kill until host and hub are connected again",
-    withinMs: 15_000,
-  },
-  async (recovery) => {
-    const launched = await site.launchReady();
-    recovery.begin();
-    await site.server.kill();
-    expect(await site.reach(launched)).toBe(200);
-    const back = site.untilPeersBack();
-    await site.server.start().ready;
-    await back;
-    recovery.end();
-    expect(await site.instance(launched.id)).toMatchObject({ status: "READY", fwd: launched.fwd });
-    expect(await site.reach(launched)).toBe(200);
-    await expectRuns(launched.id, { init: 1, terminate: 0 });
-    await site.end(launched);
   },
 );
 

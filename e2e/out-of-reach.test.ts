@@ -59,7 +59,7 @@ testFailure(
   {
     component: "network",
     failure: "cable of the host pulled, and still out when the time of an instance is over",
-    userSees: "the instance ends as TERMINATED; its deployment is locked out, \"host not confirmed\", until the cable is plugged in again",
+    userSees: 'the instance ends as TERMINATED; its deployment is locked out, "host not confirmed", until the cable is plugged in again',
     survives: "the deadline, at both ends; nobody has to unlock",
     promise: "G4",
     recovery: "from plugging it in until the deployment can be launched again",

@@ -17,7 +17,11 @@ describeWithContainers("under systemd's rules", () => {
     site = await Site.build({
       contract: "provider: podman\n",
       prepare: async (site) => {
-        units = { server: await Unit.install(site, "server"), hub: await Unit.install(site, "hub"), host: await Unit.install(site, "host") };
+        units = {
+          server: await Unit.install(site, "server"),
+          hub: await Unit.install(site, "hub"),
+          host: await Unit.install(site, "host"),
+        };
       },
     });
     launched = await site.launchReady();
@@ -78,7 +82,8 @@ describeWithContainers("under systemd's rules", () => {
       component: "host",
       failure: "daemon crashes under systemd while a container instance is READY",
       userSees: "connections break; they can be made again at the same address and port",
-      survives: "the container and all that runs in it; filters and relay end with the daemon, the hardware is made safe, and its successor makes them anew",
+      survives:
+        "the container and all that runs in it; filters and relay end with the daemon, the hardware is made safe, and its successor makes them anew",
       promise: "G2",
       recovery: "from the daemon's start until the instance is reached through its public port",
       withinMs: 10_000,

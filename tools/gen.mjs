@@ -1,5 +1,6 @@
 /**
- * `npm run gen`: writes what is generated from the source (pages of docs/reference, the import table of ARCHITECTURE.md).
+ * `npm run gen`: writes what is generated from the source (pages of docs/reference, the import table of ARCHITECTURE.md),
+ * and from what tests of failures measured (docs/what-happens-when.md).
  * With `--check` it writes nothing, names what is stale and ends with 1.
  */
 import { fileURLToPath } from "node:url";

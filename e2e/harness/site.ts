@@ -66,12 +66,17 @@ export class Site implements AsyncDisposable {
     this.#robot = this.operator.start("sim");
     const { env } = this.operator;
     this.server = new Restartable(
-      () => new RunningCommand(["serve", "--data-dir", this.serverFolder, "--host", address, "--port", this.#port], env, { within: this.within.server }),
+      () =>
+        new RunningCommand(["serve", "--data-dir", this.serverFolder, "--host", address, "--port", this.#port], env, {
+          within: this.within.server,
+        }),
     );
     const addresses = ["--bind", address, "--public-host", address];
     this.hub = new Restartable(
       () =>
-        new RunningCommand(["hub", "--data-dir", join(folder, "hub"), "--ssh-port", this.#sshPort, ...addresses, ...this.#at], env, { within: this.within.hub }),
+        new RunningCommand(["hub", "--data-dir", join(folder, "hub"), "--ssh-port", this.#sshPort, ...addresses, ...this.#at], env, {
+          within: this.within.hub,
+        }),
     );
     this.host = new Restartable(() => new RunningCommand(["ad"], this.owner.env, { within: this.within.host }));
   }
@@ -79,10 +84,13 @@ export class Site implements AsyncDisposable {
   static async build(options: SiteOptions = {}): Promise<Site> {
     const folder = await mkdtemp(join(tmpdir(), "hardshare-site-"));
     await expectSuccess("chmod", ["755", folder]);
-    const [init, terminate, safeState] = await Promise.all(
-      ["init", "terminate", "safe-state"].map((name) => HeldProgram.make(folder, name)),
-    );
-    const site = new Site(folder, { init: init!, terminate: terminate!, safe_state: safeState! }, options);
+    const makeProgram = (name: string) => HeldProgram.make(folder, name);
+    const programs = {
+      init: await makeProgram("init"),
+      terminate: await makeProgram("terminate"),
+      safe_state: await makeProgram("safe-state"),
+    };
+    const site = new Site(folder, programs, options);
     try {
       await options.prepare?.(site);
       await site.#begin(options.contract ?? "provider: proxy\npublic_port: true\n");

@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { cliPage } from "./cli-page.mjs";
 import { contractPage, contractSchema } from "./contract-page.mjs";
 import { errorsPage } from "./errors-page.mjs";
+import { compareWithResults, readFailureTests } from "./failure-tests.mjs";
+import { failuresPage } from "./failures-page.mjs";
 import { importTable } from "./import-table.mjs";
 import { fillMarker } from "./markdown.mjs";
 
@@ -13,12 +15,17 @@ import { fillMarker } from "./markdown.mjs";
  */
 export async function generate(root) {
   const architecture = JSON.parse(await readFile(join(root, "architecture.json"), "utf8"));
+  const failures = await readFailureTests(root);
+  const results = JSON.parse(await readFile(join(root, "e2e/failures.json"), "utf8"));
+  const differences = compareWithResults(failures, results.recoveredMs);
+  if (differences.length > 0) throw new Error(`${differences.join("\n")}\nRun \`npm run record\``);
   const map = await readFile(join(root, "ARCHITECTURE.md"), "utf8");
   return new Map([
     ["docs/reference/cli.md", cliPage()],
     ["docs/reference/errors.md", errorsPage()],
     ["docs/reference/contract.schema.json", `${JSON.stringify(contractSchema(), undefined, 2)}\n`],
     ["docs/reference/contract.md", contractPage()],
+    ["docs/what-happens-when.md", failuresPage(failures, results)],
     ["ARCHITECTURE.md", fillMarker(map, "imports", importTable(architecture))],
   ]);
 }

@@ -2,7 +2,15 @@ import { chmod, chown, mkdir, realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import pg from "pg";
 import { AppError } from "@hardshare/protocol";
-import { type Clock, type Logger, type Random, readTextIfThere, removeEmptyFolders, systemClock, writeFileDurably } from "@hardshare/runtime";
+import {
+  type Clock,
+  type Logger,
+  type Random,
+  readTextIfThere,
+  removeEmptyFolders,
+  systemClock,
+  writeFileDurably,
+} from "@hardshare/runtime";
 import type { ConnectionParts } from "../connection.ts";
 import { CLUSTER_ROLE, ensureCluster } from "./create-cluster.ts";
 import { lockDataFolder } from "./data-folder-lock.ts";

@@ -141,7 +141,12 @@ export class DeploymentKeeper {
       const beginning: Beginning =
         why === undefined ? { kind: "adopt" } : { kind: "clean_up", reason: instance.endReason ?? "host_restarted", problem };
       const what = why === undefined ? "adopting" : "undoing";
-      tools.logger.info(`${what} an instance of the daemon before`, { deploymentId, instanceId, epoch, ...(why === undefined ? {} : { why }) });
+      tools.logger.info(`${what} an instance of the daemon before`, {
+        deploymentId,
+        instanceId,
+        epoch,
+        ...(why === undefined ? {} : { why }),
+      });
       const reports = new ReportStream({ outbox, clock: tools.clock, instance, after: instance.sequence + RESTART_GAP });
       const facts = { deploymentId, instanceId, epoch, user: started.user, publicKeys: [], loaded };
       this.#hold(new HostInstance({ facts, deadline, beginning, tools, journal, reports, ...this.#listeners(instanceId) }));

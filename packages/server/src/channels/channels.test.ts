@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
-import { OLDEST_CHANNEL_VERSION } from "@hardshare/protocol";
+import { HostId, OLDEST_CHANNEL_VERSION } from "@hardshare/protocol";
 import { generateIdentity } from "@hardshare/wire/ssh";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { WebSocket } from "ws";
@@ -93,6 +93,24 @@ test("a host whose old connection is dead takes its place with a new process", a
   const host = connect("new-process");
   await host.until((desired) => desired.get(deploymentId));
   expect((await owner.call("GET", `/deployment/${deploymentId}`)).body.online).toBe(true);
+});
+
+test("a host's place is kept for the computer that was connected a moment ago; one with another boot id waits", async () => {
+  const { database } = world.store;
+  const bootId = "first";
+  const wasConnected = async (agoMs: number) => {
+    const { options } = await world.registerHost(owner);
+    const connection = { hostId: HostId.parse(options.id), softwareVersion: "9", bootId, at: new Date(Date.now() - agoMs) };
+    await database.transaction((tx) => database.hosts.recordConnection(tx, connection));
+    return options;
+  };
+  const justNow = await wasConnected(0);
+  await using copy = new TestHost({ ...justNow, bootId: "second" }, []);
+  expect(await copy.untilRefused()).toMatch(/^identity_in_use: .*its place is kept for 1\d s more.*hardshare register/);
+  await using first = new TestHost({ ...justNow, bootId }, []);
+  await first.moments.until(() => first.desiredCount > 0);
+  await using restarted = new TestHost({ ...(await wasConnected(20_000)), bootId: "second" }, []);
+  await restarted.moments.until(() => restarted.desiredCount > 0);
 });
 
 test("the same process may connect again at once, before its old connection is known to be dead", async () => {

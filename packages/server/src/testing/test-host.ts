@@ -31,7 +31,7 @@ export class TestHost implements AsyncDisposable {
     this.#client = connectPeer<ServerToHost, HostToServer>("host", options, {
       moments: this.moments,
       receive: ServerToHostSchema,
-      hello: () => ({ bootId: "boot", softwareVersion: "0.1.0", deployments: this.deployments }),
+      hello: () => ({ bootId: options.bootId ?? "boot", softwareVersion: "0.1.0", deployments: this.deployments }),
       onOpen: () => {},
       onMessage: (message) => this.#keep(message),
       onRefused: (code, message) => (this.refusal = `${code}: ${message}`),

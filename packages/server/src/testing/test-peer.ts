@@ -18,6 +18,8 @@ export interface PeerOptions {
   identity: Identity;
   serverKey: string;
   session?: string;
+  /** Of a host's computer. */
+  bootId?: string;
 }
 
 /** The part of a test's host and hub that connects by the real channel. */

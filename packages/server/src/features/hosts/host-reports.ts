@@ -50,7 +50,10 @@ export class HostReports {
     });
     const { deploymentId, instanceId } = reports[0];
     const facts = { hostId, deploymentId, instanceId };
-    for (const { message, isGood } of alerts) isGood === true ? this.#logger.info(message, facts) : this.#logger.warn(`alert: ${message}`, facts);
+    for (const { message, isGood } of alerts) {
+      if (isGood === true) this.#logger.info(message, facts);
+      else this.#logger.warn(`alert: ${message}`, facts);
+    }
     return verdict;
   }
 
