@@ -45,7 +45,7 @@ testFailure(
     component: "network",
     failure: "cable of the host pulled, and plugged in again",
     userSees: "the deployment is shown offline, so that it cannot be launched, until the host is back",
-    survives: "the deployment; that it is offline is known within 5 s (P15)",
+    survives: "the deployment, which needs nobody's help to be online again",
     promise: "G9",
     recovery: "from plugging it in until the host is connected again",
     withinMs: 10_000,

@@ -23,7 +23,7 @@ testFailure(
   {
     component: "host",
     failure: "its folders are copied to another computer, which runs `hardshare ad`",
-    userSees: "nothing; `ad` and `hardshare status` on the copy say that it is refused, and what to do",
+    userSees: "nothing; `ad` on the copy says that it is refused, and what to do",
     survives: "the instance at the first computer, also when the server is restarted and the copy comes first",
     promise: "G1",
     recovery: "from the server's start until the first computer is connected again",

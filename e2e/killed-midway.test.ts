@@ -56,6 +56,7 @@ testFailure(
     recovery.begin();
     const back = site.untilPeersBack();
     await site.server.kill();
+    expect((await site.owner.run(["info", id, "--format", "json"])).stderr).toContain('"code":"server_unreachable"');
     await site.server.start().ready;
     await back;
     recovery.end();
@@ -167,6 +168,7 @@ testFailure(
     recovery.end();
     await site.end(next);
   },
+  { isLong: true },
 );
 
 testFailure(

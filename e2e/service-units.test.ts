@@ -39,7 +39,7 @@ describeWithContainers("under systemd's rules", () => {
       component: "server",
       failure: "stopped by `systemctl stop`, and started",
       userSees: "commands end with `server_unreachable` until it is started; connections through the hub go on",
-      survives: "instances, tunnels and public ports; PostgreSQL is ended in order",
+      survives: "instances, tunnels and public ports; PostgreSQL ends with it",
       promise: "G9",
       recovery: "from its start until host and hub are connected again",
       withinMs: 15_000,
