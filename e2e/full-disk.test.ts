@@ -1,4 +1,5 @@
 /** The disk of the host, and then of the server, is full. */
+import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
@@ -149,7 +150,7 @@ testFailure(
 async function askUntilRefused(): Promise<string> {
   for (let attempt = 0; attempt < 5000; attempt++) {
     try {
-      await site.ask("POST", "/admin/users", { name: `user${attempt}` });
+      await site.ask("POST", "/admin/users", { name: `user-${randomUUID()}` });
     } catch (error) {
       return (error as Error).message;
     }

@@ -2,6 +2,7 @@ import { createPublicKey } from "node:crypto";
 import { copyFile, mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { startTestCluster } from "@hardshare/db/testing";
 import { HostId } from "@hardshare/protocol";
 import { ManualClock, silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -102,6 +103,18 @@ test("a start that is interrupted ends, and leaves the data folder free", async 
   const started = startServer({ ...options, socketFolder: join(folder, "sockets"), signal: interruption.signal });
   interruption.abort();
   await expect(started).rejects.toMatchObject({ name: "AbortError" });
+  expect(await readdir(folder)).not.toContain("server.lock");
+  await rm(folder, { recursive: true });
+});
+
+test("a server whose database is gone can be stopped, and leaves the data folder free", async () => {
+  const cluster = await startTestCluster();
+  const folder = await mkdtemp(join(tmpdir(), "server-test-"));
+  const tools = { clock: systemClock, random: systemRandom, logger: silentLogger };
+  const server = await startServer({ ...tools, dataFolder: folder, databaseUrl: cluster.connection, host: "127.0.0.1", port: 0 });
+  await cluster[Symbol.asyncDispose]();
+  expect((await fetch(`${server.url}/deployments`)).status).toBe(503);
+  await server[Symbol.asyncDispose]();
   expect(await readdir(folder)).not.toContain("server.lock");
   await rm(folder, { recursive: true });
 });
