@@ -59,16 +59,18 @@ const FILE = fileURLToPath(new URL("../failures.json", import.meta.url));
 /** Set by `npm run record`. */
 const IS_RECORDING = process.env["HARDSHARE_RECORD"] !== undefined;
 
-/** A test of one failure. @param options.isLong left out unless HARDSHARE_LONG is set */
+/** Whether cases that take long are not left out (`npm run test:long`). */
+export const IS_LONG_RUN = process.env["HARDSHARE_LONG"] !== undefined;
+
+/** A test of one failure. @param options.isLong left out of runs that are not long */
 export function testFailure(
   failure: Failure,
   body: (recovery: Recovery) => Promise<void>,
   { isLong = false }: { isLong?: boolean } = {},
 ): void {
   const name = `${failure.component}: ${failure.failure}`;
-  const isOut = isLong && process.env["HARDSHARE_LONG"] === undefined;
   // Not skipped: in CI's time this case is not part of the suite.
-  if (isOut) return;
+  if (isLong && !IS_LONG_RUN) return;
   test(name, async () => {
     const recovery = new Recovery();
     await body(recovery);
