@@ -27,8 +27,9 @@ export function failuresPage(tests, results) {
 # What happens when something dies
 
 Each row is an end-to-end test with real processes, which brings the failure about, checks what the row says, and fails
-when recovery takes longer than *at most*. *Time to recover* is what one run measured, ${results.recordedOn}; a run on
-another machine, or beside other work, has other figures. \`npm run record\` measures them anew.
+when recovery takes longer than *at most* (on a machine with more to do than it has processors: as many times longer).
+*Time to recover* is what one run measured, ${results.recordedOn};
+a run on another machine, or beside other work, has other figures. \`npm run record\` measures them anew.
 
 Not in the table: the host daemon killed at each of its steps. \`packages/host/src/daemon/kill-walk.test.ts\` kills it
 before and after every step of a launch, an end and an adoption, and checks that nothing is left.
