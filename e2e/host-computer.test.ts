@@ -62,7 +62,7 @@ testFailure(
     survives: "nothing: everything that ran is gone; the hardware is made safe and the terminate programs run",
     promise: "G4",
     recovery:
-      "from the daemon's start until the deployment is free, of which the server waits up to 15 s for another computer with this identity",
+      "from the daemon's start until the deployment is free, of which the server waits up to 10 s for another computer with this identity",
     withinMs: 30_000,
   },
   async (recovery) => {
@@ -98,7 +98,7 @@ function withContainer(): void {
       userSees: "the instance ends, because its host was restarted; the deployment is free",
       survives: "nothing: the container, which does not run any more, is removed, and the terminate programs run",
       promise: "G4",
-      recovery: "from the daemon's start until the deployment is free, of which the server waits up to 15 s, as above",
+      recovery: "from the daemon's start until the deployment is free, of which the server waits up to 10 s, as above",
       withinMs: 30_000,
     },
     async (recovery) => {

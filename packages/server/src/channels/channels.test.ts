@@ -106,7 +106,7 @@ test("a host's place is kept for the computer that was connected a moment ago; o
   };
   const justNow = await wasConnected(0);
   await using copy = new TestHost({ ...justNow, bootId: "second" }, []);
-  expect(await copy.untilRefused()).toMatch(/^identity_in_use: .*its place is kept for 1\d s more.*hardshare register/);
+  expect(await copy.untilRefused()).toMatch(/^identity_in_use: .*its place is kept for \d+ s more.*hardshare register/);
   await using first = new TestHost({ ...justNow, bootId }, []);
   await first.moments.until(() => first.desiredCount > 0);
   await using restarted = new TestHost({ ...(await wasConnected(20_000)), bootId: "second" }, []);

@@ -2,9 +2,14 @@ import type { Host } from "@hardshare/db";
 
 /**
  * So long a host that was lost has to come back, and so has every host after a start of the server, before its silence
- * counts and before another computer may take its place: 95 % of 10,000 hosts are back in 15 s (promises.md, P13).
+ * counts: 95 % of 10,000 hosts are back in 15 s (promises.md, P13).
  */
 export const RETURN_MS = 15_000;
+/**
+ * So long its place is kept for it. Less by the longest pause between two attempts of a host: a computer that was started
+ * again, and has to wait for this, must be back before its silence counts.
+ */
+export const PLACE_KEPT_MS = 10_000;
 
 /**
  * Until when a host's place is kept for the computer that was connected last, in milliseconds since 1970; 0 when it is
@@ -17,5 +22,5 @@ export function placeKeptUntilMs(
   if (host.bootId === null || host.bootId === now.bootId) return 0;
   const goneAtMs = host.lastSeenAt?.getTime() ?? 0;
   // An instance goes on while the server is stopped, for however long.
-  return Math.max(goneAtMs, now.hasInstance ? now.serverStartedAtMs : 0) + RETURN_MS;
+  return Math.max(goneAtMs, now.hasInstance ? now.serverStartedAtMs : 0) + PLACE_KEPT_MS;
 }
