@@ -36,6 +36,7 @@ testFailure(
     await using copy = new RunningCommand(["ad"], thief.env, { within: await freshlyBooted(site.folder) });
     expect(await copy.untilLog(/the server refuses this host/)).toMatch(/identity_in_use.*copy.*hardshare register/);
 
+    const hubBack = site.untilPeerBack("hub");
     await site.server.kill();
     // The first computer is slow, so that the copy is the first to come.
     site.host.now.signal("SIGSTOP");
@@ -46,7 +47,7 @@ testFailure(
     site.host.now.signal("SIGCONT");
     await back;
     recovery.end();
-    await site.hub.now.ready;
+    await hubBack;
     expect(await site.instance(launched.id)).toMatchObject({ status: "READY", epoch: launched.epoch });
     expect(await site.reach(launched)).toBe(200);
     await site.end(launched);
