@@ -137,7 +137,7 @@ export class DeploymentKeeper {
       }
       if (started === undefined || deadline === undefined) continue;
       const { loaded, problem } = readJournalledContract(started);
-      const why = whyUndone(instance, { provider: loaded.contract.provider, problem, bootId: tools.time().bootId });
+      const why = whyUndone(instance, { provider: providerOf(loaded.contract), problem, bootId: tools.time().bootId });
       const beginning: Beginning =
         why === undefined ? { kind: "adopt" } : { kind: "clean_up", reason: instance.endReason ?? "host_restarted", problem };
       const what = why === undefined ? "adopting" : "undoing";
