@@ -102,6 +102,7 @@ export async function servePeer<Hello extends HelloFields, In, Out>(
 ): Promise<void> {
   const connectionId = deps.random.uuid();
   let entered: string | undefined;
+  let reason: string;
   try {
     const { hello, channel } = await acceptChannel<Hello, In, Out>({
       socket,
@@ -123,12 +124,12 @@ export async function servePeer<Hello extends HelloFields, In, Out>(
     });
     onGreeted();
     deps.logger.info(`${protocol.role} connected`, { id: hello.id });
-    const reason = await converse(protocol, deps, { connectionId, hello, channel });
-    deps.logger.info(`${protocol.role} disconnected`, { id: hello.id, reason });
+    reason = await converse(protocol, deps, { connectionId, hello, channel });
   } finally {
     socket.destroy();
     if (entered !== undefined) await deps.presence.leave({ role: protocol.role, peerId: entered, connectionId });
   }
+  deps.logger.info(`${protocol.role} disconnected`, { id: entered, reason });
 }
 
 /** @returns why the channel ended */

@@ -40,6 +40,7 @@ export class StreamTable {
     this.#channel = new FrameChannel<Frame, Frame>({
       socket,
       clock,
+      watch: side === "client" ? "asks" : "answers",
       receive: { safeParse: (data) => ({ success: true, data: data as Frame }) },
     });
     this.closed = this.#channel.closed;

@@ -58,7 +58,7 @@ export async function acceptChannel<Hello extends HelloFields, In, Out>(
   const serverNonce = encodeBase64(options.random.bytes(32));
   // Until the peer is admitted its frames are read as `hello`, afterwards as messages.
   const receive: MessageSchema<Hello | In> = { safeParse: (data) => (isGreeted ? options.receive : options.hello).safeParse(data) };
-  const channel = new FrameChannel<Hello | In, unknown>({ socket: options.socket, receive, clock: options.clock });
+  const channel = new FrameChannel<Hello | In, unknown>({ socket: options.socket, receive, clock: options.clock, watch: "answers" });
   using _timeout = options.clock.after(HANDSHAKE_TIMEOUT_MS, () => {
     if (!isGreeted) channel.close("no hello in time");
   });

@@ -66,7 +66,7 @@ export function connectChannel<In, Out>(options: ConnectChannelOptions<In, Out>)
       let reason: string;
       try {
         const socket = await options.openSocket(options.url, stop.signal);
-        const channel = new FrameChannel<unknown, unknown>({ socket, receive: anything, clock: options.clock });
+        const channel = new FrameChannel<unknown, unknown>({ socket, receive: anything, clock: options.clock, watch: "asks" });
         current = channel;
         if (stop.signal.aborted) channel.close("closed");
         const verdict = await greet(channel, options);

@@ -17,7 +17,8 @@ function makeChannel() {
   };
   const receive = { safeParse: (data: unknown) => ({ success: true as const, data: data as number }) };
   const clock = { monotonicMs: () => 0, after: () => ({ [Symbol.dispose]() {} }) };
-  return { channel: new FrameChannel<number, never>({ socket, receive, clock }), say: (n: number) => listener?.onText(JSON.stringify(n)) };
+  const channel = new FrameChannel<number, never>({ socket, receive, clock, watch: "answers" });
+  return { channel, say: (n: number) => listener?.onText(JSON.stringify(n)) };
 }
 
 test("a handler of batches gets all that waits, in order and at most so many, and the next only when it has settled", async () => {

@@ -1,14 +1,8 @@
 import { AppError } from "@hardshare/protocol";
 import type { MessageSocket } from "./message-socket.ts";
 import type { ChannelClock, MessageSchema } from "./needs.ts";
+import { PeerWatch } from "./peer-watch.ts";
 
-/** A side that had nothing to say for this long sends a ping. */
-export const PING_AFTER_MS = 1500;
-/**
- * A side that heard nothing for this long takes the other for gone: offline shows within 5 s of a pulled cable (P15),
- * while two pings in a row may be lost or late by a TCP retransmission (RFC 6298: 1 s, then 2 s) without a false alarm.
- */
-export const DEAD_AFTER_MS = 4500;
 /** Bytes queued towards a peer that does not read; above it the channel is closed, and the peer looks again when it is back. */
 export const MAX_SEND_BUFFER_BYTES = 8 * 1024 * 1024;
 /**
@@ -17,15 +11,15 @@ export const MAX_SEND_BUFFER_BYTES = 8 * 1024 * 1024;
  */
 export const MAX_RECEIVE_QUEUE_CHARS = 1024 * 1024;
 
-/** After silence was noticed, time to read frames that wait already. */
-const LATE_FRAMES_MS = 100;
-
+/** Known to peers of every version; it asks for a sign of life, or is one. */
 const PING = JSON.stringify({ type: "ping" });
 
 export interface FrameChannelOptions<In> {
   socket: MessageSocket;
   receive: MessageSchema<In>;
   clock: ChannelClock;
+  /** Whether this side asks for signs of life (the one that connected), or answers. */
+  watch: "asks" | "answers";
 }
 
 /**
@@ -37,7 +31,7 @@ export class FrameChannel<In, Out> implements AsyncDisposable {
   readonly closed: Promise<string>;
   readonly #socket: MessageSocket;
   readonly #receive: MessageSchema<In>;
-  readonly #clock: ChannelClock;
+  readonly #watch: PeerWatch;
   readonly #queue: { message: In; chars: number }[] = [];
   #queuedChars = 0;
   #isPaused = false;
@@ -46,23 +40,20 @@ export class FrameChannel<In, Out> implements AsyncDisposable {
   #reader: { resolve(message: In): void; reject(error: Error): void } | undefined;
   #isHandling = false;
   #isOpen = true;
-  #pingTimer: Disposable | undefined;
-  #deadTimer: Disposable | undefined;
-  #lastHeardMs: number;
-  /** What had come at the last sign of life. */
-  #heardBytes = 0;
-  #isDoubted = false;
   #settle!: (reason: string) => void;
 
   constructor(options: FrameChannelOptions<In>) {
     this.#socket = options.socket;
     this.#receive = options.receive;
-    this.#clock = options.clock;
     this.closed = new Promise((resolve) => (this.#settle = resolve));
-    this.#lastHeardMs = this.#clock.monotonicMs();
+    const line = {
+      bytesRead: () => this.#socket.bytesRead(),
+      isPaused: () => this.#isPaused,
+      ping: () => void this.#sendText(PING),
+      gone: (reason: string) => this.#fail(reason),
+    };
+    this.#watch = new PeerWatch({ line, clock: options.clock, role: options.watch });
     this.#socket.listen({ onText: (text) => this.#onText(text), onClose: (reason) => this.#end(reason) });
-    this.#armPing();
-    this.#armDead(DEAD_AFTER_MS);
   }
 
   get isOpen(): boolean {
@@ -116,14 +107,14 @@ export class FrameChannel<In, Out> implements AsyncDisposable {
       return false;
     }
     this.#socket.send(text);
-    this.#armPing();
+    this.#watch.noteSaid();
     return true;
   }
 
   #onText(text: string): void {
     if (!this.#isOpen) return;
-    this.#noteLife();
-    if (text === PING) return;
+    this.#watch.noteHeard();
+    if (text === PING) return this.#watch.notePing();
     let data: unknown;
     try {
       data = JSON.parse(text);
@@ -152,7 +143,7 @@ export class FrameChannel<In, Out> implements AsyncDisposable {
     this.#queuedChars -= first.chars;
     if (this.#isPaused && this.#queuedChars <= MAX_RECEIVE_QUEUE_CHARS / 2) {
       this.#isPaused = false;
-      this.#noteLife(); // it could not be heard meanwhile
+      this.#watch.noteHeard(); // it could not be heard meanwhile
       this.#socket.resume();
     }
     return first.message;
@@ -176,34 +167,6 @@ export class FrameChannel<In, Out> implements AsyncDisposable {
     }
   }
 
-  #armPing(): void {
-    this.#pingTimer?.[Symbol.dispose]();
-    this.#pingTimer = this.#clock.after(PING_AFTER_MS, () => this.#sendText(PING));
-  }
-
-  #noteLife(): void {
-    this.#lastHeardMs = this.#clock.monotonicMs();
-    this.#heardBytes = this.#socket.bytesRead();
-    this.#isDoubted = false;
-  }
-
-  // The timer runs to the end of the silence that was known when it was set: a busy channel re-arms nothing per frame.
-  #armDead(delayMs: number): void {
-    this.#deadTimer = this.#clock.after(delayMs, () => {
-      // A large message on a slow line is a sign of life long before it is complete.
-      if (this.#socket.bytesRead() !== this.#heardBytes) this.#noteLife();
-      const silentMs = this.#clock.monotonicMs() - this.#lastHeardMs;
-      if (this.#isPaused) return this.#armDead(DEAD_AFTER_MS); // it is we who don't listen
-      if (silentMs < DEAD_AFTER_MS) return this.#armDead(DEAD_AFTER_MS - silentMs);
-      // A process that was itself stopped for a while first reads what waits for it.
-      if (!this.#isDoubted) {
-        this.#isDoubted = true;
-        return this.#armDead(LATE_FRAMES_MS);
-      }
-      this.#fail(`heard nothing for ${DEAD_AFTER_MS / 1000} s`);
-    });
-  }
-
   #fail(reason: string): void {
     if (!this.#isOpen) return;
     this.#socket.close(reason);
@@ -216,8 +179,7 @@ export class FrameChannel<In, Out> implements AsyncDisposable {
     this.#isOpen = false;
     this.#queue.length = 0;
     this.#queuedChars = 0;
-    this.#pingTimer?.[Symbol.dispose]();
-    this.#deadTimer?.[Symbol.dispose]();
+    this.#watch[Symbol.dispose]();
     this.#reader?.reject(new AppError("connection_lost", reason));
     this.#settle(reason);
   }

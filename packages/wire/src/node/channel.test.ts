@@ -9,7 +9,6 @@ import { acceptChannel, type AcceptedChannel } from "../channel/accept-channel.t
 import { connectChannel, type ConnectChannelOptions, STEADY_AFTER_MS } from "../channel/connect-channel.ts";
 import { FrameChannel } from "../channel/frame-channel.ts";
 import { generateIdentity, sameKey, signWith, verifyWith } from "../ssh/index.ts";
-import type { MessageSocket } from "../channel/message-socket.ts";
 import { openWebSocket, wrapWebSocket } from "./web-socket.ts";
 
 const Word = z.object({ type: z.literal("word"), text: z.string() });
@@ -228,6 +227,7 @@ test("a peer that sends faster than is handled waits, whatever it sends, and all
   await using channel = new FrameChannel<Word, Word>({
     receive: Word,
     clock,
+    watch: "answers",
     socket: {
       ...wrapped,
       pause: () => {
@@ -261,62 +261,4 @@ test("a peer that sends faster than is handled waits, whatever it sends, and all
   expect(got).toEqual(Array.from({ length: count }, (_, index) => index));
   peer.terminate();
   await new Promise((resolve) => sockets.close(resolve));
-});
-
-test("a peer that falls silent is taken for gone after 4.5 s, one that pings or is in the midst of a message is not", async () => {
-  const timers: { at: number; run: () => void }[] = [];
-  let now = 0;
-  const manual = {
-    monotonicMs: () => now,
-    after(delayMs: number, run: () => void): Disposable {
-      const timer = { at: now + delayMs, run };
-      timers.push(timer);
-      return { [Symbol.dispose]: () => void (timers.includes(timer) && timers.splice(timers.indexOf(timer), 1)) };
-    },
-  };
-  const advance = (ms: number) => {
-    const end = now + ms;
-    for (;;) {
-      const due = timers.filter((timer) => timer.at <= end).sort((a, b) => a.at - b.at)[0];
-      if (!due) break;
-      timers.splice(timers.indexOf(due), 1);
-      now = due.at;
-      due.run();
-    }
-    now = end;
-  };
-  const sent: string[] = [];
-  let bytesRead = 0;
-  let listener: Parameters<MessageSocket["listen"]>[0] | undefined;
-  const channel = new FrameChannel<Word, Word>({
-    receive: Word,
-    clock: manual,
-    socket: {
-      send: (text) => void sent.push(text),
-      bufferedBytes: () => 0,
-      bytesRead: () => bytesRead,
-      pause() {},
-      resume() {},
-      close() {},
-      destroy() {},
-      listen: (given) => (listener = given),
-    },
-  });
-  for (let second = 0; second < 60; second += 2) {
-    advance(2000);
-    listener?.onText('{"type":"ping"}');
-  }
-  expect(channel.isOpen).toBe(true);
-  expect(sent.length).toBe(40); // one ping each 1.5 s of own silence in a minute
-  for (let second = 0; second < 60; second += 2) {
-    advance(2000);
-    bytesRead += 1; // of a message that takes a minute to come
-  }
-  expect(channel.isOpen).toBe(true);
-  listener?.onText('{"type":"ping"}');
-  advance(2600);
-  expect(channel.isOpen).toBe(true);
-  advance(2000);
-  expect(channel.isOpen).toBe(false);
-  expect(await channel.closed).toBe("heard nothing for 4.5 s");
 });
