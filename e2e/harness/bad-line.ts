@@ -1,0 +1,147 @@
+/** A line of the kind that hosts have at the edge of a mobile network: packets are lost, late, and out of order. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createSocket, type Socket } from "node:dgram";
+import { once } from "node:events";
+import { expectSuccess, run } from "./commands.ts";
+
+/** What happens to each packet, of each direction, by chance and regardless of the others. */
+export interface Weather {
+  /** Share of the packets that are lost, 0 to 1. */
+  loss: number;
+  /** A packet arrives this much later at most, evenly distributed: later ones overtake earlier ones. */
+  jitterMs: number;
+}
+
+/**
+ * A network namespace that stands in for another computer, on a bad line: a relay of IP packets between two TUN devices
+ * in this process, because not every kernel has `netem`. socat makes the devices and hands their packets on as datagrams.
+ */
+export class BadLine implements AsyncDisposable {
+  /** Addresses of this computer and of the other one; 198.18.0.0/15 is for tests (RFC 2544). */
+  readonly here = "198.18.10.1";
+  readonly there = "198.18.10.2";
+  readonly #weather: Weather;
+  readonly #name = `hs-bad-${process.pid}`;
+  readonly #ends: TunEnd[] = [];
+  #isPulled = false;
+  #carried = 0;
+  #lost = 0;
+
+  private constructor(weather: Weather) {
+    this.#weather = weather;
+  }
+
+  static async lay(weather: Weather): Promise<BadLine> {
+    const line = new BadLine(weather);
+    try {
+      const near = await TunEnd.open(`hsn${process.pid}`);
+      line.#ends.push(near);
+      const far = await TunEnd.open(`hsf${process.pid}`);
+      line.#ends.push(far);
+      for (const command of [
+        `netns add ${line.#name}`,
+        `link set ${far.device} netns ${line.#name}`,
+        `addr add ${line.here}/24 dev ${near.device}`,
+        `link set ${near.device} up`,
+        `-n ${line.#name} addr add ${line.there}/24 dev ${far.device}`,
+        `-n ${line.#name} link set ${far.device} up`,
+        `-n ${line.#name} link set lo up`,
+      ]) {
+        await expectSuccess("ip", command.split(" "));
+      }
+      near.onPacket = (packet) => line.#carry(packet, far);
+      far.onPacket = (packet) => line.#carry(packet, near);
+      return line;
+    } catch (error) {
+      await line[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** What runs a command on the other computer, before that command. */
+  get far(): readonly string[] {
+    return ["ip", "netns", "exec", this.#name];
+  }
+
+  /** What was injected so far, for whoever reads the tests' output. */
+  get report(): string {
+    const { loss, jitterMs } = this.#weather;
+    const total = this.#carried + this.#lost;
+    return `${total} packets through a user-space relay over TUN, each up to ${jitterMs} ms late, ${this.#lost} lost (of ${loss * 100} %)`;
+  }
+
+  /** From now on nothing arrives: no packet, no FIN, and neither end is told. */
+  pull(): void {
+    this.#isPulled = true;
+  }
+
+  plugIn(): void {
+    this.#isPulled = false;
+  }
+
+  #carry(packet: Buffer, to: TunEnd): void {
+    if (this.#isPulled) return;
+    if (Math.random() < this.#weather.loss) return void (this.#lost += 1);
+    this.#carried += 1;
+    setTimeout(() => this.#isPulled || to.send(packet), Math.random() * this.#weather.jitterMs);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#isPulled = true;
+    for (const end of this.#ends) await end[Symbol.asyncDispose]();
+    await run("ip", ["netns", "del", this.#name]);
+  }
+}
+
+/** One TUN device (https://docs.kernel.org/networking/tuntap.html), whose packets come and go as datagrams on the loopback. */
+class TunEnd implements AsyncDisposable {
+  readonly device: string;
+  onPacket: (packet: Buffer) => void = () => {};
+  readonly #socket: Socket;
+  readonly #socat: ChildProcess;
+  readonly #ended: Promise<unknown>;
+  #port = 0;
+
+  private constructor(device: string, socket: Socket) {
+    this.device = device;
+    this.#socket = socket;
+    const tun = `TUN,tun-name=${device},tun-type=tun,iff-no-pi`;
+    this.#socat = spawn("socat", ["-d", "-d", tun, `UDP4:127.0.0.1:${socket.address().port}`], { stdio: ["ignore", "ignore", "pipe"] });
+    this.#ended = once(this.#socat, "close");
+    socket.on("message", (packet, { port }) => {
+      if (port === this.#port) this.onPacket(packet);
+    });
+  }
+
+  static async open(device: string): Promise<TunEnd> {
+    const socket = createSocket("udp4");
+    socket.bind(0, "127.0.0.1");
+    await once(socket, "listening");
+    const end = new TunEnd(device, socket);
+    end.#port = await end.#untilConnected();
+    return end;
+  }
+
+  send(packet: Buffer): void {
+    this.#socket.send(packet, this.#port, "127.0.0.1");
+  }
+
+  /** socat says its own port once the device is there. */
+  async #untilConnected(): Promise<number> {
+    let log = "";
+    return await new Promise((resolve, reject) => {
+      this.#socat.stderr?.on("data", (chunk: Buffer) => {
+        log += chunk.toString();
+        const port = /from local address AF=2 127\.0\.0\.1:(\d+)/.exec(log)?.[1];
+        if (port !== undefined) resolve(Number(port));
+      });
+      this.#ended.then(() => reject(new Error(`socat could not open a TUN device:\n${log}`)), reject);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#socat.kill();
+    await this.#ended;
+    this.#socket.close();
+  }
+}
