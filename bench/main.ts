@@ -11,10 +11,11 @@ import { launches } from "./launches.ts";
 import { describeOptions, readOptions } from "./options.ts";
 import { formatRows, type Race, type RaceContext, type Row } from "./race.ts";
 import { atRest } from "./at-rest.ts";
+import { cablePulled } from "./cable-pulled.ts";
 import { contention } from "./contention.ts";
 import { streams } from "./streams/streams.ts";
 
-const RACES: readonly Race[] = [atRest, launches, contention, streams];
+const RACES: readonly Race[] = [atRest, launches, contention, streams, cablePulled];
 
 const known = RACES.flatMap((race) => race.ids);
 const { options, wanted } = readOptions(process.argv.slice(2));

@@ -16,7 +16,8 @@ export interface Row {
   what: string;
   unit: "ms" | "MB/s" | "1/s" | "MB" | "%" | "";
   ours: Figures;
-  peer: { name: string; figures: Figures } | null;
+  /** Without figures: what is known of others and can't be run here is its name. */
+  peer: { name: string; figures: Figures | null } | null;
   /** What ours must reach, as promises.md says it. */
   target: string;
   /** Whether it did, in this run; null where nothing is promised. */
@@ -64,9 +65,9 @@ export function formatRows(rows: readonly Row[]): string {
     withUnit(row.ours.p50, row.unit),
     withUnit(row.ours.p99, row.unit),
     row.peer?.name ?? "",
-    row.peer === null ? "" : withUnit(row.peer.figures.p50, row.unit),
-    row.peer === null ? "" : withUnit(row.peer.figures.p99, row.unit),
-    row.peer === null ? "" : `${(row.ours.p50 / row.peer.figures.p50).toFixed(2)} x`,
+    row.peer?.figures ? withUnit(row.peer.figures.p50, row.unit) : "",
+    row.peer?.figures ? withUnit(row.peer.figures.p99, row.unit) : "",
+    row.peer?.figures ? `${(row.ours.p50 / row.peer.figures.p50).toFixed(2)} x` : "",
     row.target,
   ]);
   const widths = head.map((title, column) => Math.max(title.length, ...lines.map((line) => line[column]?.length ?? 0)));
