@@ -2,10 +2,11 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { BadLine } from "./harness/bad-line.ts";
 import { RunningCommand } from "./harness/commands.ts";
+import { IS_LONG_RUN } from "./harness/failure.ts";
 import { FarWorld, loggedAtMs } from "./harness/far-world.ts";
 import { expectAnswer } from "./harness/world.ts";
 
-const HOLD_MS = process.env["HARDSHARE_LONG"] === undefined ? 15_000 : 300_000;
+const HOLD_MS = IS_LONG_RUN ? 300_000 : 15_000;
 /** Of the far network namespace, where nothing else listens. */
 const ROBOT_PORT = 8000;
 

@@ -17,7 +17,7 @@ import type { ChannelClock } from "./needs.ts";
  * (the sum of two delays of 0 to 0.3 s), so that it is known within seconds and stays known.
  *
  * Measured with Linux 6.18, 900 minutes of connections at 2 % loss and 0 to 300 ms of delay: the longest silence at a
- * server was 3.2 s, no alarm; with 3.2 s of patience and pings each 1.5 s it would be one in 150 minutes. At 0 to 600 ms
+ * server was 3.2 s, no alarm; with 3.2 s of patience and pings each 1.5 s it would be one in 200 minutes. At 0 to 600 ms
  * of delay there was one alarm in 200 minutes.
  */
 
