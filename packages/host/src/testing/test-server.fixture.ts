@@ -75,7 +75,8 @@ export class TestServer implements AsyncDisposable {
 
   static async start(hostKey: string): Promise<TestServer> {
     const server = new TestServer(hostKey);
-    server.#sockets.on("connection", (socket) => void server.#accept(wrapWebSocket(socket)));
+    // A daemon may be killed before it has said who it is.
+    server.#sockets.on("connection", (socket) => void server.#accept(wrapWebSocket(socket)).catch(() => {}));
     if (!server.#sockets.address()) await once(server.#sockets, "listening");
     server.url = `http://127.0.0.1:${(server.#sockets.address() as AddressInfo).port}`;
     server.hubPort = await server.#hub.listen(0, "127.0.0.1");
