@@ -18,6 +18,7 @@ export default defineConfig({
           name: "unit",
           include: ["packages/*/src/**/*.test.ts", "tools/**/*.test.mjs"],
           globalSetup: [dockerDoor],
+          setupFiles: ["tools/set-up-properties.mjs"],
           testTimeout: 20_000,
           expect: { poll: { timeout: 10_000 } }, // not 1 s: other tests, and other people's, share the machine
           hookTimeout: 30_000,

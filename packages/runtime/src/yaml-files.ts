@@ -1,5 +1,5 @@
 import { AppError } from "@hardshare/protocol";
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml";
+import { type Document, isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, type Node, parseDocument } from "yaml";
 import type { z } from "zod";
 
 /** One thing that is wrong in a file; `line` and `column` count from 1. */
@@ -11,6 +11,9 @@ export interface FileProblem {
   expected: string;
 }
 
+/** Deepest nesting that is read: the parser calls itself for each level, and Node aborts when that is too deep for its stack. */
+const MAX_DEPTH = 100;
+
 /**
  * Reads YAML text and checks it against a schema. An empty file counts as `{}`.
  * @param file name of the file, for messages only
@@ -18,6 +21,11 @@ export interface FileProblem {
  *   `details.problems` are `FileProblem`s
  */
 export function parseYamlWith<Schema extends z.ZodType>(schema: Schema, text: string, file: string): z.output<Schema> {
+  const tooDeepAt = findTooDeep(text);
+  if (tooDeepAt !== undefined) {
+    const expected = `expected at most ${MAX_DEPTH} levels of lists and mappings inside each other`;
+    throw invalidFile(file, [{ line: tooDeepAt, column: 1, field: "", expected }]);
+  }
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const syntax = [...document.errors, ...document.warnings].map((error) => ({
@@ -33,6 +41,26 @@ export function parseYamlWith<Schema extends z.ZodType>(schema: Schema, text: st
     result.error.issues.flatMap((issue) => describeIssue(issue, [], document, lines)),
     result.error,
   );
+}
+
+/** The line at which lists and mappings are nested too deeply, by brackets or by marks one after the other. */
+function findTooDeep(text: string): number | undefined {
+  let line = 1;
+  let indent = 0;
+  let brackets = 0;
+  let marks = 0;
+  for (const token of new Lexer().lex(text)) {
+    if (token === "[" || token === "{") brackets += 1;
+    else if (token === "]" || token === "}") brackets -= 1;
+    else if (token === "-" || token === "?") marks += 1;
+    else if (token.includes("\n")) {
+      line += token.split("\n").length - 1;
+      marks = 0;
+      indent = 0;
+    } else if (marks === 0 && /^ +$/.test(token)) indent = token.length;
+    if (brackets + marks > MAX_DEPTH || indent > 10 * MAX_DEPTH) return line;
+  }
+  return undefined;
 }
 
 function readValues(document: Document.Parsed, file: string): unknown {
