@@ -37,7 +37,7 @@ export async function* readServerSentEvents(chunks: AsyncIterable<Uint8Array>): 
       if (field === "event") type = value;
       if (field === "data") {
         data.push(value);
-        size += value.length;
+        size += value.length + 1; // an empty line takes room, too
       }
     }
     if (size + rest.length > MAX_EVENT_CHARS) {

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { Duplex } from "node:stream";
 import { AppError, errorFromAnswer, formatDuration, MAX_TUNNEL_FRAME_BYTES, TUNNEL_BUFFER_BYTES, tunnelPath } from "@hardshare/protocol";
+import { answerPings } from "@hardshare/wire/node";
 import { type ClientOptions, WebSocket } from "ws";
 import { normaliseServerUrl } from "../http-connection.ts";
 
@@ -33,6 +34,7 @@ export function openTunnel(options: TunnelOptions): Promise<Duplex> {
   signal?.throwIfAborted();
   const socket = new WebSocket(url.replace(/^http/, "ws") + tunnelPath(encodeURIComponent(instanceId)), socketOptions(token));
   socket.binaryType = "nodebuffer";
+  answerPings(socket);
   return new Promise((resolve, reject) => {
     const giveUp = () => {
       reject(signal?.reason as Error);
@@ -67,6 +69,7 @@ function socketOptions(token: string): ClientOptions & { closeTimeout: number } 
     closeTimeout: CLOSE_TIMEOUT_MS,
     maxPayload: MAX_RECEIVED_FRAME_BYTES,
     perMessageDeflate: false,
+    autoPong: false,
   };
 }
 
@@ -79,6 +82,9 @@ class TunnelStream extends Duplex {
   constructor(socket: WebSocket) {
     super({ allowHalfOpen: true, highWaterMark: TUNNEL_BUFFER_BYTES });
     this.#socket = socket;
+    // What comes at once must not end the stream before its holder can listen.
+    socket.pause();
+    setImmediate(() => this._read());
     socket.removeAllListeners("error");
     socket.on("message", (data: Buffer, isBinary: boolean) => {
       if (!isBinary) return this.destroy(new AppError("protocol_violation", "the server sent text in a tunnel, which carries bytes"));
