@@ -9,10 +9,11 @@ export interface Origin {
   port: number;
 }
 
-/** Longest wait of a stream for the host's first connection: after a restart of the hub, users may be back before hosts. */
+/**
+ * Longest wait of a stream for the host's first connection: after a restart of the hub, users may be back before hosts.
+ * How many may wait is limited by who may come (`Visitors`): a limit of its own would let one source take all places.
+ */
 const HOST_WAIT_MS = 10_000;
-/** Streams that may wait so at the same time; further ones are refused at once. */
-const MAX_WAITING = 64;
 /** Longest time for a host to open a stream, in which it connects to its target. */
 const OPEN_TIMEOUT_MS = 10_000;
 /** A connection that has not answered for so long gets company: another one is tried too. */
@@ -47,7 +48,7 @@ export class HostLinks {
   /**
    * Opens a stream over the least loaded connection; the host has connected to its target then. One that does not answer
    * may be dead, so others are tried beside it; what is opened too late is closed.
-   * @throws AppError `host_offline` when no connection comes in time, `busy` when too many wait for one or all are full,
+   * @throws AppError `host_offline` when no connection comes in time, `busy` when all are full,
    *   `connection_lost` when the target refuses, `timed_out`, `cancelled` (signal)
    */
   async open(origin: Origin, signal: AbortSignal): Promise<BoundedChannel> {
@@ -119,9 +120,6 @@ export class HostLinks {
   #waitForHost(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(new AppError("cancelled", "the stream is no longer wanted"));
-      if (this.#waiting.size >= MAX_WAITING) {
-        return reject(new AppError("busy", `${MAX_WAITING} connections already wait for the host of this instance`));
-      }
       const settle = (error?: AppError) => {
         this.#waiting.delete(wake);
         timer[Symbol.dispose]();
