@@ -1,8 +1,11 @@
 import { Socket } from "node:net";
 
+/** Chunks that may wait for a socket, however small: a chunk of one byte takes hundreds of bytes of memory. */
+const MAX_WAITING_CHUNKS = 256;
+
 /**
  * Carries bytes both ways between two sockets made with `allowHalfOpen`, with back-pressure: no more is in memory than
- * the two buffer. The end of one way ends that way only; a break of one cuts the other, a TCP connection with a reset,
+ * the two buffer, in at most 256 chunks each way. The end of one way ends that way only; a break of one cuts the other, a TCP connection with a reset,
  * so that its peer can't take a torn stream for a whole one.
  */
 export function joinSockets(a: Socket, b: Socket): void {
@@ -10,12 +13,25 @@ export function joinSockets(a: Socket, b: Socket): void {
     [a, b],
     [b, a],
   ] as const) {
-    from.pipe(to);
+    carry(from, to);
     from.on("error", () => {}); // `close` follows
     from.once("close", () => {
       if (!from.readableEnded) cut(to);
     });
   }
+}
+
+function carry(from: Socket, to: Socket): void {
+  let waitingChunks = 0;
+  const onTaken = () => {
+    waitingChunks -= 1;
+    if (waitingChunks === 0 && from.isPaused()) from.resume();
+  };
+  from.on("data", (chunk: Buffer) => {
+    waitingChunks += 1;
+    if (!to.write(chunk, onTaken) || waitingChunks >= MAX_WAITING_CHUNKS) from.pause();
+  });
+  from.on("end", () => to.end());
 }
 
 function cut(socket: Socket): void {

@@ -4,6 +4,8 @@ import { WebSocket } from "ws";
 
 /** Bytes that may wait towards a user who does not read; then reading from the instance stops. */
 export const MAX_TUNNEL_BUFFER_BYTES = 256 * 1024;
+/** Chunks that may wait towards the user, however small: a chunk of one byte takes hundreds of bytes of memory. */
+const MAX_WAITING_CHUNKS = 256;
 /** When the instance's side has ended, or the user's has closed, the other direction has so long to come to its end. */
 export const DRAIN_MS = 10_000;
 
@@ -14,23 +16,27 @@ export const DRAIN_MS = 10_000;
  */
 export function pumpTunnel(socket: WebSocket, stream: Duplex, clock: Clock): void {
   let drain: Disposable | undefined;
+  let waitingChunks = 0;
   const close = () => socket.close(1000, "the other end closed");
   const closeIfBothEnded = () => {
     if (stream.readableEnded && stream.writableFinished) close();
   };
+  const isFull = () => socket.bufferedAmount > MAX_TUNNEL_BUFFER_BYTES / 2 || waitingChunks >= MAX_WAITING_CHUNKS;
   socket.on("message", (data, isBinary) => {
     if (!isBinary) return socket.close(1003, "binary frames only");
     if ((data as Buffer).length === 0) return void stream.end(); // the user sends no more, but still reads
     if (!stream.writable || stream.write(data) || socket.isPaused) return;
-    socket.pause();
+    socket.pause(); // the frames of what was read already (64 KiB) come all the same
     stream.once("drain", () => socket.resume());
   });
   stream.on("data", (chunk: Buffer) => {
     if (socket.readyState !== WebSocket.OPEN) return;
+    waitingChunks += 1;
     socket.send(chunk, { binary: true }, () => {
-      if (stream.isPaused() && socket.bufferedAmount <= MAX_TUNNEL_BUFFER_BYTES / 2) stream.resume();
+      waitingChunks -= 1;
+      if (stream.isPaused() && !isFull()) stream.resume();
     });
-    if (socket.bufferedAmount > MAX_TUNNEL_BUFFER_BYTES / 2) stream.pause();
+    if (isFull()) stream.pause();
   });
   stream.on("end", () => {
     if (socket.readyState !== WebSocket.OPEN) return;

@@ -11,6 +11,10 @@ export const WINDOW_BYTES = 192 * 1024;
 export const WINDOW_STEP_BYTES = 64 * 1024;
 /** Bytes that may wait for one of two joined streams; while there are more the other is not read. */
 export const PUMP_BYTES = 32 * 1024;
+/** Chunks of them, however small: a chunk of one byte takes hundreds of bytes of memory. */
+export const PUMP_CHUNKS = 256;
+/** Chunks smaller than this are copied to wait: each could keep the whole packet alive of which it is a part. */
+export const PUMP_COPY_BYTES = 1024;
 /** Largest payload of one packet, both ways (RFC 4253, section 6.1; ssh2 refuses packets over 35,000 bytes). */
 export const PACKET_BYTES = 32 * 1024;
 /** Smallest packet size that a peer may ask for; each byte as a packet of its own would be an attack. */

@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { Duplex } from "node:stream";
+import { text } from "node:stream/consumers";
 import { afterEach, expect, test } from "vitest";
-import { PUMP_BYTES } from "./limits.ts";
+import { PUMP_BYTES, PUMP_CHUNKS } from "./limits.ts";
 import { pump } from "./pump.ts";
 
 const servers: Server[] = [];
@@ -112,4 +113,33 @@ test("a stream that was closed before takes the other with it", async () => {
   const reset = once(device, "error");
   await pump(near, far);
   await reset;
+});
+
+test("single bytes that wait for a stalled stream take no more memory than is stated", async () => {
+  const slow = new Duplex({ read() {}, write() {} });
+  const source = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+  void pump(source, slow);
+  let count = 0;
+  const packet = Buffer.alloc(PUMP_BYTES);
+  while (!source.isPaused()) {
+    source.push(packet.subarray(0, 1)); // part of a packet that is to be freed
+    count += 1;
+    await new Promise(setImmediate);
+  }
+  expect(count).toBeLessThanOrEqual(PUMP_CHUNKS + 1);
+  source.destroy();
+});
+
+test("many small chunks all arrive, and in their order", async () => {
+  const [user, near] = await makePair();
+  const [far, device] = await makePair();
+  void pump(near, far);
+  const sent = Array.from({ length: 20 * PUMP_CHUNKS }, (_, index) => `${index}\n`);
+  const received = text(device);
+  for (const [index, line] of sent.entries()) {
+    user.write(line);
+    if (index % 50 === 0) await new Promise(setImmediate);
+  }
+  user.end();
+  expect(await received).toBe(sent.join(""));
 });

@@ -1,11 +1,12 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { PUMP_BYTES } from "./limits.ts";
+import { PUMP_BYTES, PUMP_CHUNKS, PUMP_COPY_BYTES } from "./limits.ts";
 
 /**
  * Carries bytes both ways between two streams until both are closed; never rejects. The end of one way ends that way
  * only. An error, or a close without an end, cuts the other stream too (a TCP connection with a reset, so that its
- * peer can't take a torn stream for a whole one). Nothing more is read while over `PUMP_BYTES` wait for the other stream. There is no timeout: a silent connection stays.
+ * peer can't take a torn stream for a whole one). Nothing more is read while over `PUMP_BYTES`, or
+ * `PUMP_CHUNKS` chunks, wait for the other stream. There is no timeout: a silent connection stays.
  */
 export function pump(a: Duplex, b: Duplex): Promise<void> {
   carry(a, b);
@@ -22,13 +23,22 @@ export function cut(stream: Duplex): void {
 
 function carry(from: Duplex, to: Duplex): void {
   let isHeld = false;
+  let isStopped = false;
+  let waitingChunks = 0;
+  const onTaken = () => {
+    waitingChunks -= 1;
+    if (!isStopped || waitingChunks > 0) return;
+    isStopped = false;
+    from.resume();
+  };
+  const isFull = () => to.writableLength > PUMP_BYTES || waitingChunks >= PUMP_CHUNKS;
   const flush = () => {
     if (!isHeld) return;
     isHeld = false;
     to.uncork();
-    if (to.writableLength <= PUMP_BYTES) return;
+    if (!isFull()) return;
+    isStopped = true;
     from.pause();
-    to.once("drain", () => from.resume());
   };
   from.on("data", (chunk: Buffer) => {
     if (!isHeld) {
@@ -36,8 +46,9 @@ function carry(from: Duplex, to: Duplex): void {
       to.cork(); // one system call for what comes in one turn
       process.nextTick(flush);
     }
-    to.write(chunk);
-    if (to.writableLength > PUMP_BYTES) flush();
+    waitingChunks += 1;
+    to.write(chunk.length < PUMP_COPY_BYTES && waitingChunks > 1 ? Buffer.from(chunk) : chunk, onTaken);
+    if (isFull()) flush();
   });
   from.on("end", () => to.end());
   from.on("error", () => {}); // `close` follows

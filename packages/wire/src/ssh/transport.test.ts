@@ -8,7 +8,7 @@ import { STEADY_AFTER_MS } from "../channel/connect-channel.ts";
 import type { BoundedChannel } from "./bounded-channel.ts";
 import { connectToHub } from "./client-connection.ts";
 import { generateIdentity } from "./identity.ts";
-import { WINDOW_BYTES } from "./limits.ts";
+import { MAX_CHANNELS, WINDOW_BYTES } from "./limits.ts";
 import { clock, holdBack, makeEcho, SshWorld } from "./testing/ssh-world.fixture.ts";
 
 const never = new AbortController().signal;
@@ -205,4 +205,21 @@ test("a stranger's key is refused, and so are passwords", async () => {
   const refused = new Promise<Error>((resolve) => client.on("error", resolve));
   client.connect({ host: "127.0.0.1", port: world.port, username: "h-1", password: "guess" });
   expect(String(await refused)).toMatch(/authentication methods failed/);
+});
+
+test("streams that a host does not answer take places of its own connection until it does, also when nobody wants them any more", async () => {
+  const answers: ((stream: Duplex) => void)[] = [];
+  const dialled = () => new Promise<Duplex>((resolve) => answers.push(resolve));
+  await world.startForwarder(dialled);
+  const channels = world.sessions[0]?.channels;
+  const target = { host: "", port: 2210, originAddress: "192.0.2.1", originPort: 1 };
+  const users = Array.from({ length: MAX_CHANNELS }, () => new AbortController());
+  const refused = Promise.allSettled(users.map(({ signal }) => channels?.open(target, signal)));
+  for (const user of users) user.abort(); // all have left
+  expect((await refused).every(({ status }) => status === "rejected")).toBe(true);
+  expect(channels?.isFull).toBe(true);
+  await expect(channels?.open(target, never)).rejects.toThrow(/all 128 streams/);
+  await expect.poll(() => answers.length).toBe(MAX_CHANNELS);
+  for (const answer of answers) answer(makeEcho());
+  await expect.poll(() => channels?.size).toBe(0);
 });
