@@ -21,6 +21,7 @@ import { CORS_HEADERS, installCors } from "./http/cors.ts";
 import { errorBody, installErrorAnswers } from "./http/error-answers.ts";
 import { installJsonBodies } from "./http/json-bodies.ts";
 import { type RateLimits, RateWindows } from "./http/rate-limits.ts";
+import type { Strangers } from "./http/strangers.ts";
 import { installTextChecks } from "./http/text-checks.ts";
 import type { ServerSecrets } from "./secrets/server-secrets.ts";
 import type { WakeUpRouter } from "./wake-ups/wake-up-router.ts";
@@ -33,6 +34,7 @@ export interface AppDeps {
   secrets: ServerSecrets;
   rateLimits: RateLimits;
   addressOf: (request: IncomingMessage) => string;
+  strangers: Strangers;
   clock: Clock;
   random: Random;
   logger: Logger;
@@ -61,7 +63,9 @@ export function createApp(deps: AppDeps): FastifyInstance {
     addressOf: deps.addressOf,
     limits: deps.rateLimits,
     windows: new RateWindows(deps.clock),
+    strangers: deps.strangers,
   });
+  deps.strangers.watch(app.server);
   installJsonBodies(app);
   installTextChecks(app);
 

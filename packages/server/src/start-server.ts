@@ -13,6 +13,7 @@ import { TokenCodec } from "./features/tokens/token-codec.ts";
 import { TokenService } from "./features/tokens/token-service.ts";
 import { clientAddress, readTrustedProxies } from "./http/client-address.ts";
 import { DEFAULT_RATE_LIMITS, type RateLimits } from "./http/rate-limits.ts";
+import { Strangers } from "./http/strangers.ts";
 import { serveUpgrades } from "./http/upgrades.ts";
 import { openServerSecrets } from "./secrets/server-secrets.ts";
 import { ServerCore } from "./server-core.ts";
@@ -81,7 +82,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const adminTokenFile = join(dataFolder, "admin.token");
     await keepAdminToken({ database, tokens, codec, clock }, adminTokenFile);
 
-    const deps = { database, wakeUps, tokens, identify, addressOf, secrets, identity: secrets.identity, clock, random, logger };
+    const strangers = new Strangers({ isProxy: isTrusted, logger });
+    const deps = { database, wakeUps, tokens, identify, addressOf, strangers, secrets, identity: secrets.identity, clock, random, logger };
     undo.push(() =>
       // The next start does it again: a store that cannot be reached now must not keep the rest from being ended.
       presence.clear().catch((error: unknown) => logger.warn("cannot record that all connections ended", { error })),

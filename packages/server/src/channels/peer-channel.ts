@@ -8,6 +8,7 @@ import { MAX_MESSAGE_BYTES, wrapWebSocket } from "@hardshare/wire/node";
 import { sameKey, signWith, verifyWith } from "@hardshare/wire/ssh";
 import type { WebSocket } from "ws";
 import { OpenLimit } from "../http/open-limit.ts";
+import type { Strangers } from "../http/strangers.ts";
 import type { UpgradeRoute } from "../http/upgrades.ts";
 import { Refresher } from "../wake-ups/refresher.ts";
 import type { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
@@ -65,7 +66,7 @@ export interface PeerProtocol<Hello extends HelloFields, In, Out> {
 /** The way to the channels of one role, over WebSockets. */
 export function peerChannelRoute<Hello extends HelloFields, In, Out>(
   protocol: PeerProtocol<Hello, In, Out>,
-  deps: PeerChannelDeps & { addressOf: (request: IncomingMessage) => string },
+  deps: PeerChannelDeps & { addressOf: (request: IncomingMessage) => string; strangers: Strangers },
 ): UpgradeRoute {
   const notGreeted = new OpenLimit({ what: `connections of ${protocol.role}s that have not said who they are`, ...MAX_NOT_GREETED });
   return {
@@ -78,7 +79,11 @@ export function peerChannelRoute<Hello extends HelloFields, In, Out>(
       request.socket.once("close", () => counted[Symbol.dispose]());
       return (socket) => {
         const peer = { ...wrapWebSocket(socket), ping: () => ping(socket) };
-        return servePeer(protocol, { ...deps, logger }, peer, () => counted[Symbol.dispose]()).catch((error: unknown) => {
+        const onGreeted = () => {
+          counted[Symbol.dispose]();
+          deps.strangers.recognize(request.socket);
+        };
+        return servePeer(protocol, { ...deps, logger }, peer, onGreeted).catch((error: unknown) => {
           // A peer that goes before it is greeted is no failure of ours.
           const isOurs = !(error instanceof AppError) ? socket.readyState === socket.OPEN : error.code === "internal";
           logger[isOurs ? "error" : "info"]("a channel was not opened", { error });

@@ -3,6 +3,7 @@ import { AppError } from "@hardshare/protocol";
 import type { FastifyInstance } from "fastify";
 import { type Caller, wrongToken } from "./caller.ts";
 import type { RateLimits, RateWindows } from "./rate-limits.ts";
+import type { Strangers } from "./strangers.ts";
 
 /** Finds out who holds a token; undefined when it is invalid, expired, revoked, or its user is unknown. */
 export type Identify = (token: string, origin: string) => Promise<Caller | undefined>;
@@ -18,7 +19,13 @@ export function bearerToken(header: string | undefined): string | undefined {
  */
 export function installAuthentication(
   app: FastifyInstance,
-  deps: { identify: Identify; addressOf: (request: IncomingMessage) => string; limits: RateLimits; windows: RateWindows },
+  deps: {
+    identify: Identify;
+    addressOf: (request: IncomingMessage) => string;
+    limits: RateLimits;
+    windows: RateWindows;
+    strangers: Strangers;
+  },
 ): void {
   app.decorateRequest("caller", null);
   app.decorateRequest("address", "");
@@ -28,6 +35,7 @@ export function installAuthentication(
     request.address = origin;
     const token = bearerToken(request.headers.authorization);
     request.caller = token === undefined ? null : ((await deps.identify(token, origin)) ?? null);
+    if (request.caller !== null) deps.strangers.recognize(request.raw.socket, request.caller.tokenSha256);
     const standing =
       request.caller === null
         ? deps.windows.take(`address ${origin}`, deps.limits.anonymousPerHour)

@@ -1,7 +1,9 @@
 import { AppError, type ErrorBody } from "@hardshare/protocol";
 import type { Logger, Random } from "@hardshare/runtime";
 import type { FastifyError, FastifyInstance } from "fastify";
+import type { Duplex } from "node:stream";
 import type { z } from "zod";
+import { CORS_HEADERS } from "./cors.ts";
 
 /**
  * Body of an error answer. The texts are equal: which one an existing client reads depends on the route;
@@ -31,6 +33,15 @@ export function installErrorAnswers(app: FastifyInstance, deps: { logger: Logger
   app.setNotFoundHandler((_request, reply) =>
     reply.code(400).send(errorBody(new AppError("unrecognized_command", "unrecognized command"))),
   );
+}
+
+/** Answers on a connection of which no route took care, and closes it, whether or not the other side does. */
+export function refuseConnection(connection: Duplex, error: AppError): void {
+  const body = JSON.stringify(errorBody(error));
+  const headers = { ...CORS_HEADERS, "content-type": "application/json", "content-length": Buffer.byteLength(body), connection: "close" };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  connection.on("error", () => {}); // `close` follows
+  connection.end(`HTTP/1.1 ${error.httpStatus} Refused\r\n${lines.join("")}\r\n${body}`, () => connection.destroy());
 }
 
 /** The error as it may be shown: one that nobody expected becomes an id, by which the log has the rest. */

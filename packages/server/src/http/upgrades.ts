@@ -2,9 +2,9 @@ import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { AppError } from "@hardshare/protocol";
 import type { Logger, Random } from "@hardshare/runtime";
+import { answerPings } from "@hardshare/wire/node";
 import { type WebSocket, WebSocketServer } from "ws";
-import { CORS_HEADERS } from "./cors.ts";
-import { errorBody, unexpected } from "./error-answers.ts";
+import { refuseConnection, unexpected } from "./error-answers.ts";
 
 /** A WebSocket route: `path` must match the whole path; its first group is handed over. */
 export interface UpgradeRoute {
@@ -31,7 +31,7 @@ export interface ServedUpgrades extends AsyncDisposable {
 export function serveUpgrades(server: Server, routes: readonly UpgradeRoute[], deps: { logger: Logger; random: Random }): ServedUpgrades {
   const prepared = routes.map((route) => ({
     ...route,
-    sockets: new WebSocketServer({ noServer: true, maxPayload: route.maxMessageBytes, perMessageDeflate: false }),
+    sockets: new WebSocketServer({ noServer: true, maxPayload: route.maxMessageBytes, perMessageDeflate: false, autoPong: false }),
   }));
   const running = new Set<Promise<void>>();
   let pending = 0;
@@ -49,7 +49,12 @@ export function serveUpgrades(server: Server, routes: readonly UpgradeRoute[], d
       if (match === null) continue;
       const accept = await route.prepare(request, match[1] ?? "");
       if (!isOpen) connection.destroy();
-      else if (!connection.destroyed) route.sockets.handleUpgrade(request, connection, head, (socket) => run(accept(socket)));
+      else if (!connection.destroyed) {
+        route.sockets.handleUpgrade(request, connection, head, (socket) => {
+          answerPings(socket);
+          run(accept(socket));
+        });
+      }
       return;
     }
     throw new AppError("unrecognized_command", "unrecognized command");
@@ -62,7 +67,7 @@ export function serveUpgrades(server: Server, routes: readonly UpgradeRoute[], d
     }
     pending += 1;
     upgrade(request, connection, head)
-      .catch((error: unknown) => answer(connection, unexpected(error, `upgrade ${request.url}`, deps)))
+      .catch((error: unknown) => refuseConnection(connection, unexpected(error, `upgrade ${request.url}`, deps)))
       .finally(() => (pending -= 1));
   };
   server.on("upgrade", onUpgrade);
@@ -79,11 +84,4 @@ export function serveUpgrades(server: Server, routes: readonly UpgradeRoute[], d
       server.off("upgrade", onUpgrade);
     },
   };
-}
-
-function answer(connection: Duplex, error: AppError): void {
-  const body = JSON.stringify(errorBody(error));
-  const headers = { ...CORS_HEADERS, "content-type": "application/json", "content-length": Buffer.byteLength(body), connection: "close" };
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  connection.end(`HTTP/1.1 ${error.httpStatus} Refused\r\n${lines.join("")}\r\n${body}`);
 }

@@ -10,6 +10,7 @@ import type { TokenService } from "../features/tokens/token-service.ts";
 import { watchToken } from "../features/tokens/token-watch.ts";
 import { bearerToken, type Identify } from "../http/authentication.ts";
 import { type Caller, wrongToken } from "../http/caller.ts";
+import type { Strangers } from "../http/strangers.ts";
 import type { UpgradeRoute } from "../http/upgrades.ts";
 import { Refresher } from "../wake-ups/refresher.ts";
 import { scopes } from "../wake-ups/topics.ts";
@@ -30,6 +31,7 @@ export interface TunnelDeps {
   wakeUps: WakeUpRouter;
   identify: Identify;
   addressOf: (request: IncomingMessage) => string;
+  strangers: Strangers;
   tokens: TokenService;
   /** The server's identity key, with which it logs in at hubs. */
   identity: { privateKey: string };
@@ -55,6 +57,7 @@ export function tunnelRoute(deps: TunnelDeps): UpgradeRoute {
     async prepare(request, parameter) {
       const id = parseWith(InstanceId, parameter, "path: instance");
       const caller = await identifyCaller(deps, request);
+      deps.strangers.recognize(request.socket, caller.tokenSha256);
       requireInstanceWriter(caller);
       const found = await deps.database.transaction((tx) => getInstanceAs(deps.database, tx, { id, caller, roles: ["user"] }));
       const { state } = found.instance;

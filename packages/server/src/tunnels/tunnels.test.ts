@@ -13,6 +13,7 @@ import type { TokenService } from "../features/tokens/token-service.ts";
 import type { Caller } from "../http/caller.ts";
 import type { TestHost } from "../testing/test-host.ts";
 import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../testing/test-world.ts";
+import { Strangers } from "../http/strangers.ts";
 import { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
 import { DRAIN_MS, MAX_TUNNEL_BUFFER_BYTES, pumpTunnel } from "./pump.ts";
 import { tunnelRoute } from "./tunnel-route.ts";
@@ -159,6 +160,7 @@ test("a user who left while the request was looked at costs no stream to the hub
     tokens: {} as TokenService,
     identity: { privateKey: "" },
     addressOf: () => "192.0.2.1",
+    strangers: new Strangers({ isProxy: () => false, logger: silentLogger }),
     clock: systemClock,
     logger: silentLogger,
     async identify() {
@@ -244,4 +246,29 @@ test("when the user does not read, reading from the instance stops, and goes on 
   client.resume();
   await once(client, "close");
   expect(received).toBe(total);
+});
+
+test("an instance that sends byte by byte to a user who does not read fills no memory with chunks", async () => {
+  using pair = await connectPair();
+  const { server, client } = pair;
+  client.pause();
+  let chunks = 0;
+  const source = new Duplex({
+    readableHighWaterMark: 1,
+    read() {
+      chunks += 1;
+      setImmediate(() => this.push("x"));
+    },
+    write: (_chunk, _encoding, done) => done(),
+  });
+  // Until the kernel takes no more: what it takes would be told as gone.
+  while (server.bufferedAmount === 0) {
+    server.send(Buffer.alloc(64 * 1024));
+    await new Promise(setImmediate);
+  }
+  pumpTunnel(server, source, systemClock);
+  await once(source, "pause");
+  expect(chunks).toBeLessThanOrEqual(260);
+  source.destroy();
+  client.terminate();
 });

@@ -12,13 +12,28 @@ export const CONNECT_TIMEOUT_MS = 10_000;
 /** How long the other side may take to answer a close before the connection is cut. */
 const CLOSE_GRACE_MS = 1000;
 
+/** Bytes that may wait for the other side when it asks for a sign of life; while there are more it gets none: they are one. */
+const MAX_PONG_BACKLOG_BYTES = 64 * 1024;
+
+/**
+ * Answers pings (RFC 6455, section 5.5.3), for a socket made with `autoPong: false`: the library's own answers to
+ * somebody who asks and never reads would fill the memory.
+ */
+export function answerPings(socket: WebSocket): void {
+  socket.on("ping", (data) => {
+    if (socket.readyState === WebSocket.OPEN && socket.bufferedAmount <= MAX_PONG_BACKLOG_BYTES) socket.pong(data);
+  });
+}
+
 /** Connects a WebSocket for a channel. */
 export async function openWebSocket(url: string, signal: AbortSignal): Promise<MessageSocket> {
   const socket = new WebSocket(url, {
     maxPayload: MAX_SERVER_MESSAGE_BYTES,
     handshakeTimeout: CONNECT_TIMEOUT_MS,
     perMessageDeflate: false,
+    autoPong: false,
   });
+  answerPings(socket);
   const abort = () => socket.terminate();
   signal.addEventListener("abort", abort, { once: true });
   // Wrapped before it is open, so that no early message is missed.

@@ -9,11 +9,18 @@ interface HalfOpen {
   cut(): void;
 }
 
-/** Limits connections that have not logged in, in all and for each source (see `sourceOf`). */
+/** Limits connections that have not said who they are, in all and for each source (see `sourceOf`). */
 export class HalfOpenLimit {
+  readonly #perSource: number;
+  readonly #total: number;
   /** The oldest first. */
   readonly #bySource = new Map<string, Set<HalfOpen>>();
-  #total = 0;
+  #count = 0;
+
+  constructor({ perSource, total } = { perSource: MAX_HALF_OPEN_PER_SOURCE, total: MAX_HALF_OPEN }) {
+    this.#perSource = perSource;
+    this.#total = total;
+  }
 
   /**
    * When all places are taken, the oldest connection of the source that has most of them makes room: strangers with many
@@ -23,11 +30,11 @@ export class HalfOpenLimit {
    */
   admit(address: string, cut: () => void): (() => void) | undefined {
     const source = sourceOf(address);
-    if ((this.#bySource.get(source)?.size ?? 0) >= MAX_HALF_OPEN_PER_SOURCE) return undefined;
-    if (this.#total >= MAX_HALF_OPEN) this.#makeRoom();
+    if ((this.#bySource.get(source)?.size ?? 0) >= this.#perSource) return undefined;
+    if (this.#count >= this.#total) this.#makeRoom();
     const connection: HalfOpen = { cut };
     this.#bySource.set(source, (this.#bySource.get(source) ?? new Set()).add(connection));
-    this.#total += 1;
+    this.#count += 1;
     return () => this.#release(source, connection);
   }
 
@@ -43,7 +50,7 @@ export class HalfOpenLimit {
   #release(source: string, connection: HalfOpen): void {
     const connections = this.#bySource.get(source);
     if (!connections?.delete(connection)) return;
-    this.#total -= 1;
+    this.#count -= 1;
     if (connections.size === 0) this.#bySource.delete(source);
   }
 }

@@ -5,6 +5,7 @@
 export { BoundedChannel } from "./bounded-channel.ts";
 export type { ChannelRequest } from "./channel-table.ts";
 export { SshForwarder, type SshForwarderOptions } from "./forwarder.ts";
+export { HalfOpenLimit } from "./half-open-limit.ts";
 export * from "./identity.ts";
 export { HOST_LIVENESS, type Liveness, USER_LIVENESS } from "./liveness.ts";
 export { usesNativeCrypto } from "./native-crypto.ts";
