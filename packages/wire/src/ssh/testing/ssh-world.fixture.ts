@@ -88,11 +88,13 @@ export class SshWorld implements AsyncDisposable {
       },
       onForwardCancelled: () => {},
       onClose: () => void (this.sessions = this.sessions.filter((other) => other !== session)),
-      onStream: (request) => {
-        void this.sessions[0]?.channels.open({ ...forwarded, originAddress: request.originAddress }, never).then(
-          (stream) => pump(request.accept(), stream),
-          () => request.reject("connect_failed", "the target does not answer"),
-        );
+      onStream: async (request) => {
+        try {
+          await using stream = await this.openForwarded(request.originAddress);
+          await pump(request.accept(), stream);
+        } catch {
+          request.reject("connect_failed", "the target does not answer");
+        }
       },
     };
   }
@@ -121,10 +123,10 @@ export class SshWorld implements AsyncDisposable {
   }
 
   /** A stream to the first of those who forward. */
-  async openForwarded(): Promise<BoundedChannel> {
+  async openForwarded(originAddress = forwarded.originAddress): Promise<BoundedChannel> {
     const [session] = this.sessions;
     if (session === undefined) throw new Error("no host is connected");
-    return session.channels.open(forwarded, never);
+    return session.channels.open({ ...forwarded, originAddress }, never);
   }
 
   /** Does something when the world ends, before the server stops. */
