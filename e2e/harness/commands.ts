@@ -167,7 +167,7 @@ function collect(stream: NodeJS.ReadableStream): () => string {
 }
 
 /** This process's environment without what belongs to the test runner or to a user's own hardshare. */
-function cleanEnvironment(more: Record<string, string> = {}): NodeJS.ProcessEnv {
+export function cleanEnvironment(more: Record<string, string> = {}): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => !/^(VITEST|HARDSHARE|NODE_OPTIONS|TEST$)/.test(name));
   return { ...Object.fromEntries(kept), ...more };
 }
