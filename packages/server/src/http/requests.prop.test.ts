@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Logger } from "@hardshare/runtime";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { WebSocket } from "ws";
@@ -14,9 +15,9 @@ let errors: unknown[];
 beforeAll(async () => {
   errors = [];
   const noted = (message: string, details?: Record<string, unknown>) => void errors.push({ message, ...details });
-  const logger = { debug() {}, info() {}, warn() {}, error: noted, child: () => logger };
+  const logger: Logger = { debug() {}, info() {}, warn() {}, error: noted, child: () => logger };
   ground = await startTestGround();
-  world = await TestWorld.start(ground, { logger: logger as never });
+  world = await TestWorld.start(ground, { logger });
   owner = await world.admin();
   ({ deploymentId } = await world.addHost(owner));
 });

@@ -69,7 +69,7 @@ test("a channel hands over what fits its schema, and ends at the first frame tha
       fc.array(frame, { maxLength: 20 }),
       async (schema, frames) => {
         const { socket, seen, say } = makeSocket();
-        const channel = new FrameChannel<unknown, never>({ socket, receive: schema, clock });
+        const channel = new FrameChannel<unknown, never>({ socket, receive: schema, clock, watch: "answers" });
         const got: unknown[] = [];
         channel.handle((message) => void got.push(message));
         for (const text of frames) say(text);
@@ -88,7 +88,7 @@ test("reports come out as they went in, in their order", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(report, { maxLength: 20 }), fc.integer({ min: 1, max: 5 }), async (reports, batch) => {
       const { socket, say } = makeSocket();
-      const channel = new FrameChannel<unknown, never>({ socket, receive: HostToServer, clock });
+      const channel = new FrameChannel<unknown, never>({ socket, receive: HostToServer, clock, watch: "answers" });
       const got: unknown[] = [];
       channel.handleBatches(batch, async (messages) => void got.push(...messages));
       for (const one of reports) say(JSON.stringify(one));
@@ -104,6 +104,7 @@ test("a peer that sends faster than is handled is not read any more, and nothing
     socket,
     receive: { safeParse: (data) => ({ success: true, data: data as never }) },
     clock,
+    watch: "answers",
   });
   const text = "x".repeat(MAX_RECEIVE_QUEUE_CHARS / 10);
   let count = 0;

@@ -2,6 +2,7 @@ import { Duplex } from "node:stream";
 import { FORWARD_PORT } from "@hardshare/protocol";
 import { expect } from "vitest";
 import type { BoundedChannel } from "../bounded-channel.ts";
+import type { ChannelRequest } from "../channel-table.ts";
 import { SshForwarder, type SshForwarderOptions } from "../forwarder.ts";
 import { generateIdentity } from "../identity.ts";
 import { HOST_LIVENESS } from "../liveness.ts";
@@ -88,15 +89,17 @@ export class SshWorld implements AsyncDisposable {
       },
       onForwardCancelled: () => {},
       onClose: () => void (this.sessions = this.sessions.filter((other) => other !== session)),
-      onStream: async (request) => {
-        try {
-          await using stream = await this.openForwarded(request.originAddress);
-          await pump(request.accept(), stream);
-        } catch {
-          request.reject("connect_failed", "the target does not answer");
-        }
-      },
+      onStream: (request) => void this.#carry(request),
     };
+  }
+
+  async #carry(request: ChannelRequest): Promise<void> {
+    try {
+      await using stream = await this.openForwarded(request.originAddress);
+      await pump(request.accept(), stream);
+    } catch {
+      request.reject("connect_failed", "the target does not answer");
+    }
   }
 
   async stopServer(): Promise<void> {
