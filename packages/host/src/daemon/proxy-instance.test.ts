@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { DeploymentId } from "@hardshare/protocol";
-import { systemClock } from "@hardshare/runtime";
+import { Deferred, systemClock } from "@hardshare/runtime";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { HostWorld } from "../testing/host-world.fixture.ts";
 
@@ -51,12 +51,12 @@ test("from the moment of its end nothing passes, before any step of the end is d
   await world.server.report(instance.instanceId, "up");
   const stream = await world.server.open(instance.instanceId);
   const cut = closed(stream);
-  let goOn = () => {};
-  world.failpoints.actions.set("host.end.filters.before", () => new Promise((resolve) => (goOn = resolve)));
+  const goOn = new Deferred();
+  world.failpoints.actions.set("host.end.filters.before", () => goOn.promise);
   world.end(robot, instance);
   await cut;
   await expect(world.server.open(instance.instanceId).then(closed)).rejects.toThrow();
-  goOn();
+  goOn.resolve();
   await world.server.report(instance.instanceId, "ended");
 });
 
