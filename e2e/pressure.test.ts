@@ -25,6 +25,11 @@ const ASIDE_BYTES = 8 * MB;
 const FLAT_BYTES = 64 * MB;
 const TIMEOUT_MS = isLong ? 600_000 : 60_000;
 
+/** A test that CI has no time for: there it is not part of the suite, rather than skipped. */
+function longTest(name: string, body: () => Promise<void>): void {
+  if (isLong) test(name, { timeout: TIMEOUT_MS }, body);
+}
+
 let world: World;
 let owner: Person;
 let host: OwnHost;
@@ -201,12 +206,12 @@ async function connectTo(port: number): Promise<Duplex> {
 }
 
 // The server's port and a container's service have all of these paths' programs in them.
-test.runIf(isLong)("through a public port", { timeout: TIMEOUT_MS }, async () => {
+longTest("through a public port", async () => {
   const launched = await owner.json<Launched>("launch", plain, "--wait");
   await carryThrough({ name: "public port", instanceId: launched.id, open: () => connectTo(launched.fwd?.port ?? 0) });
 });
 
-test.runIf(isLong)("through the hub as a jump host", { timeout: TIMEOUT_MS }, async () => {
+longTest("through the hub as a jump host", async () => {
   const launched = await owner.json<Launched>("launch", plain, "--wait");
   const args = ["-F", launched.ssh_config, "-W", "localhost:22", `${plain}-hub`];
   await carryThrough({ name: "jump host", instanceId: launched.id, open: async () => throughProgram("ssh", args) });
@@ -219,7 +224,7 @@ test("through the server's port", { timeout: TIMEOUT_MS }, async () => {
   await carryThrough({ name: "WebSocket", instanceId: launched.id, open: () => connectTo(port) });
 });
 
-test.runIf(isLong)("in bodies through the http filter", { timeout: TIMEOUT_MS }, async () => {
+longTest("in bodies through the http filter", async () => {
   const launched = await owner.json<Launched>("launch", filtered, "--wait");
   const daemon = host.daemon.child.pid ?? 0;
   const pids = new Map([["host", daemon]]);
