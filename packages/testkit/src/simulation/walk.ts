@@ -4,6 +4,7 @@
  */
 import { findMisdeeds, readStore } from "./invariants.ts";
 import { tryOut, untilRest } from "./rest.ts";
+import type { SimulatedProcess } from "./simulated-process.ts";
 import { SimulatedUser } from "./simulated-user.ts";
 import { type Program, type ProviderName, SimulatedWorld } from "./simulated-world.ts";
 import type { Trace } from "./trace.ts";
@@ -78,7 +79,7 @@ async function live(kind: WalkKind, world: SimulatedWorld, user: SimulatedUser):
   const leaving = new AbortController();
   void user.act(instanceId, leaving.signal);
   if (kind === "cancel") await process.pass(250);
-  else await untilUsed(world, instanceId);
+  else await untilUsed(world, process, instanceId);
   if (kind === "adopt") {
     const daemon = world.hosts[0]?.daemon;
     world.trace.note("fault", "kill host0, which is to adopt");
@@ -95,8 +96,7 @@ async function live(kind: WalkKind, world: SimulatedWorld, user: SimulatedUser):
   leaving.abort();
 }
 
-async function untilUsed(world: SimulatedWorld, instanceId: string): Promise<void> {
-  const process = world.newProcess("watch", world.hubs[0]?.computer ?? world.servers[0]!.computer);
+async function untilUsed(world: SimulatedWorld, process: SimulatedProcess, instanceId: string): Promise<void> {
   for (let waitedMs = 0; waitedMs < READY_WITHIN_MS; waitedMs += 200) {
     if (world.ledger.entries.some((entry) => entry.instanceId === instanceId && entry.deed === "action")) return;
     await process.pass(200);
