@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import { AppError } from "@hardshare/protocol";
 import { WebSocket } from "ws";
+import { MAX_SEND_BUFFER_BYTES } from "../channel/frame-channel.ts";
 import type { MessageSocket } from "../channel/message-socket.ts";
 
 /** Largest message that the server takes from a peer. */
@@ -19,9 +20,9 @@ const MAX_PONG_BACKLOG_BYTES = 64 * 1024;
  * Answers pings (RFC 6455, section 5.5.3), for a socket made with `autoPong: false`: the library's own answers to
  * somebody who asks and never reads would fill the memory.
  */
-export function answerPings(socket: WebSocket): void {
+export function answerPings(socket: WebSocket, maxBacklogBytes = MAX_PONG_BACKLOG_BYTES): void {
   socket.on("ping", (data) => {
-    if (socket.readyState === WebSocket.OPEN && socket.bufferedAmount <= MAX_PONG_BACKLOG_BYTES) socket.pong(data);
+    if (socket.readyState === WebSocket.OPEN && socket.bufferedAmount <= maxBacklogBytes) socket.pong(data);
   });
 }
 
@@ -33,7 +34,8 @@ export async function openWebSocket(url: string, signal: AbortSignal): Promise<M
     perMessageDeflate: false,
     autoPong: false,
   });
-  answerPings(socket);
+  // Up to what ends the channel: the server takes a host that does not answer for gone, and lets a copy take its place.
+  answerPings(socket, MAX_SEND_BUFFER_BYTES);
   const abort = () => socket.terminate();
   signal.addEventListener("abort", abort, { once: true });
   // Wrapped before it is open, so that no early message is missed.
