@@ -15,7 +15,7 @@ import {
   type TunnelTarget,
 } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
-import { placeKeptUntilMs } from "../features/hosts/return-of-hosts.ts";
+import { isPlaceOfAnother, placeKeptUntilMs } from "../features/hosts/return-of-hosts.ts";
 import type { HostReports } from "../features/hosts/host-reports.ts";
 import { scopes } from "../wake-ups/topics.ts";
 import type { Heard, PeerProtocol } from "./peer-channel.ts";
@@ -42,7 +42,7 @@ export function hostProtocol(deps: {
   /** @throws AppError `identity_in_use` while the place is kept for the computer that was connected last */
   const keepPlace = async (tx: Transaction, hostId: HostId, bootId: string) => {
     const host = await database.hosts.get(tx, hostId);
-    if (host === null) return;
+    if (host === null || !isPlaceOfAnother(host, bootId)) return; // nearly always: the instances need not be looked up
     const hasInstance = (await database.instances.listDesiredAtHost(tx, { hostId })).some(({ wanted }) => wanted !== null);
     const leftMs = placeKeptUntilMs(host, { bootId, hasInstance, serverStartedAtMs }) - clock.now();
     if (leftMs <= 0) return;
