@@ -13,7 +13,8 @@ import { sameKey, signWith, verifyWith } from "@hardshare/wire/ssh";
 const RECONNECT_FIRST_MS = 100;
 const RECONNECT_MAX_MS = 5000;
 
-export interface HostChannelOptions {
+/** The server, how it is reached, and as whom. */
+export interface ServerConnection {
   /** Address of the server, `http://…` or `https://…`. */
   server: string;
   serverKey: string;
@@ -21,10 +22,13 @@ export interface HostChannelOptions {
   privateKey: string;
   bootId: string;
   softwareVersion: string;
+  openSocket(url: string, signal: AbortSignal): Promise<MessageSocket>;
+}
+
+interface HostChannelOptions extends ServerConnection {
   describe(): HostDeployment[];
   onOpen(): void;
   onMessage(message: ServerToHost): void;
-  openSocket(url: string, signal: AbortSignal): Promise<MessageSocket>;
   clock: Clock;
   random: Random;
   logger: Logger;

@@ -1,5 +1,5 @@
 import { type Logger, OwnedParts } from "@hardshare/runtime";
-import type { HostChannelOptions } from "../channel/host-channel.ts";
+import type { ServerConnection } from "../channel/host-channel.ts";
 import type { ContainerProvider, Engine } from "../engine/engine.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 import type { Journal } from "../journal/journal.ts";
@@ -60,14 +60,11 @@ export class HostCore implements AsyncDisposable {
    * @returns settles when all that is settled, and the server has recorded it
    * @throws AppError `not_found`, `bad_input` as `DeploymentKeepers.find`
    */
-  async begin(
-    offered: readonly string[],
-    server: Omit<HostChannelOptions, "describe" | "onOpen" | "onMessage" | "clock" | "random" | "logger">,
-  ): Promise<{ ready: Promise<void> }> {
+  async begin(offered: readonly string[], connection: ServerConnection): Promise<{ ready: Promise<void> }> {
     const chosen = offered.map((id) => this.keepers.find(id));
     await Promise.all(this.keepers.configured.map((keeper) => keeper.offer.reload()));
     const offering = Promise.all(chosen.map((keeper) => keeper.offer.open()));
-    this.link.connect(this.keepers, server);
+    this.link.connect(this.keepers, connection);
     return { ready: Promise.all([this.link.desiredKnown, offering.then(() => this.link.untilAnnounced())]).then(() => {}) };
   }
 

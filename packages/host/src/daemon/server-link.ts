@@ -1,6 +1,6 @@
 import { type DeploymentId, type HostDeployment, type InstanceId, MAX_REASON_CHARS, type ServerToHost } from "@hardshare/protocol";
 import { type Clock, Deferred, type Logger, pause, type Random } from "@hardshare/runtime";
-import { HostChannel, type HostChannelOptions } from "../channel/host-channel.ts";
+import { HostChannel, type ServerConnection } from "../channel/host-channel.ts";
 import { ReportOutbox } from "../channel/report-outbox.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { DeploymentKeepers } from "./deployment-keepers.ts";
@@ -44,13 +44,10 @@ export class ServerLink implements AsyncDisposable {
     return this.#channel?.problem ?? null;
   }
 
-  connect(
-    keepers: DeploymentKeepers,
-    options: Pick<HostChannelOptions, "server" | "serverKey" | "hostId" | "privateKey" | "bootId" | "softwareVersion" | "openSocket">,
-  ): void {
+  connect(keepers: DeploymentKeepers, connection: ServerConnection): void {
     this.#keepers = keepers;
     this.#channel = new HostChannel({
-      ...options,
+      ...connection,
       describe: () => keepers.describe(),
       onOpen: () => {
         this.#announced = ""; // what changed between `hello` and now
