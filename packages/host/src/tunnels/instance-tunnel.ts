@@ -7,9 +7,9 @@ import type { Tunnel, TunnelOptions } from "./tunnel.ts";
 const REDIAL_FIRST_MS = 100;
 const REDIAL_MAX_MS = 3000;
 /** A tunnel that is gone for less is not told: the hub cuts an unwanted one a moment before its host hears of the end. */
-const TOLD_BROKEN_AFTER_MS = 1000;
+export const TOLD_BROKEN_AFTER_MS = 1000;
 /** How long the first forward may take to be bound, once the hub is known. */
-const BOUND_WITHIN_MS = 30_000;
+export const BOUND_WITHIN_MS = 30_000;
 
 export interface InstanceTunnelOptions extends TunnelOptions {
   /** The host's identity key. */

@@ -59,16 +59,14 @@ export function findMisdeeds(entries: readonly LedgerEntry[], instances: readonl
       }
       last = entry;
     }
-    const each = [...groupBy(ofDeployment, (entry) => entry.instanceId).values()];
-    for (const [index, deeds] of each.entries()) {
-      const { instanceId } = deeds[0] as LedgerEntry;
+    for (const [instanceId, deeds] of groupBy(ofDeployment, (entry) => entry.instanceId)) {
       const begun = deeds.filter(({ deed }) => deed === "init").length;
       if (begun > 1) say(`instance ${instanceId} was begun ${begun} times`);
       const ended = deeds.findIndex(({ deed }) => deed === "terminate");
       if (ended >= 0 && deeds.slice(ended).some(({ deed }) => deed === "action" || deed === "init")) {
         say(`instance ${instanceId} acts after its programs for the end have run`);
       }
-      if (ended < 0 && index < each.length - 1) say(`G4: another instance followed ${instanceId}, whose programs for the end never ran`);
+      if (ended < 0 && over.has(instanceId)) say(`G4: another instance followed ${instanceId}, whose programs for the end never ran`);
     }
   }
   return problems;
@@ -110,6 +108,10 @@ export async function findUnrest(
 
 function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
   const groups = new Map<string, T[]>();
-  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item]);
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group === undefined) groups.set(keyOf(item), [item]);
+    else group.push(item);
+  }
   return groups;
 }

@@ -18,6 +18,11 @@ export class Ledger {
     this.#nowMs = nowMs;
   }
 
+  /** Whether something was done on behalf of an instance, or of any. */
+  has(deed: Deed, instanceId?: string): boolean {
+    return this.entries.some((entry) => entry.deed === deed && entry.instanceId === (instanceId ?? entry.instanceId));
+  }
+
   write(of: { deploymentId: string; instanceId: string; epoch: number }, deed: Deed): void {
     const { deploymentId, instanceId, epoch } = of;
     this.entries.push({ atMs: this.#nowMs(), deploymentId, instanceId, epoch, deed });

@@ -1,5 +1,5 @@
 import type { DeploymentId } from "@hardshare/protocol";
-import { findUnrest, readStore, type StoreFacts } from "./invariants.ts";
+import { findMisdeeds, findUnrest, readStore, type StoreFacts } from "./invariants.ts";
 import { type AcknowledgedLaunch, SimulatedUser } from "./simulated-user.ts";
 import type { SimulatedWorld } from "./simulated-world.ts";
 
@@ -26,8 +26,18 @@ export async function untilRest(
   }
 }
 
+/** Tries every free deployment out, and judges all that reached the devices. @returns the violations, in words */
+export async function judge(world: SimulatedWorld, { lockouts }: StoreFacts): Promise<string[]> {
+  const problems: string[] = [];
+  const locked = new Set(lockouts.map(({ deploymentId }) => deploymentId));
+  for (const deploymentId of world.deployments) {
+    if (!locked.has(deploymentId)) problems.push(...(await tryOut(world, deploymentId)));
+  }
+  return [...problems, ...findMisdeeds(world.ledger.entries, (await readStore(world)).instances)];
+}
+
 /** A free deployment must be good for one more instance, which can be used and ends. @returns the violations, in words */
-export async function tryOut(world: SimulatedWorld, deploymentId: DeploymentId): Promise<string[]> {
+async function tryOut(world: SimulatedWorld, deploymentId: DeploymentId): Promise<string[]> {
   const first = await tryOnce(world, deploymentId);
   // After a restored backup the first launch may be told to try again.
   return first.some((problem) => problem.includes("launch again")) ? tryOnce(world, deploymentId) : first;
@@ -46,8 +56,7 @@ async function tryOnce(world: SimulatedWorld, deploymentId: DeploymentId): Promi
   const { instanceId } = launched;
   const leaving = new AbortController();
   void user.act(instanceId, leaving.signal);
-  const isMoved = () => ledger.entries.some((entry) => entry.instanceId === instanceId && entry.deed === "action");
-  const didMove = await time.runUntil(time.nowMs + LAUNCH_WITHIN_MS, isMoved);
+  const didMove = await time.runUntil(time.nowMs + LAUNCH_WITHIN_MS, () => ledger.has("action", instanceId));
   leaving.abort();
   void user.terminate(instanceId);
   const untilMs = time.nowMs + LAUNCH_WITHIN_MS;

@@ -3,8 +3,7 @@
  * things go wrong, then nothing does, and everything must come to rest; whatever reached a device is judged.
  */
 import { FAULT_KINDS, type FaultKind, Faults } from "./faults.ts";
-import { findMisdeeds, readStore } from "./invariants.ts";
-import { tryOut, untilRest } from "./rest.ts";
+import { judge, untilRest } from "./rest.ts";
 import type { SimulatedStore } from "./simulated-store.ts";
 import { SimulatedUser } from "./simulated-user.ts";
 import { SimulatedWorld } from "./simulated-world.ts";
@@ -58,13 +57,8 @@ export async function simulate(seed: number, { hasMessages = false, store }: Sim
   const isKept = ({ atMs }: { atMs: number }) =>
     !faults.undone.some(({ fromMs, toMs }) => atMs >= fromMs - SLACK_MS && atMs <= toMs + SLACK_MS);
   const acknowledged = users.flatMap((user) => user.acknowledged).filter(isKept);
-  const { facts: rested, problems } = await untilRest(world, acknowledged, kinds.includes("mishaps"));
-  const locked = new Set(rested.lockouts.map(({ deploymentId }) => deploymentId));
-  for (const deploymentId of world.deployments) {
-    if (!locked.has(deploymentId)) problems.push(...(await tryOut(world, deploymentId)));
-  }
-  const { instances } = await readStore(world);
-  problems.push(...findMisdeeds(ledger.entries, instances));
+  const { facts, problems } = await untilRest(world, acknowledged, kinds.includes("mishaps"));
+  problems.push(...(await judge(world, facts)));
   const count = [...faults.counts.values()].reduce((sum, each) => sum + each, 0);
   return { seed, kinds, problems, launches: acknowledged.length, deeds: ledger.entries.length, faults: count, trace };
 }

@@ -2,13 +2,11 @@ import type { Duplex } from "node:stream";
 import { cut, pump } from "@hardshare/wire/ssh";
 import { AppError, type TunnelTarget } from "@hardshare/protocol";
 import { BackOff, Deferred, pause } from "@hardshare/runtime";
-import type { Tunnel, TunnelOptions } from "@hardshare/host/wiring";
+import { BOUND_WITHIN_MS, orAborted, TOLD_BROKEN_AFTER_MS, type Tunnel, type TunnelOptions } from "@hardshare/host/wiring";
 import type { SimulatedNetwork } from "./simulated-network.ts";
 import type { SimulatedProcess } from "./simulated-process.ts";
 import { type StreamRequest, StreamTable } from "./stream-table.ts";
 
-const BOUND_WITHIN_MS = 30_000;
-const TOLD_BROKEN_AFTER_MS = 1000;
 /** Fewer than the server asks for: what happens with several happens with two. */
 const CONNECTIONS = 2;
 
@@ -49,16 +47,10 @@ export class SimulatedTunnel implements Tunnel {
   }
 
   async waitUntilBound(signal: AbortSignal): Promise<void> {
+    await orAborted(this.#known.promise, signal);
     const late = new AbortController();
-    const aborted = new Promise<never>((_, reject) => {
-      const fail = () => reject(signal.aborted ? signal.reason : new AppError("timed_out", "no tunnel to the hub"));
-      signal.addEventListener("abort", fail, { once: true });
-      late.signal.addEventListener("abort", fail, { once: true });
-      if (signal.aborted) fail();
-    });
-    await Promise.race([this.#known.promise, aborted]);
-    using _timer = this.#process.clock.after(BOUND_WITHIN_MS, () => late.abort());
-    await Promise.race([this.#bound.promise, aborted]);
+    using _timer = this.#process.clock.after(BOUND_WITHIN_MS, () => late.abort(new AppError("timed_out", "no tunnel to the hub")));
+    await orAborted(this.#bound.promise, AbortSignal.any([signal, late.signal]));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -2,8 +2,7 @@
  * A walk: one instance is launched, used and ended, in a world in which nothing goes wrong but this: one program is killed
  * at its n-th step and started again. For every program and every n.
  */
-import { findMisdeeds, readStore } from "./invariants.ts";
-import { tryOut, untilRest } from "./rest.ts";
+import { judge, untilRest } from "./rest.ts";
 import type { SimulatedProcess } from "./simulated-process.ts";
 import { SimulatedUser } from "./simulated-user.ts";
 import { type Program, type ProviderName, SimulatedWorld } from "./simulated-world.ts";
@@ -42,7 +41,7 @@ export async function walk(kind: WalkKind, provider: ProviderName, role: VictimR
   };
   const user = new SimulatedUser("user", world);
   void live(kind, world, user);
-  const isOver = () => world.ledger.entries.some(({ deed }) => deed === "terminate") && victim.isRunning;
+  const isOver = () => world.ledger.has("terminate") && victim.isRunning;
   await time.runUntil(time.nowMs + 30_000, isOver);
   const { facts, problems } = await untilRest(world, user.acknowledged, false);
   world.onStep = () => {};
@@ -53,8 +52,7 @@ export async function walk(kind: WalkKind, provider: ProviderName, role: VictimR
     const isExpected = endReason === (kind === "expire" || !known.has(id) ? "expired" : "user");
     if (!isExpected) problems.push(`G9: the instance ended ${endReason} at ${endedAt?.toISOString()} (${state})`);
   }
-  for (const deploymentId of world.deployments) problems.push(...(await tryOut(world, deploymentId)));
-  problems.push(...findMisdeeds(world.ledger.entries, (await readStore(world)).instances));
+  problems.push(...(await judge(world, facts)));
   return { steps, problems, trace: world.trace };
 }
 
@@ -98,7 +96,7 @@ async function live(kind: WalkKind, world: SimulatedWorld, user: SimulatedUser):
 
 async function untilUsed(world: SimulatedWorld, process: SimulatedProcess, instanceId: string): Promise<void> {
   for (let waitedMs = 0; waitedMs < READY_WITHIN_MS; waitedMs += 200) {
-    if (world.ledger.entries.some((entry) => entry.instanceId === instanceId && entry.deed === "action")) return;
+    if (world.ledger.has("action", instanceId)) return;
     await process.pass(200);
   }
 }
