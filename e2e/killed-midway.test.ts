@@ -1,7 +1,7 @@
 /** Server, hub and host daemon are killed while an instance begins and ends; crash.test.ts has what runs. */
 import { afterAll, afterEach, beforeAll, expect } from "vitest";
 import type { CommandResult } from "./harness/commands.ts";
-import { testFailure } from "./harness/failure.ts";
+import { type Recovery, testFailure } from "./harness/failure.ts";
 import { type Launched, Site } from "./harness/site.ts";
 import { expectAnswer } from "./harness/world.ts";
 
@@ -39,6 +39,16 @@ async function endHeld(): Promise<{ launched: Launched; ended: Promise<CommandRe
 async function expectRuns(id: string, runs: { init: number; terminate: number }): Promise<void> {
   const { init, terminate } = site.programs;
   expect({ init: await init.runsFor(id), terminate: await terminate.runsFor(id) }).toEqual(runs);
+}
+
+/** Starts the daemon again after it was killed, which says that it undoes the instance. @param untilOver begins to wait for the end of that */
+async function undoWithNextDaemon(recovery: Recovery, untilOver: () => Promise<unknown>): Promise<void> {
+  recovery.begin();
+  const daemon = site.host.start();
+  await untilOver();
+  recovery.end();
+  await daemon.ready;
+  expect(daemon.log).toContain(`"message":"undoing an instance of the daemon before"`);
 }
 
 testFailure(
@@ -185,12 +195,7 @@ testFailure(
     const { id } = await launchHeld();
     await site.host.kill();
     await site.programs.init.holdNoMore();
-    recovery.begin();
-    const daemon = site.host.start();
-    await site.untilState(id, "TERMINATED");
-    recovery.end();
-    await daemon.ready;
-    expect(daemon.log).toContain(`"message":"undoing an instance of the daemon before"`);
+    await undoWithNextDaemon(recovery, () => site.untilState(id, "TERMINATED"));
     expect(await site.instance(id)).toMatchObject({ status: "TERMINATED", end_reason: "host_restarted" });
     await expectRuns(id, { init: 1, terminate: 1 });
   },
@@ -209,12 +214,7 @@ testFailure(
   async (recovery) => {
     const { id } = await site.launchReady();
     await site.host.kill();
-    recovery.begin();
-    const daemon = site.host.start();
-    await site.untilState(id, "TERMINATED");
-    recovery.end();
-    await daemon.ready;
-    expect(daemon.log).toContain(`"message":"undoing an instance of the daemon before"`);
+    await undoWithNextDaemon(recovery, () => site.untilState(id, "TERMINATED"));
     expect(await site.instance(id)).toMatchObject({ status: "TERMINATED", end_reason: "host_restarted" });
     expect(await site.programs.safe_state.runsFor(id)).toBe(1);
     await expectRuns(id, { init: 1, terminate: 1 });
@@ -235,12 +235,7 @@ testFailure(
     const { launched, ended } = await endHeld();
     await site.host.kill();
     await site.programs.terminate.holdNoMore();
-    recovery.begin();
-    const daemon = site.host.start();
-    await expectAnswer(ended);
-    recovery.end();
-    await daemon.ready;
-    expect(daemon.log).toContain(`"message":"undoing an instance of the daemon before"`);
+    await undoWithNextDaemon(recovery, () => expectAnswer(ended));
     expect(await site.instance(launched.id)).toMatchObject({ status: "TERMINATED", end_reason: "user" });
     await expectRuns(launched.id, { init: 1, terminate: 2 });
   },

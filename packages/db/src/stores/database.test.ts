@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Database } from "./database.ts";
 import { addWorld, newId, newLaunch, T0 } from "./sample-rows.fixture.ts";
-import { STORE_KINDS, type StoreGround, type TestStore } from "./store-kinds.fixture.ts";
+import { openForEach, STORE_KINDS, type TestStore } from "./store-kinds.fixture.ts";
 import { EVERYTHING } from "./wake-ups.ts";
 
 /** Collects wake-ups; `next` resolves with the first one that was not yet taken. */
@@ -23,19 +23,13 @@ function collect(database: Database) {
   return { heard, next, subscription };
 }
 
-describe.each(STORE_KINDS)("$name", ({ startGround }) => {
-  let ground: StoreGround;
+describe.each(STORE_KINDS)("$name", (kind) => {
   let store: TestStore;
   let database: Database;
 
-  beforeAll(async () => {
-    ground = await startGround();
-  });
-  afterAll(() => ground?.[Symbol.asyncDispose]());
-  beforeEach(async () => {
-    store = await ground.open();
-    database = store.database;
-    return () => store[Symbol.asyncDispose]();
+  openForEach(kind, (opened) => {
+    store = opened;
+    database = opened.database;
   });
 
   const names = () => database.transaction((tx) => database.users.list(tx)).then((users) => users.map((user) => user.name));

@@ -1,24 +1,17 @@
 import { AppError } from "@hardshare/protocol";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Database } from "./database.ts";
 import type { Instance, NewInstance } from "./instances.ts";
 import { type SampleWorld, T0, addWorld, after, newId, newLaunch } from "./sample-rows.fixture.ts";
-import { STORE_KINDS, type StoreGround } from "./store-kinds.fixture.ts";
+import { openForEach, STORE_KINDS } from "./store-kinds.fixture.ts";
 
-describe.each(STORE_KINDS)("$name", ({ startGround }) => {
-  let ground: StoreGround;
+describe.each(STORE_KINDS)("$name", (kind) => {
   let database: Database;
   let world: SampleWorld;
 
-  beforeAll(async () => {
-    ground = await startGround();
-  });
-  afterAll(() => ground?.[Symbol.asyncDispose]());
-  beforeEach(async () => {
-    const store = await ground.open();
+  openForEach(kind, async (store) => {
     database = store.database;
     world = await addWorld(database);
-    return () => store[Symbol.asyncDispose]();
   });
 
   async function launch(more: Partial<NewInstance> = {}): Promise<Instance> {

@@ -1,23 +1,16 @@
 import type { DeploymentId } from "@hardshare/protocol";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Channel } from "./channels.ts";
 import type { Database, Transaction } from "./database.ts";
 import { MAX_FIREWALL_RULES } from "./firewalls.ts";
 import { type SampleWorld, T0, addDeployment, addWorld, after, newId, newKey, newLaunch } from "./sample-rows.fixture.ts";
-import { STORE_KINDS, type StoreGround } from "./store-kinds.fixture.ts";
+import { openForEach, STORE_KINDS } from "./store-kinds.fixture.ts";
 
-describe.each(STORE_KINDS)("$name", ({ startGround }) => {
-  let ground: StoreGround;
+describe.each(STORE_KINDS)("$name", (kind) => {
   let database: Database;
 
-  beforeAll(async () => {
-    ground = await startGround();
-  });
-  afterAll(() => ground?.[Symbol.asyncDispose]());
-  beforeEach(async () => {
-    const store = await ground.open();
+  openForEach(kind, (store) => {
     database = store.database;
-    return () => store[Symbol.asyncDispose]();
   });
 
   function run<T>(work: (tx: Transaction) => Promise<T>): Promise<T> {

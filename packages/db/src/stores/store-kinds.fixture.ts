@@ -1,5 +1,6 @@
 import { silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
 import pg from "pg";
+import { afterAll, beforeAll, beforeEach } from "vitest";
 import { MemoryStore } from "../memory/memory-store.ts";
 import type { MemoryDatabase } from "../memory/memory-database.ts";
 import { connectDatabase } from "../postgres/postgres-database.ts";
@@ -28,6 +29,20 @@ export const STORE_KINDS: readonly { name: string; startGround: () => Promise<St
   { name: "in memory", startGround: async () => ({ open: async () => openMemoryStore(), async [Symbol.asyncDispose]() {} }) },
   { name: "in PostgreSQL", startGround: startPostgresGround },
 ];
+
+/** Gives each test of a suite an empty store of its own, before what else is to be set up for it. */
+export function openForEach({ startGround }: (typeof STORE_KINDS)[number], onOpen: (store: TestStore) => void | Promise<void>): void {
+  let ground: StoreGround;
+  beforeAll(async () => {
+    ground = await startGround();
+  });
+  afterAll(() => ground?.[Symbol.asyncDispose]());
+  beforeEach(async () => {
+    const store = await ground.open();
+    await onOpen(store);
+    return () => store[Symbol.asyncDispose]();
+  });
+}
 
 function openMemoryStore(): TestStore {
   const store = new MemoryStore();
