@@ -3,12 +3,16 @@
  * catalogue. Every other package imports this one; it ships to browsers, so it imports nothing but zod.
  */
 export * from "./access.ts";
-export * from "./contract.ts";
+export * from "./contract/contract.ts";
+export * from "./contract/programs.ts";
+export * from "./contract/services.ts";
 export * from "./durations.ts";
 export * from "./error-answers.ts";
 export * from "./errors.ts";
-export * from "./filter-decisions.ts";
-export * from "./filter-rules.ts";
+export * from "./filter-reports.ts";
+export * from "./filter-rules/conditions.ts";
+export * from "./filter-rules/http.ts";
+export * from "./filter-rules/serial.ts";
 export * from "./handshake.ts";
 export * from "./host-channel.ts";
 export * from "./host-names.ts";

@@ -153,8 +153,9 @@ export class ClientConnection {
     answerAndClose(this.#socket, { status, body: { error: "refused by filter", rule, because } }, hasBody, this.#context.clock);
   }
 
-  #decide(decision: Omit<FilterDecision, "at" | "filter">): void {
-    this.#context.onDecision({ at: new Date(this.#context.clock.now()).toISOString(), filter: "http", ...decision });
+  #decide(decision: Pick<FilterDecision, "rule" | "decision" | "summary" | "because">): void {
+    const at = new Date(this.#context.clock.now()).toISOString();
+    this.#context.onDecision({ type: "decision", at, filter: "http", direction: "in", mode: "enforce", ...decision });
   }
 
   #beginClosing(): void {

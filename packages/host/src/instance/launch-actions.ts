@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { chown, mkdir } from "node:fs/promises";
-import { dirname, isAbsolute, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { AppError, type Service } from "@hardshare/protocol";
 import { BackOff, makePrivateFolder } from "@hardshare/runtime";
 import { readHostKey } from "@hardshare/wire/ssh";
@@ -86,9 +86,15 @@ async function launchService(parts: InstanceParts, service: Service): Promise<Ch
   const { selfCommand, spareFilter } = parts.tools;
   const place = parts.placeFor("service");
   if ("command" in service) return startProgram(await resolveCommand(service.command, folder), place, "ignore");
-  const rules = isAbsolute(service.rules) ? service.rules : join(folder, service.rules);
-  const args = [service.filter, "--target", service.target, "--rules", rules];
+  const args = filterArguments(service, folder);
   return (await spareFilter.take(args)) ?? startProgram([...selfCommand, "filter", "run", ...args], place, "ignore");
+}
+
+/** Arguments of `filter run` for a service of the contract. */
+function filterArguments(service: Exclude<Service, { command: string }>, folder: string): string[] {
+  const { filter, target, rules } = service;
+  if (filter !== "http") throw new AppError("config_invalid", `filter ${filter} is not yet available`);
+  return [filter, "--target", target, "--rules", resolve(folder, rules)];
 }
 
 async function enterNetwork(parts: InstanceParts, signal: AbortSignal): Promise<void> {

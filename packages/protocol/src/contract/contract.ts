@@ -1,75 +1,22 @@
 import { z } from "zod";
-import { DurationSeconds } from "./durations.ts";
-import { Probe, Provider } from "./instances.ts";
+import { DurationSeconds } from "../durations.ts";
+import { Probe, Provider } from "../instances.ts";
+import { DEFAULT_PROGRAM_TIMEOUT_S, LifecycleProgram } from "./programs.ts";
+import { DevicePath, IS_RESERVED, RESERVED_VARIABLE, Service } from "./services.ts";
 
-/** Seconds a lifecycle program may take unless its entry says otherwise. */
-export const DEFAULT_PROGRAM_TIMEOUT_S = 120;
 /** Seconds of an instance that asked for no time, unless the contract says otherwise. */
 export const DEFAULT_MAX_DURATION_S = 8 * 3600;
+
+/** Seconds that an act in the page counts as present, unless the contract says otherwise. */
+const DEFAULT_PRESENCE_S = 60;
+/** Shortest silence that tells something: signs of life come each quarter of it, over lines that may take 100 ms. */
+const MIN_DEAD_MAN_S = 0.5;
+const MAX_DEAD_MAN_S = 3600;
 
 /** Least memory of a container: with less its SSH server does not start. */
 const MIN_MEMORY_BYTES = 16 * 1024 ** 2;
 /** Fewest processors: a hundredth of one; engines take 0 for no limit. */
 const MIN_CPUS = 0.01;
-
-/** A program and its arguments, split at blanks without a shell. */
-const CommandLine = z.string().regex(/\S/, "expected a program");
-
-/** What a failing program means: go on with a warning, end the instance, or lock the deployment. */
-export const OnFail = z.enum(["warn", "end", "lock"]);
-export type OnFail = z.infer<typeof OnFail>;
-
-/** One lifecycle program: a shell-free command line split at blanks, or its long form. */
-export const LifecycleProgram = z
-  .union([
-    CommandLine,
-    z.strictObject({
-      run: CommandLine.describe("The command line, split at blanks without a shell."),
-      timeout: DurationSeconds.optional().describe("Longest time it may take; default 120s."),
-      on_fail: OnFail.optional().describe(
-        "`end` (default before READY), `lock` (default at the end and for safe_state), or `warn` to go on.",
-      ),
-    }),
-  ])
-  .transform((entry) => (typeof entry === "string" ? { run: entry } : entry))
-  .describe("A program, split at blanks without a shell, or its long form with `timeout` (default 120s) and `on_fail`.");
-export type LifecycleProgram = { run: string; timeout?: number | undefined; on_fail?: OnFail | undefined };
-
-/** Variables that decide which programs run, or that are set by hardshare itself. */
-const RESERVED_VARIABLE = /^(?:PATH|HOME|LD_PRELOAD|LD_LIBRARY_PATH|HARDSHARE_.*)$/;
-const IS_RESERVED = "expected another name, because this one is reserved";
-
-const ServiceName = z
-  .string()
-  .regex(
-    /^[A-Z][A-Z0-9_]{0,63}$/,
-    "expected capital letters, digits and '_', because the instance finds it in an environment variable of this name",
-  )
-  .refine((name) => !RESERVED_VARIABLE.test(name), IS_RESERVED)
-  .describe("Capital letters; the instance finds host:port in the environment variable of this name.");
-
-const CommandService = z.strictObject({
-  name: ServiceName,
-  command: CommandLine.describe("Any program that prints host:port on its first line of standard output, then serves."),
-});
-
-/** What is no number is told by its pattern. */
-const isPortOrNone = (text: string) => !/^\d+$/.test(text) || (Number(text) >= 1 && Number(text) <= 65_535);
-
-const HttpService = z.strictObject({
-  name: ServiceName,
-  filter: z.literal("http").describe("The kind of filter."),
-  target: z
-    .string()
-    .regex(/^(\[[0-9a-fA-F:]+\]|[^\s:/]+):\d{1,5}$/, "expected host:port of the device, such as 192.168.1.134:80")
-    .refine((target) => isPortOrNone(target.slice(target.lastIndexOf(":") + 1)), "expected a port from 1 to 65535")
-    .describe("host:port of the device."),
-  rules: z.string().min(1).describe("Rules file, relative to the contract file."),
-});
-
-/** A program on the host that an instance may talk to. */
-export const Service = z.union([HttpService, CommandService]);
-export type Service = z.infer<typeof Service>;
 
 /** A memory size such as `512m` or `1g`; becomes bytes. */
 const MemorySize = z
@@ -81,15 +28,6 @@ const MemorySize = z
   .refine((bytes) => bytes >= MIN_MEMORY_BYTES && bytes <= Number.MAX_SAFE_INTEGER, "expected at least 16m, and no more than there can be");
 
 const EnvironmentName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "expected the name of an environment variable");
-
-const DevicePath = z
-  .string()
-  .regex(/^\/dev\/[^\0]+$/, "expected the path of a device file, such as /dev/ttyACM0")
-  .refine((path) => !path.split("/").includes(".."), "expected a path without `..`")
-  .refine(
-    (path) => !path.includes(":"),
-    "expected a path without ':', at which container engines split it: use the name in /dev/serial/by-id, or the device file itself (`readlink -f PATH`)",
-  );
 
 /**
  * The contract of a deployment: all that its owner enforces around an instance.
@@ -137,7 +75,21 @@ export const Contract = z
     safe_state: z
       .array(LifecycleProgram)
       .default([])
-      .describe("Run on the host when a service is lost, and after a restart of the host daemon."),
+      .describe(
+        "Run on the host when a service is lost, at an E-stop, when the dead-man's switch fires, and after a restart of the host daemon.",
+      ),
+    baseline: z
+      .array(LifecycleProgram)
+      .default([])
+      .describe("Run on the host after `terminate`: each must exit 0 before the deployment is offered again."),
+    dead_man: DurationSeconds.refine((seconds) => seconds >= MIN_DEAD_MAN_S && seconds <= MAX_DEAD_MAN_S, "expected 0.5s to 1h")
+      .optional()
+      .describe("The dead-man's switch: longest silence of the user after the first message before `safe_state` runs."),
+    presence: DurationSeconds.default(DEFAULT_PRESENCE_S).describe("How long an act in the page counts as present."),
+    estop_by_user: z
+      .enum(["lock", "end"])
+      .default("lock")
+      .describe("What an E-stop by the user means: the deployment is locked until its owner unlocks it, or only the instance ends."),
     public_port: z.boolean().default(false).describe("`proxy` only: open a port of the hub that authenticates nobody."),
     max_duration: DurationSeconds.refine((seconds) => seconds >= 1, "expected 1s to 3650d")
       .default(DEFAULT_MAX_DURATION_S)
@@ -150,6 +102,13 @@ export const Contract = z
           code: "custom",
           path: ["services"],
           message: "expected exactly one service, because with `provider: proxy` the tunnel ends there",
+        });
+      }
+      if (contract.services[0] !== undefined && "device" in contract.services[0]) {
+        context.addIssue({
+          code: "custom",
+          path: ["services", 0, "device"],
+          message: "expected none, because `provider: proxy` has no container that could show it",
         });
       }
       for (const field of ["devices", "init_inside"] as const) {
@@ -207,5 +166,8 @@ export function probeOf(contract: Contract): Probe {
  * host's word. `safe_state` is among them, because an end waits for it when a filter was lost.
  */
 export function endTimeoutSeconds(contract: Contract): number {
-  return [...contract.terminate, ...contract.safe_state].reduce((sum, program) => sum + (program.timeout ?? DEFAULT_PROGRAM_TIMEOUT_S), 0);
+  return [...contract.terminate, ...contract.baseline, ...contract.safe_state].reduce(
+    (sum, program) => sum + (program.timeout ?? DEFAULT_PROGRAM_TIMEOUT_S),
+    0,
+  );
 }

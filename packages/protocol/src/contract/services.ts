@@ -1,0 +1,86 @@
+import { z } from "zod";
+import { CommandLine } from "./programs.ts";
+
+/** Variables that decide which programs run, or that are set by hardshare itself. */
+export const RESERVED_VARIABLE = /^(?:PATH|HOME|LD_PRELOAD|LD_LIBRARY_PATH|HARDSHARE_.*)$/;
+export const IS_RESERVED = "expected another name, because this one is reserved";
+
+const ServiceName = z
+  .string()
+  .regex(
+    /^[A-Z][A-Z0-9_]{0,63}$/,
+    "expected capital letters, digits and '_', because the instance finds it in an environment variable of this name",
+  )
+  .refine((name) => !RESERVED_VARIABLE.test(name), IS_RESERVED)
+  .describe("Capital letters; the instance finds host:port in the environment variable of this name.");
+
+/** The path of a device file. */
+export const DevicePath = z
+  .string()
+  .regex(/^\/dev\/[^\0]+$/, "expected the path of a device file, such as /dev/ttyACM0")
+  .refine((path) => !path.split("/").includes(".."), "expected a path without `..`")
+  .refine(
+    (path) => !path.includes(":"),
+    "expected a path without ':', at which container engines split it: use the name in /dev/serial/by-id, or the device file itself (`readlink -f PATH`)",
+  );
+
+const shared = {
+  name: ServiceName,
+  tap: z.boolean().default(false).describe("Copies both directions to the timeline and to a bounded log on the host."),
+};
+
+const CommandService = z.strictObject({
+  ...shared,
+  command: CommandLine.describe("Any program that prints host:port on its first line of standard output, then serves."),
+});
+
+/** What is no number is told by its pattern. */
+const isPortOrNone = (text: string) => !/^\d+$/.test(text) || (Number(text) >= 1 && Number(text) <= 65_535);
+
+const RulesPath = z.string().min(1).describe("Rules file, relative to the contract file.");
+
+const httpFields = {
+  ...shared,
+  target: z
+    .string()
+    .regex(/^(\[[0-9a-fA-F:]+\]|[^\s:/]+):\d{1,5}$/, "expected host:port of the device, such as 192.168.1.134:80")
+    .refine((target) => isPortOrNone(target.slice(target.lastIndexOf(":") + 1)), "expected a port from 1 to 65535")
+    .describe("host:port of the device."),
+};
+
+const HttpService = z.strictObject({
+  ...httpFields,
+  filter: z.literal("http").describe("The kind of filter."),
+  rules: RulesPath,
+});
+
+/** The same filter, with a configuration file of the existing program `rrhttp`; without one, all passes, as there. */
+const RrhttpService = z.strictObject({
+  ...httpFields,
+  filter: z.literal("rrhttp").describe("The filter `http` with a configuration file of the existing program of this name."),
+  rules: RulesPath.optional(),
+});
+
+/** Rates that every serial port of the last decades can be set to, and the faster ones that are common. */
+const BaudRate = z.int().min(50).max(12_000_000);
+
+const SerialService = z.strictObject({
+  ...shared,
+  filter: z.literal("serial").describe("The kind of filter."),
+  target: DevicePath.describe("Device file of the serial device, such as /dev/ttyUSB0 or a name in /dev/serial/by-id."),
+  baud: BaudRate.default(115_200).describe("Bits per second."),
+  rules: RulesPath,
+  device: DevicePath.optional().describe("Shown in the container as this device file too, such as /dev/ttyUSB0."),
+});
+export type SerialService = z.infer<typeof SerialService>;
+
+/** Filters that are planned: a contract that asks for one is told so. */
+const NOT_YET = ["rpc", "tcp", "rosbridge", "mqtt"] as const;
+const LaterService = z
+  .looseObject({ filter: z.enum(NOT_YET) })
+  .refine(() => false, { path: ["filter"], message: `expected http, rrhttp or serial (${NOT_YET.join(", ")} are not yet available)` })
+  .transform(() => z.NEVER);
+
+/** A program on the host that an instance may talk to. */
+export const Service = z.union([HttpService, RrhttpService, SerialService, CommandService, LaterService]);
+export type Service = z.infer<typeof HttpService> | z.infer<typeof RrhttpService> | SerialService | z.infer<typeof CommandService>;
