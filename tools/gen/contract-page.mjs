@@ -1,21 +1,17 @@
-import { Contract } from "@hardshare/protocol";
-import { z } from "zod";
+import { jsonSchemas } from "@hardshare/protocol";
 import { code, GENERATED, table } from "./markdown.mjs";
-
-/** JSON Schema of a contract file as its owner writes it (draft 2020-12). */
-export function contractSchema() {
-  return { title: "hardshare contract of a deployment", ...z.toJSONSchema(Contract, { io: "input" }) };
-}
 
 /** docs/reference/contract.md */
 export function contractPage() {
-  const { properties } = contractSchema();
+  const { properties } = jsonSchemas()["contract.schema.json"];
   return `${GENERATED}
 
 # Contract of a deployment
 
 One YAML file for each deployment, \`$HARDSHARE_HOME/deployments/<id>.yaml\`. All fields may be left out; relative paths
-are relative to the file. For editors there is a JSON Schema: [contract.schema.json](contract.schema.json).
+are relative to the file. For editors there is a JSON Schema: [contract.schema.json](contract.schema.json), and one for
+each kind of rules file: [http](http-rules.schema.json), [serial](serial-rules.schema.json). \`hardshare register\` puts
+them into \`$HARDSHARE_HOME/schemas\`, and names the first in the contract that it writes (\`# yaml-language-server:\`).
 Durations are a number and a unit (\`90s\`, \`30m\`, \`2h\`) or a number of seconds.
 
 ${fieldTable(properties)}
@@ -28,9 +24,9 @@ ${fieldTable(properties.limits.properties)}
 
 Each service is one of these forms.
 
-${properties.services.items.anyOf.map((form) => fieldTable(form.properties)).join("\n\n")}
+${properties.services.items.oneOf.map((form) => fieldTable(form.properties)).join("\n\n")}
 
-## init, init_inside, terminate, safe_state
+## init, init_inside, terminate, safe_state, baseline
 
 Each entry is a command line or this form.
 
@@ -39,7 +35,8 @@ ${fieldTable(properties.init.items.anyOf.find((form) => form.type === "object").
 }
 
 function fieldTable(properties) {
-  const rows = Object.entries(properties).map(([name, schema]) => [
+  const fields = Object.entries(properties).filter(([, schema]) => schema.not === undefined); // `not: {}`: must not be there
+  const rows = fields.map(([name, schema]) => [
     code(name),
     typeOf(schema),
     isTelling(schema.default) ? code(JSON.stringify(schema.default)) : "",

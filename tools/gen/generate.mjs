@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { jsonSchemas } from "@hardshare/protocol";
 import { cliPage } from "./cli-page.mjs";
-import { contractPage, contractSchema } from "./contract-page.mjs";
+import { contractPage } from "./contract-page.mjs";
 import { errorsPage } from "./errors-page.mjs";
 import { compareWithResults, readFailureTests } from "./failure-tests.mjs";
 import { failuresPage } from "./failures-page.mjs";
@@ -23,7 +24,7 @@ export async function generate(root) {
   return new Map([
     ["docs/reference/cli.md", cliPage()],
     ["docs/reference/errors.md", errorsPage()],
-    ["docs/reference/contract.schema.json", `${JSON.stringify(contractSchema(), undefined, 2)}\n`],
+    ...Object.entries(jsonSchemas()).map(([name, schema]) => [`docs/reference/${name}`, `${JSON.stringify(schema, undefined, 2)}\n`]),
     ["docs/reference/contract.md", contractPage()],
     ["docs/what-happens-when.md", failuresPage(failures, results)],
     ["ARCHITECTURE.md", fillMarker(map, "imports", importTable(architecture))],

@@ -20,6 +20,7 @@ export * from "./http-api.ts";
 export * from "./hub-channel.ts";
 export * from "./ids.ts";
 export * from "./instances.ts";
+export * from "./json-schemas.ts";
 export * from "./parsing.ts";
 export * from "./texts.ts";
 export * from "./times.ts";

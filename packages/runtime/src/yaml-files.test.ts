@@ -31,11 +31,11 @@ test("a wrong value is reported where it stands", () => {
 });
 
 test("a field that is missing is reported where the one around it stands", () => {
-  expect(problemsOf("size: 2\n")).toEqual(["robot.yaml:1:1: name: expected string, received undefined"]);
+  expect(problemsOf("size: 2\n")).toEqual(["robot.yaml:1:1: name: expected string, but it is missing"]);
 });
 
 test("an empty file counts as an empty mapping", () => {
-  expect(problemsOf("# nothing\n")).toEqual(["robot.yaml:1:1: name: expected string, received undefined"]);
+  expect(problemsOf("# nothing\n")).toEqual(["robot.yaml:1:1: name: expected string, but it is missing"]);
 });
 
 test("an unknown field is reported at its key, each on a line of its own", () => {
@@ -67,4 +67,19 @@ test("a field given twice is refused", () => {
 
 test("an alias without its anchor is refused", () => {
   expect(problemsOf("name: *nobody\n")[0]).toMatch(/^robot\.yaml:\d+:\d+: .*nobody/);
+});
+
+test("of a union the form is reported whose required fields are there, however many others are wrong", () => {
+  expect(problemsOf("name: a\nrules:\n  - { block: x, rate: 1/s, body: {}, clamp: {} }\n")).toEqual([
+    expect.stringMatching(/rules\.0\.rate: there is no field/),
+    expect.stringMatching(/rules\.0\.body: there is no field/),
+    expect.stringMatching(/rules\.0\.clamp: there is no field/),
+  ]);
+});
+
+test("what was expected is told in words of the file", () => {
+  expect(problemsOf("name: [a]\nrules: {}\n")).toEqual([
+    "robot.yaml:1:7: name: expected string, received list",
+    "robot.yaml:2:8: rules: expected list, received mapping",
+  ]);
 });

@@ -81,8 +81,9 @@ function describeIssue(issue: z.core.$ZodIssue, above: PropertyKey[], document: 
   const path = [...above, ...issue.path];
   if (issue.code === "invalid_union") {
     // A union fails with the issues of every form: only those of the form that was probably meant help.
+    const lacks = (issues: readonly z.core.$ZodIssue[]) => issues.filter((inner) => isMissing([...path, ...inner.path], document)).length;
     const meant = issue.errors.toSorted(
-      (a, b) => Number(isOfOtherKind(a)) - Number(isOfOtherKind(b)) || countIssues(a) - countIssues(b),
+      (a, b) => Number(isOfOtherKind(a)) - Number(isOfOtherKind(b)) || lacks(a) - lacks(b) || countIssues(a) - countIssues(b),
     )[0];
     if (meant !== undefined && meant.length > 0) return meant.flatMap((inner) => describeIssue(inner, path, document, lines));
   }
@@ -94,7 +95,7 @@ function describeIssue(issue: z.core.$ZodIssue, above: PropertyKey[], document: 
     }));
   }
   return [
-    { ...positionAt(lines, offsetOf(document, path, "value")), field: path.map(String).join("."), expected: trimPrefix(issue.message) },
+    { ...positionAt(lines, offsetOf(document, path, "value")), field: path.map(String).join("."), expected: expectation(issue.message) },
   ];
 }
 
@@ -107,8 +108,18 @@ function countIssues(issues: readonly z.core.$ZodIssue[]): number {
   return issues.reduce((sum, issue) => sum + (issue.code === "unrecognized_keys" ? issue.keys.length : 1), 0);
 }
 
-function trimPrefix(message: string): string {
-  return message.replace(/^Invalid (input|option): /, "");
+/** What was expected, in words of the file: without those of the schema library and of JavaScript. */
+function expectation(message: string): string {
+  return message
+    .replace(/^Invalid (input|option): /, "")
+    .replace(/, received undefined$/, ", but it is missing")
+    .replaceAll(/\barray\b/g, "list")
+    .replaceAll(/\b(object|record)\b/g, "mapping");
+}
+
+/** Whether a field that an issue is about is not in the file. */
+function isMissing(path: readonly PropertyKey[], document: Document.Parsed): boolean {
+  return path.length > 0 && !document.hasIn(path);
 }
 
 function positionAt(lines: LineCounter, offset: number): { line: number; column: number } {

@@ -12,6 +12,8 @@ export interface DemoDeployment {
   contract: string;
 }
 
+/** For editors; the schemas lie there since the registration. */
+const SCHEMA_HINT = "# yaml-language-server: $schema=../schemas/contract.schema.json\n";
 const RULES_FILE = "robot.rules.yaml";
 
 /** The simulated robot behind a filter, without a container: what it refuses can be tried with `curl`. */
@@ -20,7 +22,7 @@ export function proxyDemo(robot: string): DemoDeployment {
     type: "sim_robot_http",
     provider: "proxy",
     desc: "simulated robot: its HTTP API behind a filter",
-    contract: `# Contract of the demo's proxy deployment: the tunnel ends at a filter before the robot.
+    contract: `${SCHEMA_HINT}# Contract of the demo's proxy deployment: the tunnel ends at a filter before the robot.
 provider: proxy
 public_port: true            # nobody is authenticated there: for the demo only
 max_duration: 1h
@@ -34,7 +36,7 @@ export function containerDemo(robot: string, provider: DemoEngine): DemoDeployme
     type: "sim_robot",
     provider,
     desc: "container beside the simulated robot ($ROBOT)",
-    contract: `# Contract of the demo's container deployment: an isolated container that reaches the robot through a filter.
+    contract: `${SCHEMA_HINT}# Contract of the demo's container deployment: an isolated container that reaches the robot through a filter.
 provider: ${provider}
 image: localhost/hardshare/generic
 network: isolated

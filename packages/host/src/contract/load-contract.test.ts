@@ -27,7 +27,7 @@ test("everything that the commented contract shows is valid when uncommented", (
     .filter((line) => /^# (?:[a-z_]+:|  )/.test(line))
     .map((line) => line.slice(2));
   const { contract } = parseContract(fields.join("\n"), "f", "/");
-  expect(contract.services).toHaveLength(1);
+  expect(contract.services).toHaveLength(3);
   expect(contract.devices).toEqual(["/dev/ttyACM0"]);
   expect(contract.limits.memory).toBe(1024 ** 3);
 });
@@ -84,11 +84,31 @@ test("each problem is told with file, line, column, field and what was expected"
     expect.stringMatching(/^robot\.yaml:2:19: limits\.memory: expected a size such as 512m/),
     expect.stringMatching(/^robot\.yaml:4:11: services\.0\.name: expected capital letters/),
     expect.stringMatching(/^robot\.yaml:6:13: services\.0\.target: expected host:port/),
-    expect.stringMatching(/^robot\.yaml:8:5: services\.1\.command: expected string/),
+    expect.stringMatching(/^robot\.yaml:8:5: services\.1\.command: expected a program, or `filter` with http, rrhttp or serial/),
     expect.stringMatching(/^robot\.yaml:9:5: services\.1\.comand: there is no field/),
     expect.stringMatching(/^robot\.yaml:11:29: init\.0\.timeout: "soon" is no duration/),
     expect.stringMatching(/^robot\.yaml:12:1: colour: there is no field/),
   ]);
+});
+
+test.each([
+  ["{ name: ARM, filter: rpc }", ["2:26: services.0.filter: expected http, rrhttp or serial (rpc is not yet available)"]],
+  [
+    "{ name: ARM, filter: htp, target: 'a:1' }",
+    [expect.stringMatching(/^2:26: services\.0\.filter: expected http, rrhttp or serial; .*`command`/)],
+  ],
+  ["{ name: ARM, filter: [http], rules: x }", [expect.stringMatching(/^2:26: services\.0\.filter: expected http/)]],
+  ["{ name: ARM, filter: http, target: 'a:1' }", ["2:5: services.0.rules: expected string, but it is missing"]],
+  [
+    "{ name: ARM, filter: serial, target: 'arm:1', rules: r }",
+    [expect.stringMatching(/^2:42: services\.0\.target: expected the path of a device/)],
+  ],
+  ["{ name: ARM, command: ./a, rules: r }", ["2:32: services.0.rules: there is no field of this name here"]],
+  ["{ name: ARM, command: ./a, tap: yes please }", [expect.stringMatching(/^2:37: services\.0\.tap: expected boolean/)]],
+  ["ARM", ["2:5: services.0: expected mapping, received string"]],
+])("a service that is wrong is told by the form that was meant: %s", (service, problems) => {
+  const told = problemsOf(`services:\n  - ${service}`).map((line) => line.replace("robot.yaml:", ""));
+  expect(told).toEqual(problems);
 });
 
 test("a proxy without exactly one service, or with what needs a container, is refused", () => {

@@ -6,6 +6,7 @@ import { sameKey, signWith } from "@hardshare/wire/ssh";
 import { isSeq } from "yaml";
 import { DEFAULT_CONTRACT } from "../contract/default-contract.ts";
 import { parseContract } from "../contract/load-contract.ts";
+import { writeSchemaFiles } from "../contract/schema-files.ts";
 import { contractFile, editHostConfig, type HostConfig, readHostConfig } from "./host-config.ts";
 import { readIdentity } from "./identity.ts";
 import { initHost, isHost, undoInit } from "./init-host.ts";
@@ -80,6 +81,7 @@ async function addDeployment(options: RegisterDeploymentOptions): Promise<Regist
   }
   const path = contractFile(home, { id: answer.id });
   await makePrivateFolder(join(home, "deployments"));
+  await writeSchemaFiles(home);
   await writeFileDurably(path, options.contract ?? DEFAULT_CONTRACT);
   await editHostConfig(home, (document) => {
     document.set("server", server);

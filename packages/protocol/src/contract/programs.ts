@@ -4,8 +4,11 @@ import { DurationSeconds } from "../durations.ts";
 /** Seconds a lifecycle program may take unless its entry says otherwise. */
 export const DEFAULT_PROGRAM_TIMEOUT_S = 120;
 
+/** What every command line has to be. */
+export const NOT_BLANK = /\S/;
+
 /** A program and its arguments, split at blanks without a shell. */
-export const CommandLine = z.string().regex(/\S/, "expected a program");
+const CommandLine = z.string().regex(NOT_BLANK, "expected a program");
 
 /** What a failing program means: go on with a warning, end the instance, or lock the deployment. */
 export const OnFail = z.enum(["warn", "end", "lock"]);

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { CommandLine } from "./programs.ts";
+import { NOT_BLANK } from "./programs.ts";
 
 /** Variables that decide which programs run, or that are set by hardshare itself. */
 export const RESERVED_VARIABLE = /^(?:PATH|HOME|LD_PRELOAD|LD_LIBRARY_PATH|HARDSHARE_.*)$/;
@@ -17,7 +17,7 @@ const ServiceName = z
 /** The path of a device file. */
 export const DevicePath = z
   .string()
-  .regex(/^\/dev\/[^\0]+$/, "expected the path of a device file, such as /dev/ttyACM0")
+  .regex(/^\/dev\/[^\0]+$/, { error: "expected the path of a device file, such as /dev/ttyACM0", abort: true })
   .refine((path) => !path.split("/").includes(".."), "expected a path without `..`")
   .refine(
     (path) => !path.includes(":"),
@@ -31,7 +31,11 @@ const shared = {
 
 const CommandService = z.strictObject({
   ...shared,
-  command: CommandLine.describe("Any program that prints host:port on its first line of standard output, then serves."),
+  filter: z.undefined().optional(),
+  command: z
+    .string({ error: ({ input }) => (input === undefined ? "expected a program, or `filter` with http, rrhttp or serial" : undefined) })
+    .regex(NOT_BLANK, "expected a program")
+    .describe("Any program that prints host:port on its first line of standard output, then serves."),
 });
 
 /** What is no number is told by its pattern. */
@@ -75,12 +79,15 @@ const SerialService = z.strictObject({
 export type SerialService = z.infer<typeof SerialService>;
 
 /** Filters that are planned: a contract that asks for one is told so. */
-const NOT_YET = ["rpc", "tcp", "rosbridge", "mqtt"] as const;
-const LaterService = z
-  .looseObject({ filter: z.enum(NOT_YET) })
-  .refine(() => false, { path: ["filter"], message: `expected http, rrhttp or serial (${NOT_YET.join(", ")} are not yet available)` })
-  .transform(() => z.NEVER);
+const NOT_YET: readonly unknown[] = ["rpc", "tcp", "rosbridge", "mqtt"];
 
-/** A program on the host that an instance may talk to. */
-export const Service = z.union([HttpService, RrhttpService, SerialService, CommandService, LaterService]);
-export type Service = z.infer<typeof HttpService> | z.infer<typeof RrhttpService> | SerialService | z.infer<typeof CommandService>;
+/** A program on the host that an instance may talk to. Which form is meant is told by `filter`, and by nothing else. */
+export const Service = z.discriminatedUnion("filter", [HttpService, RrhttpService, SerialService, CommandService], {
+  error: ({ code, input }) => {
+    if (code !== "invalid_union") return undefined;
+    const { filter } = input as { filter: unknown };
+    const isPlanned = NOT_YET.includes(filter);
+    return `expected http, rrhttp or serial${isPlanned ? ` (${String(filter)} is not yet available)` : "; a program of your own is told by `command` instead"}`;
+  },
+});
+export type Service = z.infer<typeof Service>;
