@@ -17,6 +17,8 @@ export interface CliContext {
   commandName: string;
   /** Aborted when the user or the system asks the program to end (SIGINT, SIGTERM, SIGHUP), or its supervisor is gone. */
   interrupted: AbortSignal;
+  /** Until disposed, calls `take` on SIGHUP, which then does not end the program; but it does when its terminal is gone. */
+  onHangUp: (take: () => void) => Disposable;
   clock: Clock;
   random: Random;
 }

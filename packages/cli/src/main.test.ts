@@ -75,6 +75,7 @@ async function hardshare(args: string[], more: Record<string, string> = {}): Pro
     selfCommand: [process.execPath, ...COMMAND],
     commandName: "hardshare",
     interrupted: new AbortController().signal,
+    onHangUp: () => ({ [Symbol.dispose]() {} }),
     clock: systemClock,
     random: systemRandom,
   });

@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { allowHeapGrowth, systemClock, systemRandom, watchLifeline } from "@hardshare/runtime";
 import { commandNameOf } from "./command-name.ts";
 import { readEnvironment } from "./environment.ts";
+import { HangUps } from "./hang-ups.ts";
 import { tellFailure } from "./output/failure.ts";
 import { untilWritten } from "./output/until-written.ts";
 import { runProgramOnce } from "./program.ts";
@@ -28,7 +29,9 @@ function interrupt(): void {
   if (!interruption.signal.aborted) firstAskedMs = performance.now();
   interruption.abort();
 }
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupt);
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, interrupt);
+const hangUps = new HangUps(interrupt);
+process.on("SIGHUP", () => hangUps.handle());
 watchLifeline(environment.hasLifeline, () => interruption.abort());
 
 // The reader of our output may go away at any time; a supervisor's end must not stop the orderly end of its children.
@@ -47,6 +50,7 @@ exitCode = await runProgramOnce({
   selfCommand: [process.execPath, ...process.execArgv, process.argv[1] ?? ""],
   commandName,
   interrupted: interruption.signal,
+  onHangUp: (take) => hangUps.onHangUp(take),
   clock: systemClock,
   random: systemRandom,
 });

@@ -1,46 +1,69 @@
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import type { FilterKind } from "@hardshare/filters";
+import type { Command } from "commander";
 import { readPort } from "../read-port.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
 import { programLogger } from "./serving.ts";
 
-interface HttpFlags {
+/** What kinds of filters take. */
+interface RunFlags {
   target: string;
   rules: string;
   host: string;
   port: number;
-  reportAllowed?: boolean;
+  state?: string;
+  decisions?: string;
 }
+
+type Filters = typeof import("@hardshare/filters");
 
 export const addFilter: AddVerb = (program, shell) => {
   const filter = program.command("filter").summary("run a filter by hand");
-  const run = filter.command("run").description("run a filter: it prints host:port on its first line, then serves");
-  run
-    .command("http")
-    .description("judges HTTP requests by rules before they reach a device; writes its decisions to standard error")
-    .requiredOption("--target <host:port>", "the device")
-    .requiredOption("--rules <file>", "its rules")
-    .option("--host <address>", "address to listen on", "127.0.0.1")
-    .option("--port <port>", "port to listen on; 0 for a free one", readPort, 0)
-    .option("--report-allowed", "write down allowed requests too, not only refused ones")
-    .action(
-      runs(shell, async ({ context, options }, flags: HttpFlags) => {
-        const { runHttpFilter } = await import("@hardshare/filters");
-        await runHttpFilter({
-          target: flags.target,
-          rulesFile: flags.rules,
-          host: flags.host,
-          port: flags.port,
-          stdout: context.stdout,
-          stderr: context.stderr,
-          reportsAllowed: flags.reportAllowed === true,
-          signal: context.interrupted,
-          clock: context.clock,
-          logger: programLogger("filter", options),
-        });
-      }),
-    )
-    .addHelpText("after", examples(["hardshare filter run http --target 192.168.1.134:80 --rules robot.rules.yaml", "try rules out"]));
+  const run = filter
+    .command("run")
+    .summary("run a filter")
+    .description(
+      "Runs a filter. It prints host:port on its first line, then serves; on standard error it writes its decisions and\n" +
+        "signs of life as lines of JSON. SIGHUP has it read its rules again: all of them, or, when something is wrong, none.",
+    );
+
+  /** A verb that runs one kind of filter. */
+  const addKind = (kind: { command: Command; make: (filters: Filters, flags: RunFlags) => FilterKind<unknown> }) =>
+    kind.command
+      .requiredOption("--rules <file>", "its rules")
+      .option("--host <address>", "address to listen on", "127.0.0.1")
+      .option("--port <port>", "port to listen on; 0 for a free one", readPort, 0)
+      .option("--state <file>", "writes budgets down there, so that a crash can't refill them")
+      .option("--decisions <file>", "writes every decision down there with its message, at most 64 MB, for `filter learn`")
+      .action(
+        runs(shell, async ({ context, options }, flags: RunFlags) => {
+          const filters = await import("@hardshare/filters");
+          await filters.runFilter({
+            kind: kind.make(filters, flags),
+            rulesFile: flags.rules,
+            host: flags.host,
+            port: flags.port,
+            stateFile: flags.state,
+            decisionsFile: flags.decisions,
+            stdout: context.stdout,
+            stderr: context.stderr,
+            onReloadAsked: context.onHangUp,
+            signal: context.interrupted,
+            clock: context.clock,
+            logger: programLogger("filter", options),
+          });
+        }),
+      );
+
+  addKind({
+    command: run
+      .command("http")
+      .description("judges HTTP requests by rules before they reach a device")
+      .requiredOption("--target <host:port>", "the device"),
+    make: ({ httpFilterKind }, { target }) => httpFilterKind({ target }),
+  }).addHelpText("after", examples(["hardshare filter run http --target 192.168.1.134:80 --rules robot.rules.yaml", "try rules out"]));
+
   filter
     .command("spare", { hidden: true })
     .description(

@@ -25,6 +25,7 @@ function contextWith(variables: Record<string, string> = {}): CliContext {
     selfCommand: ["hardshare"],
     commandName: "hardshare",
     interrupted: new AbortController().signal,
+    onHangUp: () => ({ [Symbol.dispose]() {} }),
     clock: systemClock,
     random: systemRandom,
   };

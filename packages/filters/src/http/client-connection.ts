@@ -1,8 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { type FilterDecision, MAX_DECISION_SUMMARY_CHARS } from "@hardshare/protocol";
+import { MAX_DECISION_SUMMARY_CHARS } from "@hardshare/protocol";
 import type { Clock, Logger } from "@hardshare/runtime";
 import { type CompiledHttpRules, judgeHttp } from "../rules/http-rules.ts";
+import type { LiveRules } from "../rules/live-rules.ts";
+import type { Judgement } from "../run/filter-kind.ts";
 import { type DeviceAddress, DeviceConnection } from "./device-connection.ts";
 import { answerAndClose, closeGently } from "./refusal.ts";
 import { inspectRequest } from "./strict-request.ts";
@@ -10,8 +12,8 @@ import { inspectRequest } from "./strict-request.ts";
 /** What every connection of a filter shares. */
 export interface FilterContext {
   readonly device: DeviceAddress;
-  readonly rules: CompiledHttpRules;
-  readonly onDecision: (decision: FilterDecision) => void;
+  readonly rules: LiveRules<CompiledHttpRules>;
+  readonly onDecision: (judgement: Judgement) => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -122,7 +124,7 @@ export class ClientConnection {
       this.#refuse(400, "strict", request.problem, summary, hasBody);
       return;
     }
-    const verdict = judgeHttp(this.#context.rules, request.method, request.path);
+    const verdict = judgeHttp(this.#context.rules.current, request.method, request.path);
     if (verdict.decision === "block") {
       this.#refuse(403, verdict.rule, verdict.because, summary, hasBody);
       return;
@@ -153,9 +155,8 @@ export class ClientConnection {
     answerAndClose(this.#socket, { status, body: { error: "refused by filter", rule, because } }, hasBody, this.#context.clock);
   }
 
-  #decide(decision: Pick<FilterDecision, "rule" | "decision" | "summary" | "because">): void {
-    const at = new Date(this.#context.clock.now()).toISOString();
-    this.#context.onDecision({ type: "decision", at, filter: "http", direction: "in", mode: "enforce", ...decision });
+  #decide(judgement: Pick<Judgement, "rule" | "decision" | "summary" | "because">): void {
+    this.#context.onDecision({ direction: "in", mode: "enforce", ...judgement });
   }
 
   #beginClosing(): void {

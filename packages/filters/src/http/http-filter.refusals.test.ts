@@ -38,8 +38,8 @@ test("a refused request is answered 403 with rule and reason, and does not reach
   expect(world.device.connections).toEqual([]);
   expect(world.decisions).toEqual([
     {
-      at: expect.stringMatching(/^\d{4}-.*Z$/),
-      filter: "http",
+      direction: "in",
+      mode: "enforce",
       rule: "POST /reboot",
       decision: "block",
       summary: "POST /reboot",

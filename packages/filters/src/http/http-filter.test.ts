@@ -4,6 +4,7 @@ import { text } from "node:stream/consumers";
 import { silentLogger, systemClock } from "@hardshare/runtime";
 import { describe, expect, test } from "vitest";
 import { parseHttpRules } from "../rules/http-rules.ts";
+import { fixedRules } from "../rules/live-rules.ts";
 import { ask, startFilter, startWorld } from "../testing/filter-world.ts";
 import { RawClient } from "../testing/raw-client.ts";
 import { startRecordingDevice } from "../testing/recording-device.ts";
@@ -24,9 +25,7 @@ describe("an allowed request", () => {
       `POST /api/Move;v=1?Speed=3&x=%2e HTTP/1.1\r\nHost: 127.0.0.1:${world.device.port}\r\nX-Token: a \u00e9\r\nAccept: */*\r\naccept: text/html\r\n` +
         "Content-Length: 3\r\nConnection: close\r\n\r\nabc",
     );
-    expect(world.decisions).toMatchObject([
-      { filter: "http", rule: "default", decision: "allow", summary: "POST /api/Move;v=1?Speed=3&x=%2e" },
-    ]);
+    expect(world.decisions).toMatchObject([{ rule: "default", decision: "allow", summary: "POST /api/Move;v=1?Speed=3&x=%2e" }]);
   });
 
   test("arrives whole, wherever it is cut in two", async () => {
@@ -165,7 +164,7 @@ test("a port in use is named", async () => {
   const port = Number(world.filter.address.split(":")[1]);
   const options = {
     device: { host: "127.0.0.1", port: 1 },
-    rules: parseHttpRules("", "f"),
+    rules: fixedRules(parseHttpRules("", "f")),
     onDecision: () => {},
     clock: systemClock,
     logger: silentLogger,
@@ -177,7 +176,7 @@ test("a connection that can't be accepted does not end the filter", async () => 
   const warnings: string[] = [];
   const logger = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
   const device = { host: "127.0.0.1", port: 1 };
-  const rules = parseHttpRules("default: block", "test.yaml");
+  const rules = fixedRules(parseHttpRules("default: block", "test.yaml"));
   await using filter = await startHttpFilter({
     host: "127.0.0.1",
     port: 0,

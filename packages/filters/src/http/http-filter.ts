@@ -2,16 +2,8 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { AppError } from "@hardshare/protocol";
+import type { RunningFilter } from "../run/filter-kind.ts";
 import { ClientConnection, type FilterContext } from "./client-connection.ts";
-
-/**
- * The `http` filter: a reverse proxy in front of one device. It works on Node's strict parser and writes every request
- * anew from its parsed form: bytes of a client never reach the device.
- */
-export interface HttpFilter extends AsyncDisposable {
-  /** `host:port` at which it listens; an IPv6 host is in brackets. */
-  readonly address: string;
-}
 
 export interface HttpFilterOptions extends FilterContext {
   /** Address to listen at. */
@@ -28,10 +20,12 @@ const HEADERS_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_TIMEOUT_MS = 60_000;
 
 /**
- * Starts the filter; resolves when it listens. Dispose it to drop every connection.
+ * The `http` filter: a reverse proxy in front of one device. It works on Node's strict parser and writes every request
+ * anew from its parsed form: bytes of a client never reach the device.
+ * Resolves when it listens. Dispose it to drop every connection.
  * @throws AppError `port_in_use`; `not_configured` when the address is not one of this machine's
  */
-export async function startHttpFilter(options: HttpFilterOptions): Promise<HttpFilter> {
+export async function startHttpFilter(options: HttpFilterOptions): Promise<RunningFilter> {
   const connections = new Map<Socket, ClientConnection>();
   const server = createServer({
     insecureHTTPParser: false,

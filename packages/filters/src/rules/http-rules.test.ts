@@ -1,7 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { AppError } from "@hardshare/protocol";
 import { describe, expect, test } from "vitest";
-import { judgeHttp, loadHttpRules, parseHttpRules } from "./http-rules.ts";
+import { judgeHttp, parseHttpRules } from "./http-rules.ts";
+import { readRules } from "./live-rules.ts";
 
 function judge(text: string, method: string, path: string): string {
   return judgeHttp(parseHttpRules(text, "test.yaml"), method, path.slice(1).split("/")).decision;
@@ -100,14 +101,15 @@ describe("loading", () => {
   });
 
   test("a file that is not there is named", async () => {
-    await expect(loadHttpRules("/nowhere/robot.yaml")).rejects.toMatchObject({
+    await expect(readRules("/nowhere/robot.yaml", parseHttpRules)).rejects.toMatchObject({
       code: "config_invalid",
       message: expect.stringContaining("/nowhere/robot.yaml"),
     });
   });
 
   test("the demo's rules allow all of the robot's routes but reboot", async () => {
-    const rules = await loadHttpRules(fileURLToPath(new URL("../../../sim/demo/robot.rules.yaml", import.meta.url)));
+    const file = fileURLToPath(new URL("../../../sim/demo/robot.rules.yaml", import.meta.url));
+    const { current: rules } = await readRules(file, parseHttpRules);
     const decide = (method: string, path: string) => judgeHttp(rules, method, path.slice(1).split("/"));
     for (const path of ["/api/sensors", "/api/battery", "/api/cameras/rgb"]) expect(decide("GET", path).decision).toBe("allow");
     for (const path of ["/api/drive/time", "/api/head"]) expect(decide("POST", path).decision).toBe("allow");

@@ -1,6 +1,5 @@
-import { readFile } from "node:fs/promises";
 import { METHODS } from "node:http";
-import { AppError, HttpFilterRules } from "@hardshare/protocol";
+import { HttpFilterRules } from "@hardshare/protocol";
 import { parseYamlWith } from "@hardshare/runtime";
 import { compilePathTemplate, matchesExactly, matchesLoosely, type PathTemplate } from "./path-template.ts";
 
@@ -48,26 +47,9 @@ const CompiledRulesFile = HttpFilterRules.transform((file, context): CompiledHtt
 });
 
 /**
- * Loads a rules file.
- * @throws AppError `config_invalid`: the file can't be read, or is wrong (file, line, column, field, what was expected)
- */
-export async function loadHttpRules(file: string): Promise<CompiledHttpRules> {
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    throw new AppError("config_invalid", `cannot read the rules file ${file}: ${(error as Error).message}`, {
-      details: { file },
-      cause: error,
-    });
-  }
-  return parseHttpRules(text, file);
-}
-
-/**
  * Rules from the text of a rules file; an empty one blocks everything.
  * @param file name for messages
- * @throws AppError `config_invalid`, see `loadHttpRules`
+ * @throws AppError `config_invalid`: it is wrong (file, line, column, field, what was expected)
  */
 export function parseHttpRules(text: string, file: string): CompiledHttpRules {
   return parseYamlWith(CompiledRulesFile, text, file);

@@ -1,6 +1,8 @@
 import type { Budget } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
-import { compilePlace, findPlaces } from "./json-place.ts";
+import type { BudgetBook } from "./budget-book.ts";
+import { compilePlace, findPlaces, type JsonPlace } from "./json-place.ts";
+import { RateHistory } from "./rate-history.ts";
 
 /** How often a rule lets messages through. */
 export interface Limits {
@@ -12,106 +14,103 @@ export interface Limits {
   take(value: unknown): string | undefined;
 }
 
-/** Where budgets are written down, so that a crash can't refill them. */
-export interface BudgetBook {
-  /** Whether the filter was started again for the same instance: rates then start empty. */
-  readonly isContinued: boolean;
-  /** What was used of a budget, as [time in milliseconds since 1970, amount] pairs, oldest first. */
-  read(name: string): readonly (readonly [at: number, amount: number])[];
-  /** Writes it down, synced, before it returns. @throws Error when it can't be written: nothing may pass then */
-  write(name: string, used: readonly (readonly [at: number, amount: number])[]): void;
-}
-
-export interface LimitsOptions {
-  /** By which its budget is found again in the book: stays the same when the file is read again. */
+/** What a rule says of how often. */
+export interface LimitsOfRule {
+  /** By which its budget and the times of its last messages are found again when the rules are read again. */
   readonly name: string;
   readonly rate: string | undefined;
   readonly budget: Budget | undefined;
-  readonly clock: Clock;
-  readonly book: BudgetBook;
 }
 
 const MS_PER: Readonly<Record<string, number>> = { s: 1000, min: 60_000, h: 3_600_000, d: 86_400_000 };
-/** Entries that are kept of a budget; older ones are added up. */
-const MAX_ENTRIES = 1000;
 
-/** Limits of one rule. */
-export function makeLimits(options: LimitsOptions): Limits {
-  const rate = options.rate === undefined ? undefined : makeRate(options.rate, options);
-  const budget = options.budget === undefined ? undefined : makeBudget(options.budget, options);
-  return {
-    take(value) {
-      const problem = rate?.problem();
-      if (problem !== undefined) return problem;
-      const spent = budget?.take(value);
-      if (spent !== undefined) return spent;
-      rate?.count();
-      return undefined;
-    },
-  };
+/** Keeps what was used of the limits of all rules of a filter, also when its rules are read again. */
+export class LimitKeeper {
+  readonly #clock: Clock;
+  readonly #book: BudgetBook;
+  readonly #histories = new Map<string, RateHistory>();
+
+  constructor({ clock, book }: { readonly clock: Clock; readonly book: BudgetBook }) {
+    this.#clock = clock;
+    this.#book = book;
+  }
+
+  /** The limits of one rule. */
+  limitsOf({ name, rate, budget }: LimitsOfRule): Limits {
+    const rated = rate === undefined ? undefined : this.#makeRate(name, rate);
+    const budgeted = budget === undefined ? undefined : this.#makeBudget(name, budget);
+    return {
+      take(value) {
+        const problem = rated?.problem() ?? budgeted?.take(value);
+        if (problem === undefined) rated?.count();
+        return problem;
+      },
+    };
+  }
+
+  /** At most so many in any such time. */
+  #makeRate(name: string, source: string) {
+    const { most, windowMs } = readRate(source);
+    let history = this.#histories.get(name);
+    if (history === undefined) {
+      // Started again for the same instance: what passed before is not known, so it counts as just now.
+      history = new RateHistory(this.#book.isContinued ? this.#clock.monotonicMs() : Number.NEGATIVE_INFINITY);
+      this.#histories.set(name, history);
+    }
+    history.remember(most);
+    const times = history;
+    return {
+      problem: () =>
+        this.#clock.monotonicMs() - times.last(most) < windowMs
+          ? `the owner allows ${source} of these, and they are used up for now`
+          : undefined,
+      count: () => times.add(this.#clock.monotonicMs()),
+    };
+  }
+
+  #makeBudget(name: string, source: Budget) {
+    const { most, windowMs, of, place, words } = readBudget(source);
+    const account = this.#book.account(of === undefined ? name : `${name} ${of}`, windowMs);
+    return {
+      take(value: unknown): string | undefined {
+        const amount = place === undefined ? 1 : amountIn(value, place);
+        if (amount === undefined) return "the number that the owner's budget counts is missing, or negative, or no number";
+        const used = account.used();
+        if (!(used + amount <= most)) return `the owner's budget of ${words} is used up: ${used} is used, this takes ${amount}`;
+        try {
+          account.spend(amount);
+        } catch (error) {
+          return `the owner's budget cannot be written down: ${(error as Error).message}`;
+        }
+        return undefined;
+      },
+    };
+  }
 }
 
-/** At most so many in any such time: the times of the last ones are kept. */
-function makeRate(source: string, { clock, book }: LimitsOptions) {
+function readRate(source: string): { most: number; windowMs: number } {
   const [text = "", unit = "s"] = source.split("/");
-  const most = Number(text);
-  const windowMs = MS_PER[unit] ?? 1000;
-  const times = new Float64Array(most).fill(book.isContinued ? clock.monotonicMs() : Number.NEGATIVE_INFINITY);
-  let next = 0;
-  return {
-    problem: () =>
-      clock.monotonicMs() - (times[next] ?? 0) < windowMs ? `the owner allows ${source} of these, and they are used up for now` : undefined,
-    count: () => {
-      times[next] = clock.monotonicMs();
-      next = (next + 1) % most;
-    },
-  };
-}
-
-function makeBudget(source: Budget, { name, clock, book }: LimitsOptions) {
-  const { most, windowMs, place, words } = readBudget(source);
-  let used = [...book.read(name)];
-  return {
-    take(value: unknown): string | undefined {
-      const amount = place === undefined ? 1 : amountIn(value, place);
-      if (amount === undefined) return "the number that the owner's budget counts is missing, or negative, or no number";
-      const now = clock.now();
-      if (windowMs !== undefined) used = used.filter(([at]) => at > now - windowMs);
-      const sum = used.reduce((total, [, each]) => total + each, 0);
-      if (sum + amount > most) return `the owner's budget of ${words} is used up: ${sum} is used, this takes ${amount}`;
-      const after = [...used, [now, amount] as const];
-      while (after.length > MAX_ENTRIES) {
-        // Kept longer than they count: never the other way round.
-        const [first, second] = after.splice(0, 2);
-        after.unshift([second?.[0] ?? now, (first?.[1] ?? 0) + (second?.[1] ?? 0)]);
-      }
-      book.write(name, after);
-      used = after;
-      return undefined;
-    },
-  };
+  return { most: Number(text), windowMs: MS_PER[unit] ?? 1000 };
 }
 
 function readBudget(source: Budget) {
-  if (typeof source === "string") {
-    const [text = "", unit = "h"] = source.split("/");
-    return { most: Number(text), windowMs: MS_PER[unit], place: undefined, words: source };
-  }
+  if (typeof source === "string") return { ...readRate(source), of: undefined, place: undefined, words: source };
   const { at_most: most, per, of } = source;
-  const words = `${most}${of === undefined ? "" : ` ${of}`}${per === undefined ? " in this instance" : `/${per}`}`;
   return {
     most,
     windowMs: per === undefined ? undefined : MS_PER[per],
+    of,
     place: of === undefined ? undefined : compilePlace(of),
-    words,
+    words: `${most}${of === undefined ? "" : ` ${of}`}${per === undefined ? " in this instance" : `/${per}`}`,
   };
 }
 
-function amountIn(value: unknown, place: ReturnType<typeof compilePlace>): number | undefined {
+/** The sum of the numbers at a place. */
+function amountIn(value: unknown, place: JsonPlace): number | undefined {
   let sum: number | undefined;
   for (const { holder, key } of findPlaces(value, place)) {
     const number = holder[key];
-    if (typeof number !== "number" || number < 0) return undefined;
+    if (typeof number !== "number" || !(number >= 0)) return undefined;
     sum = (sum ?? 0) + number;
   }
   return sum;

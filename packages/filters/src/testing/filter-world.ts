@@ -2,18 +2,19 @@ import { once } from "node:events";
 import { type IncomingMessage, request as httpRequest, type RequestListener } from "node:http";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import type { FilterDecision } from "@hardshare/protocol";
 import { type Clock, silentLogger, systemClock } from "@hardshare/runtime";
 import type { DeviceAddress } from "../http/device-connection.ts";
-import { type HttpFilter, startHttpFilter } from "../http/http-filter.ts";
+import { startHttpFilter } from "../http/http-filter.ts";
 import { parseHttpRules } from "../rules/http-rules.ts";
+import { fixedRules } from "../rules/live-rules.ts";
+import type { Judgement, RunningFilter } from "../run/filter-kind.ts";
 import { type RecordingDevice, startRecordingDevice } from "./recording-device.ts";
 
 /** For tests: a filter in front of a recording device. */
 export interface FilterWorld extends AsyncDisposable {
   readonly device: RecordingDevice;
-  readonly filter: HttpFilter;
-  readonly decisions: FilterDecision[];
+  readonly filter: RunningFilter;
+  readonly decisions: Judgement[];
 }
 
 const ALLOW_ALL = "default: allow";
@@ -38,13 +39,13 @@ export async function startWorld(rules = ALLOW_ALL, answer?: RequestListener): P
 
 /** For tests: a filter in front of a device of the test's own. */
 export async function startFilter(device: DeviceAddress, rules = ALLOW_ALL, clock: Clock = systemClock) {
-  const decisions: FilterDecision[] = [];
+  const decisions: Judgement[] = [];
   const filter = await startHttpFilter({
     host: "127.0.0.1",
     port: 0,
     device,
-    rules: parseHttpRules(rules, "test.yaml"),
-    onDecision: (decision) => decisions.push(decision),
+    rules: fixedRules(parseHttpRules(rules, "test.yaml")),
+    onDecision: (judgement) => decisions.push(judgement),
     clock,
     logger: silentLogger,
   });
@@ -52,7 +53,7 @@ export async function startFilter(device: DeviceAddress, rules = ALLOW_ALL, cloc
 }
 
 /** For tests: a request of an ordinary HTTP client; `answered` settles with the head of the answer. */
-export function ask(filter: HttpFilter, method: string, path: string, body?: Readable, headers: Record<string, string> = {}) {
+export function ask(filter: RunningFilter, method: string, path: string, body?: Readable, headers: Record<string, string> = {}) {
   const [host, port] = filter.address.split(":");
   const request = httpRequest({ host, port: Number(port), method, path, headers, agent: false });
   const answered = once(request, "response").then(([answer]) => answer as IncomingMessage);

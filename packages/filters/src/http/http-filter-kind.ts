@@ -1,0 +1,35 @@
+import { AppError } from "@hardshare/protocol";
+import type { FilterKind } from "../run/filter-kind.ts";
+import { type CompiledHttpRules, parseHttpRules } from "../rules/http-rules.ts";
+import type { DeviceAddress } from "./device-connection.ts";
+import { startHttpFilter } from "./http-filter.ts";
+
+/**
+ * The `http` filter for one device.
+ * @param target `host:port` of the device; an IPv6 host is in brackets
+ * @throws AppError `bad_input`
+ */
+export function httpFilterKind({ target }: { readonly target: string }): FilterKind<CompiledHttpRules> {
+  const device = parseTarget(target);
+  return {
+    name: "http",
+    parseRules: (text, file) => parseHttpRules(text, file),
+    start: (tools) => startHttpFilter({ ...tools, device }),
+  };
+}
+
+/**
+ * Reads `host:port`; an IPv6 host is in brackets.
+ * @throws AppError `bad_input`
+ */
+export function parseTarget(target: string): DeviceAddress {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]+)):(\d{1,5})$/.exec(target);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port < 1 || port > 65_535) {
+    throw new AppError("bad_input", `target: expected host:port of the device, such as 192.168.1.134:80, not ${target}`, {
+      details: { field: "target" },
+    });
+  }
+  return { host, port };
+}

@@ -1,0 +1,82 @@
+import type { Writable } from "node:stream";
+import { FILTER_PULSE_EVERY_MS, type FilterReport } from "@hardshare/protocol";
+import type { Clock, Logger } from "@hardshare/runtime";
+import { openBudgetBook } from "../rules/budget-book.ts";
+import { LimitKeeper } from "../rules/limits.ts";
+import { type LiveRules, readRules } from "../rules/live-rules.ts";
+import { DecisionLog } from "./decision-log.ts";
+import { DecisionsFile } from "./decisions-file.ts";
+import type { FilterKind } from "./filter-kind.ts";
+import { Pulse } from "./pulse.ts";
+import { ReportWriter } from "./report-writer.ts";
+
+export interface RunFilterOptions<Rules> {
+  readonly kind: FilterKind<Rules>;
+  readonly rulesFile: string;
+  /** Address to listen at. */
+  readonly host: string;
+  /** Port to listen at; 0 for a free one. */
+  readonly port: number;
+  /** Where budgets are written down, so that a crash can't refill them; undefined: in memory only. */
+  readonly stateFile: string | undefined;
+  /** Where every decision is written down with its message, for `filter learn`; undefined: nowhere. */
+  readonly decisionsFile: string | undefined;
+  /** Gets one line: the `host:port` at which the filter serves. */
+  readonly stdout: Writable;
+  /** Gets reports as lines of JSON (`FilterReport`). */
+  readonly stderr: Writable;
+  /** From now on calls `reload` when the rules file is to be read again (SIGHUP). */
+  readonly onReloadAsked: (reload: () => void) => Disposable;
+  /** Ends the filter. */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** Longest problem of a rules file that is reported, in characters. */
+const MAX_PROBLEM_CHARS = 8000;
+
+/**
+ * A kind of filter as a program: prints its address on the first line of standard output, serves until `signal` is
+ * aborted, and tells on standard error what it decides, twice a second that it lives, and what came of each reload.
+ * @throws AppError `config_invalid` (rules file, state file), `port_in_use`, `not_configured`, and what the kind throws
+ */
+export async function runFilter<Rules>(options: RunFilterOptions<Rules>): Promise<void> {
+  const { kind, clock, logger, host, port, signal } = options;
+  using book = openBudgetBook({ file: options.stateFile, clock });
+  const limits = new LimitKeeper({ clock, book });
+  const rules = await readRules(options.rulesFile, (text, file) => kind.parseRules(text, file, limits));
+  const reports = new ReportWriter(options.stderr);
+  using file = options.decisionsFile === undefined ? undefined : DecisionsFile.open(options.decisionsFile, { clock, logger });
+  using log = new DecisionLog({ filter: kind.name, reports, clock });
+  using pulse = new Pulse({ reports, clock, everyMs: FILTER_PULSE_EVERY_MS });
+  await using filter = await kind.start({
+    host,
+    port,
+    rules,
+    clock,
+    logger,
+    onDecision: (judgement) => {
+      file?.write(judgement);
+      log.add(judgement);
+      pulse.count(judgement);
+    },
+  });
+  using _asked = options.onReloadAsked(reloadInTurn(rules, (report) => reports.write(report), clock));
+  options.stdout.write(`${filter.address}\n`);
+  if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
+/** Reads the rules again, one time after the other, and tells what came of each. */
+function reloadInTurn(rules: LiveRules<unknown>, report: (report: FilterReport) => void, clock: Clock): () => void {
+  let last = Promise.resolve();
+  return () => {
+    last = last
+      .then(() => rules.reload())
+      .then(
+        () => undefined,
+        (error: unknown) => (error as Error).message.slice(0, MAX_PROBLEM_CHARS),
+      )
+      .then((problem) => report({ type: "rules", at: new Date(clock.now()).toISOString(), ...(problem === undefined ? {} : { problem }) }));
+  };
+}
