@@ -2,6 +2,7 @@ import type { HubId } from "@hardshare/protocol";
 import { toInstance } from "../postgres/instance-rows.ts";
 import type { Row } from "../postgres/tables.ts";
 import { type InstanceStore, PORT_QUARANTINE_MS } from "../stores/instances.ts";
+import { turningPoint } from "../stores/public-ports.ts";
 import { requireUnique } from "./constraints.ts";
 import type { Data } from "./data.ts";
 import { isLive } from "./instance-rows.ts";
@@ -15,14 +16,16 @@ export const publicPorts: PublicPorts = {
   pickPublicPort(data, { hubId, at, avoid = [] }) {
     const hub = data.hubs.get(hubId);
     if (hub === undefined || hub.firstPort === null || hub.lastPort === null) return null;
+    const { firstPort, lastPort } = hub;
+    const start = turningPoint(hubId, { firstPort, lastPort });
     const used = new Set(data.instances.filter((row) => row.hubId === hubId && isLive(row)).map((row) => row.publicPort));
     const free: { port: number; releasedMs: number }[] = [];
-    for (let port = hub.firstPort; port <= hub.lastPort; port += 1) {
+    for (let port = firstPort; port <= lastPort; port += 1) {
       const releasedMs = data.releasedPorts.get(`${hubId}/${port}`)?.releasedAt.getTime() ?? Number.NEGATIVE_INFINITY;
       const isResting = releasedMs > at.getTime() - PORT_QUARANTINE_MS;
       if (!isResting && !used.has(port) && !avoid.includes(port)) free.push({ port, releasedMs });
     }
-    return sortBy(free, ({ port, releasedMs }) => [releasedMs, port])[0]?.port ?? null;
+    return sortBy(free, ({ port, releasedMs }) => [releasedMs, Number(port < start), port])[0]?.port ?? null;
   },
 
   reassignPort(data, { instanceId, from, at }) {

@@ -2,6 +2,7 @@ import { type HubId, type InstanceId, LIVE_STATES } from "@hardshare/protocol";
 import { sql } from "kysely";
 import type { Transaction } from "../stores/database.ts";
 import { type Instance, PORT_QUARANTINE_MS } from "../stores/instances.ts";
+import { turningPoint } from "../stores/public-ports.ts";
 import { toInstance } from "./instance-rows.ts";
 import { sqlOf } from "./transaction.ts";
 
@@ -15,10 +16,12 @@ export async function pickPublicPort(tx: Transaction, pick: { hubId: HubId; at: 
     .forNoKeyUpdate()
     .executeTakeFirst();
   if (hub === undefined || hub.firstPort === null || hub.lastPort === null) return null;
+  const { firstPort, lastPort } = hub;
+  const isBefore = sql<boolean>`port.port < ${turningPoint(pick.hubId, { firstPort, lastPort })}`;
   const restingSince = new Date(pick.at.getTime() - PORT_QUARANTINE_MS);
   const { rows } = await sql<{ port: number }>`
     select port.port
-    from generate_series(${hub.firstPort}::integer, ${hub.lastPort}::integer) as port(port)
+    from generate_series(${firstPort}::integer, ${lastPort}::integer) as port(port)
     left join released_ports released on released.hub_id = ${pick.hubId} and released.port = port.port
     where (released.hub_id is null or released.released_at <= ${restingSince})
       and port.port <> all(${[...(pick.avoid ?? [])]}::integer[])
@@ -26,7 +29,7 @@ export async function pickPublicPort(tx: Transaction, pick: { hubId: HubId; at: 
         select 1 from instances
         where hub_id = ${pick.hubId} and public_port = port.port and state in ('INIT', 'READY', 'TERMINATING')
       )
-    order by released.released_at nulls first, port.port
+    order by released.released_at nulls first, ${isBefore}, port.port
     limit 1
   `.execute(sqlOf(tx));
   return rows[0]?.port ?? null;

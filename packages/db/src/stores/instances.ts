@@ -151,7 +151,7 @@ export interface InstanceStore {
   insertLaunch(tx: Transaction, instance: NewInstance): Promise<LaunchOutcome>;
   /**
    * Picks a public port of a hub: one that no live instance has and none has had during `PORT_QUARANTINE_MS`, the
-   * longest unused first. Launches at the same hub wait here for each other until the transaction ends.
+   * longest unused first, and of those never used the one whose turn it is (`turningPoint`). Launches at the same hub wait here for each other until the transaction ends.
    * @param avoid ports not to pick, e.g. one that a stranger holds
    * @returns null when none is free
    */

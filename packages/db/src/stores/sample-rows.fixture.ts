@@ -28,13 +28,13 @@ export interface SampleWorld {
   hostKey: string;
 }
 
-export async function addWorld(database: Database, ports = { firstPort: 22_000, lastPort: 22_003 }): Promise<SampleWorld> {
-  const world: SampleWorld = { hostId: newId(), hubId: newId(), deploymentId: newId(), hostKey: newKey() };
-  const { hostId, hubId } = world;
+export async function addWorld(database: Database, hubId: HubId = newId()): Promise<SampleWorld> {
+  const world: SampleWorld = { hostId: newId(), hubId, deploymentId: newId(), hostKey: newKey() };
+  const { hostId } = world;
   await database.transaction(async (tx) => {
     await database.hosts.register(tx, { id: hostId, owner: "olga", name: "bench", publicKey: world.hostKey, at: T0 });
     await database.hubs.register(tx, { id: hubId, name: "hub", publicKey: newKey(), sshHostKey: newKey(), at: T0 });
-    const address = { publicHost: "hub.example", sshPort: 8422, ...ports };
+    const address = { publicHost: "hub.example", sshPort: 8422, firstPort: 22_000, lastPort: 22_003 };
     await database.hubs.recordConnection(tx, { hubId, softwareVersion: "0.1.0", address, at: T0 });
     await openChannel(database, tx, "host", hostId);
     await openChannel(database, tx, "hub", hubId);
