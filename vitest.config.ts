@@ -37,7 +37,8 @@ export default defineConfig({
           globalSetup: [dockerDoor, "e2e/harness/find-containers.ts"],
           testTimeout: 120_000,
           hookTimeout: 600_000,
-          fileParallelism: false,
+          // They wait more than they compute, and have nothing of the machine in common: no address, port, name or folder.
+          maxWorkers: Math.max(2, availableParallelism()),
           sequence: { groupOrder: 2 },
         },
       },

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
 import { expectSuccess, RunningCommand } from "./harness/commands.ts";
 import { testFailure } from "./harness/failure.ts";
+import { findFreePort } from "./harness/network.ts";
 import { expectAnswer, Person } from "./harness/world.ts";
 
 interface Launched {
@@ -33,12 +34,13 @@ testFailure(
   async (recovery) => {
     const operator = new Person(folder, "operator");
     const owner = new Person(folder, "owner");
-    const serve = (name: string, port: string) =>
+    const port = String(await findFreePort());
+    const serve = (name: string) =>
       new RunningCommand<{ url: string; adminTokenFile: string }>(
         ["serve", "--data-dir", join(folder, name), "--port", port],
         operator.env,
       );
-    const first = serve("first", "0");
+    const first = serve("first");
     const { url, adminTokenFile } = await first.ready;
     const at = ["--server", url, "--token-file", adminTokenFile];
     await using hub = operator.start("hub", "--data-dir", join(folder, "hub"), "--ssh-port", "0", ...at);
@@ -70,7 +72,7 @@ testFailure(
 
     await expectAnswer(operator.run(["restore", file, "--data-dir", join(folder, "second")]));
     recovery.begin();
-    await using second = serve("second", new URL(url).port);
+    await using second = serve("second");
     await second.ready;
     await back;
     const again = await launch();

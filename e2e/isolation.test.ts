@@ -69,7 +69,7 @@ describeWithContainers("isolation of an instance", () => {
 
   test("from inside an instance the host, its LAN and metadata addresses, all of which the host reaches, are out of reach", async () => {
     const targets: [string, number][] = [
-      ...ownAddresses().map((address): [string, number] => [address, open.port]),
+      ...[...ownAddresses(), lan.hostAddress].map((address): [string, number] => [address, open.port]),
       ["::ffff:127.0.0.1", open.port],
       ["127.0.0.1", Number(new URL(world.ready.url).port)],
       ["127.0.0.1", world.ready.hub.sshPort],
@@ -78,7 +78,6 @@ describeWithContainers("isolation of an instance", () => {
       [lan.serverAddress, lan.serverPort],
       [lan.metadataAddress, lan.metadataPort],
     ];
-    expect(targets).toContainEqual([lan.hostAddress, open.port]);
     for (const [address, port] of targets) {
       expect([address, port, await knock(address, port)]).toEqual([address, port, "open"]);
       expect([address, port, await knockInside(address, port)]).toEqual([

@@ -20,7 +20,7 @@ const recordedOn = `on ${date} with Node ${process.versions.node} on ${cpus().le
 await writeFile(file, JSON.stringify({ recordedOn, recoveredMs: {} }));
 process.env["HARDSHARE_RECORD"] = "1";
 process.env["HARDSHARE_LONG"] = "1";
-const { failed } = await runTests(root, ["--project", "e2e", ...new Set(tests.map((test) => test.file))]);
+const { failed } = await runTests(root, ["--project", "e2e", "--no-file-parallelism", ...new Set(tests.map((test) => test.file))]);
 if (failed > 0) {
   await writeFile(file, before);
   process.stderr.write("nothing was recorded: see above for what failed\n");

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
-import { expectSuccess, run } from "./commands.ts";
+import { TestNetwork } from "./test-network.ts";
 
 /** What happens to each packet, of each direction, by chance and regardless of the others. */
 export interface Weather {
@@ -13,42 +13,31 @@ export interface Weather {
 }
 
 /**
- * A network namespace that stands in for another computer, on a bad line: a relay of IP packets between two TUN devices
- * in this process, because not every kernel has `netem`. socat makes the devices and hands their packets on as datagrams.
+ * Another computer, on a bad line: a relay of IP packets between two TUN devices in this process, because not every
+ * kernel has `netem`. socat makes the devices and hands their packets on as datagrams.
  */
 export class BadLine implements AsyncDisposable {
-  /** Addresses of this computer and of the other one; 198.18.0.0/15 is for tests (RFC 2544). */
-  readonly here = "198.18.10.1";
-  readonly there = "198.18.10.2";
+  readonly #network: TestNetwork;
   readonly #weather: Weather;
-  readonly #name = `hs-bad-${process.pid}`;
   readonly #ends: TunEnd[] = [];
   #isPulled = false;
   #carried = 0;
   #lost = 0;
 
-  private constructor(weather: Weather) {
+  private constructor(network: TestNetwork, weather: Weather) {
+    this.#network = network;
     this.#weather = weather;
   }
 
   static async lay(weather: Weather): Promise<BadLine> {
-    const line = new BadLine(weather);
+    const network = await TestNetwork.claim();
+    const line = new BadLine(network, weather);
     try {
-      const near = await TunEnd.open(`hsn${process.pid}`);
+      const near = await TunEnd.open(`hsn${network.number}`);
       line.#ends.push(near);
-      const far = await TunEnd.open(`hsf${process.pid}`);
+      const far = await TunEnd.open(`hsf${network.number}`);
       line.#ends.push(far);
-      for (const command of [
-        `netns add ${line.#name}`,
-        `link set ${far.device} netns ${line.#name}`,
-        `addr add ${line.here}/24 dev ${near.device}`,
-        `link set ${near.device} up`,
-        `-n ${line.#name} addr add ${line.there}/24 dev ${far.device}`,
-        `-n ${line.#name} link set ${far.device} up`,
-        `-n ${line.#name} link set lo up`,
-      ]) {
-        await expectSuccess("ip", command.split(" "));
-      }
+      await network.connect(near.device, far.device);
       near.onPacket = (packet) => line.#carry(packet, far);
       far.onPacket = (packet) => line.#carry(packet, near);
       return line;
@@ -58,9 +47,19 @@ export class BadLine implements AsyncDisposable {
     }
   }
 
+  /** Address of this computer. */
+  get here(): string {
+    return this.#network.here;
+  }
+
+  /** Address of the other computer. */
+  get there(): string {
+    return this.#network.there;
+  }
+
   /** What runs a command on the other computer, before that command. */
   get far(): readonly string[] {
-    return ["ip", "netns", "exec", this.#name];
+    return this.#network.far;
   }
 
   /** What was injected so far, for whoever reads the tests' output. */
@@ -89,7 +88,7 @@ export class BadLine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isPulled = true;
     for (const end of this.#ends) await end[Symbol.asyncDispose]();
-    await run("ip", ["netns", "del", this.#name]);
+    await this.#network[Symbol.asyncDispose]();
   }
 }
 

@@ -1,33 +1,38 @@
-import { run, expectSuccess } from "./commands.ts";
+import { expectSuccess } from "./commands.ts";
+import { TestNetwork } from "./test-network.ts";
 
-/** A network namespace that stands in for another computer, on a cable that can be pulled: no packet, no FIN. */
+/** Another computer, on a cable that can be pulled: no packet, no FIN. */
 export class Cable implements AsyncDisposable {
-  /** Addresses of this computer and of the other one; 198.18.0.0/15 is for tests (RFC 2544). */
-  readonly here = "198.18.9.1";
-  readonly there = "198.18.9.2";
-  readonly #name = `hs-far-${process.pid}`;
-  readonly #device = `hsc${process.pid}`;
+  readonly #network: TestNetwork;
+
+  private constructor(network: TestNetwork) {
+    this.#network = network;
+  }
 
   static async lay(): Promise<Cable> {
-    const cable = new Cable();
-    const far = `hsf${process.pid}`;
-    for (const command of [
-      `netns add ${cable.#name}`,
-      `link add ${cable.#device} type veth peer name ${far} netns ${cable.#name}`,
-      `addr add ${cable.here}/24 dev ${cable.#device}`,
-      `link set ${cable.#device} up`,
-      `-n ${cable.#name} addr add ${cable.there}/24 dev ${far}`,
-      `-n ${cable.#name} link set ${far} up`,
-      `-n ${cable.#name} link set lo up`,
-    ]) {
-      await expectSuccess("ip", command.split(" "));
-    }
+    const network = await TestNetwork.claim();
+    const cable = new Cable(network);
+    await network.layCable(cable.#device, `hsf${network.number}`);
     return cable;
+  }
+
+  /** Address of this computer. */
+  get here(): string {
+    return this.#network.here;
+  }
+
+  /** Address of the other computer. */
+  get there(): string {
+    return this.#network.there;
   }
 
   /** What runs a command on the other computer, before that command. */
   get far(): readonly string[] {
-    return ["ip", "netns", "exec", this.#name];
+    return this.#network.far;
+  }
+
+  get #device(): string {
+    return `hsc${this.#network.number}`;
   }
 
   async pull(): Promise<void> {
@@ -39,6 +44,6 @@ export class Cable implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await run("ip", ["netns", "del", this.#name]);
+    await this.#network[Symbol.asyncDispose]();
   }
 }

@@ -1,6 +1,8 @@
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { networkInterfaces } from "node:os";
+import { isTestAddress } from "./test-network.ts";
 
 /** A TCP server on every address of this machine, IPv4 and IPv6, on a free high port. */
 export class OpenPort implements AsyncDisposable {
@@ -12,10 +14,11 @@ export class OpenPort implements AsyncDisposable {
     this.port = (server.address() as AddressInfo).port;
   }
 
-  static async create(): Promise<OpenPort> {
+  /** @param port any free one unless told otherwise */
+  static async create(port = 0): Promise<OpenPort> {
     // Without a host Node listens on `::`, which takes IPv4 too, and on 0.0.0.0 where there is no IPv6.
     const server = createServer((socket) => socket.on("error", () => {}).end());
-    server.listen(0);
+    server.listen(port);
     await once(server, "listening");
     return new OpenPort(server);
   }
@@ -26,16 +29,28 @@ export class OpenPort implements AsyncDisposable {
   }
 }
 
-/** Every address of this machine that can be written without naming an interface, its loopback included. */
+/** Every address of this machine that can be written without naming an interface, its loopback included, that no test gave it. */
 export function ownAddresses(): string[] {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  return all.filter(({ address, family }) => family === "IPv4" || !address.startsWith("fe80:")).map(({ address }) => address);
+  const isWritable = ({ address, family }: (typeof all)[number]) => family === "IPv4" || !address.startsWith("fe80:");
+  return all.filter((each) => isWritable(each) && !isTestAddress(each.address)).map(({ address }) => address);
 }
 
-/** A port that nothing listens on now. */
+/** Above the public ports of hubs (22000…) and below the ports that the system gives to whoever connects or does not care (32768…). */
+const FIRST_PORT = 28_000;
+const LAST_PORT = 32_767;
+
+/** A port that nothing listens on, now and, unless asked for by name, later. */
 export async function findFreePort(): Promise<number> {
-  await using open = await OpenPort.create();
-  return open.port;
+  for (;;) {
+    const port = randomInt(FIRST_PORT, LAST_PORT + 1);
+    try {
+      await using open = await OpenPort.create(port);
+      return open.port;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+    }
+  }
 }
 
 /** What a TCP connection meets: `open`, or the error's code (`ECONNREFUSED`, …). */

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { expectSuccess, RunningCommand } from "./commands.ts";
 import { followEvents, type TimelineEvent } from "./events.ts";
 import { HeldProgram } from "./held-program.ts";
+import { findFreePort } from "./network.ts";
 import { Restartable } from "./restartable.ts";
 import { expectAnswer, Person } from "./world.ts";
 
@@ -53,12 +54,19 @@ export class Site implements AsyncDisposable {
   /** What runs each program, such as `unshare …`: a test may move it to another computer between two starts. */
   readonly within: Record<"server" | "hub" | "host", readonly string[]> = { server: [], hub: [], host: [] };
   readonly #address: string;
-  #port = "0";
-  #sshPort = "0";
+  /** Of server and hub: nobody takes them while they are restarted. */
+  readonly #port: number;
+  readonly #sshPort: number;
   #deployment = "";
 
-  private constructor(folder: string, programs: Site["programs"], { address = "127.0.0.1" }: SiteOptions) {
+  private constructor(
+    folder: string,
+    programs: Site["programs"],
+    ports: [server: number, hub: number],
+    { address = "127.0.0.1" }: SiteOptions,
+  ) {
     this.folder = folder;
+    [this.#port, this.#sshPort] = ports;
     this.#address = address;
     this.programs = programs;
     this.operator = new Person(folder, "operator");
@@ -67,16 +75,20 @@ export class Site implements AsyncDisposable {
     const { env } = this.operator;
     this.server = new Restartable(
       () =>
-        new RunningCommand(["serve", "--data-dir", this.serverFolder, "--host", address, "--port", this.#port], env, {
+        new RunningCommand(["serve", "--data-dir", this.serverFolder, "--host", address, "--port", String(this.#port)], env, {
           within: this.within.server,
         }),
     );
     const addresses = ["--bind", address, "--public-host", address];
     this.hub = new Restartable(
       () =>
-        new RunningCommand(["hub", "--data-dir", join(folder, "hub"), "--ssh-port", this.#sshPort, ...addresses, ...this.#at], env, {
-          within: this.within.hub,
-        }),
+        new RunningCommand(
+          ["hub", "--data-dir", join(folder, "hub"), "--ssh-port", String(this.#sshPort), ...addresses, ...this.#at],
+          env,
+          {
+            within: this.within.hub,
+          },
+        ),
     );
     this.host = new Restartable(() => new RunningCommand(["ad"], this.owner.env, { within: this.within.host }));
   }
@@ -90,7 +102,7 @@ export class Site implements AsyncDisposable {
       terminate: await makeProgram("terminate"),
       safe_state: await makeProgram("safe-state"),
     };
-    const site = new Site(folder, programs, options);
+    const site = new Site(folder, programs, [await findFreePort(), await findFreePort()], options);
     try {
       await options.prepare?.(site);
       await site.#begin(options.contract ?? "provider: proxy\npublic_port: true\n");
@@ -103,12 +115,11 @@ export class Site implements AsyncDisposable {
 
   async #begin(contract: string): Promise<void> {
     await mkdir(this.serverFolder, { recursive: true });
-    const { url, adminTokenFile } = await this.server.start().ready;
-    this.#port = new URL(url).port;
+    const { adminTokenFile } = await this.server.start().ready;
     const token = (await readFile(adminTokenFile, "utf8")).trim();
     this.#owner = new Person(this.folder, "owner", token);
     await expectAnswer(this.owner.run(["login", ...this.#at]));
-    const hub = this.hub.start().ready.then(({ sshPort }) => (this.#sshPort = String(sshPort)));
+    const hub = this.hub.start().ready;
     const device = new URL((await this.#robot.ready).url).host;
     const rules = join(this.folder, "rules.yaml");
     await writeFile(rules, "default: allow\nrules: []\n");
