@@ -35,7 +35,7 @@ export default defineConfig({
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
           globalSetup: [dockerDoor, "e2e/harness/find-containers.ts"],
-          testTimeout: 120_000,
+          testTimeout: 300_000, // ends what hangs, not what is slow: others may share the machine
           hookTimeout: 600_000,
           // They wait more than they compute, and have nothing of the machine in common: no address, port, name or folder.
           maxWorkers: Math.max(2, availableParallelism()),
