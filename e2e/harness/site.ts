@@ -168,8 +168,8 @@ export class Site implements AsyncDisposable {
     return this.instance(id);
   }
 
-  async launchReady(options: { expire_d?: number } = {}): Promise<Launched> {
-    const { id } = await this.launch(options);
+  async launchReady(): Promise<Launched> {
+    const { id } = await this.launch();
     await this.untilState(id, "READY");
     return this.instance(id);
   }
