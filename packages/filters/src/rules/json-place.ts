@@ -1,3 +1,5 @@
+import { foldName } from "./fold-name.ts";
+
 /** A place in a JSON value, compiled: names of fields and elements, and `*` for each of them. */
 export type JsonPlace = readonly string[];
 
@@ -19,4 +21,27 @@ export function* findPlaces(root: unknown, place: JsonPlace): Iterable<{ holder:
     if (rest.length === 0) yield { holder, key };
     else yield* findPlaces(holder[key], rest);
   }
+}
+
+/**
+ * A field on the way to a place, or there, that a device could take for the one that is meant, because its name differs
+ * in letter case alone: what is said of the place would not hold for it.
+ */
+export function findLookalike(root: unknown, place: JsonPlace): string | undefined {
+  const [first, ...rest] = place;
+  if (first === undefined || typeof root !== "object" || root === null) return undefined;
+  const holder = root as Record<string, unknown>;
+  if (first === "*") {
+    for (const each of Object.values(holder)) {
+      const found = findLookalike(each, rest);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+  if (!Array.isArray(holder)) {
+    const folded = foldName(first);
+    const found = Object.keys(holder).find((key) => key !== first && foldName(key) === folded);
+    if (found !== undefined) return found;
+  }
+  return Object.hasOwn(holder, first) ? findLookalike(holder[first], rest) : undefined;
 }

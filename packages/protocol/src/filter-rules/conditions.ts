@@ -5,7 +5,15 @@ export const JsonSchema = z.union([z.boolean(), z.record(z.string(), z.unknown()
 export type JsonSchema = z.infer<typeof JsonSchema>;
 
 /** A place in a JSON value: the name of a field, or a JSON pointer (RFC 6901) in which `*` stands for each element or field. */
-const Place = z.string().min(1).describe("A field, or a JSON pointer such as /joints/*/speed, in which * stands for each.");
+const Place = z
+  .string()
+  .min(1)
+  .refine(
+    (place) => place.startsWith("/") || !place.includes("/"),
+    "expected a name, or a JSON pointer that begins with /, such as /joints/*/speed",
+  )
+  .refine((place) => !/~(?![01])/.test(place), "expected ~0 for ~, and ~1 for / in a name")
+  .describe("A field, or a JSON pointer such as /joints/*/speed, in which * stands for each.");
 
 /** Smallest and largest number. */
 const Range = z.tuple([z.number(), z.number()]).refine(([least, most]) => least <= most, "expected [smallest, largest]");
