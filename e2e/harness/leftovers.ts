@@ -1,4 +1,4 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, readlink } from "node:fs/promises";
 import { expectSuccess } from "./commands.ts";
 
 /** Ids of containers with a label of ours, running or not. @param dockerHost the Docker to ask instead of podman */
@@ -28,6 +28,18 @@ export async function processesWith(text: string): Promise<string[]> {
     ]);
     const isZombie = /\) Z /.test(state);
     if (!isZombie && (command.includes(text) || environment.includes(text))) found.push(`${pid} ${command.replaceAll("\0", " ")}`);
+  }
+  return found;
+}
+
+/** Ids of the processes that have a file open. */
+export async function processesThatOpened(path: string): Promise<number[]> {
+  const found: number[] = [];
+  for (const pid of await readdir("/proc")) {
+    if (!/^\d+$/.test(pid)) continue;
+    const files = await readdir(`/proc/${pid}/fd`).catch(() => []);
+    const opened = await Promise.all(files.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => "")));
+    if (opened.includes(path)) found.push(Number(pid));
   }
   return found;
 }

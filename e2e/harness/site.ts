@@ -34,6 +34,8 @@ export interface Shared {
 export interface SiteOptions {
   /** More of the contract of the deployment, which is `proxy` with a public port unless this says otherwise. */
   contract?: string;
+  /** More of its service, such as `tap: true`. */
+  service?: string;
   /** Address at which the server and the hub listen. */
   address?: string;
   /** Called before anything is started. */
@@ -105,7 +107,7 @@ export class Site implements AsyncDisposable {
     const site = new Site(folder, programs, [await findFreePort(), await findFreePort()], options);
     try {
       await options.prepare?.(site);
-      await site.#begin(options.contract ?? "provider: proxy\npublic_port: true\n");
+      await site.#begin(options.contract ?? "provider: proxy\npublic_port: true\n", options.service);
       return site;
     } catch (error) {
       await site[Symbol.asyncDispose]();
@@ -113,7 +115,7 @@ export class Site implements AsyncDisposable {
     }
   }
 
-  async #begin(contract: string): Promise<void> {
+  async #begin(contract: string, service?: string): Promise<void> {
     await mkdir(this.serverFolder, { recursive: true });
     const { adminTokenFile } = await this.server.start().ready;
     const token = (await readFile(adminTokenFile, "utf8")).trim();
@@ -121,10 +123,10 @@ export class Site implements AsyncDisposable {
     await expectAnswer(this.owner.run(["login", ...this.#at]));
     const hub = this.hub.start().ready;
     const device = new URL((await this.#robot.ready).url).host;
-    const rules = join(this.folder, "rules.yaml");
-    await writeFile(rules, "default: allow\nrules: []\n");
+    await writeFile(this.rulesFile, "default: allow\nrules: []\n");
     const file = join(this.folder, "contract.yaml");
-    const services = `services: [{ name: ROBOT, filter: http, target: "${device}", rules: ${rules} }]\n`;
+    const more = service === undefined ? "" : `, ${service}`;
+    const services = `services: [{ name: ROBOT, filter: http, target: "${device}", rules: ${this.rulesFile}${more} }]\n`;
     const programs = Object.entries(this.programs).map(([event, { path }]) => `${event}: [${path}]\n`);
     await writeFile(file, [contract, services, ...programs].join(""));
     this.#deployment = (await this.owner.json<{ id: string }>("register", "--contract", file)).id;
@@ -138,6 +140,11 @@ export class Site implements AsyncDisposable {
 
   get deployment(): string {
     return this.#deployment;
+  }
+
+  /** The rules of the filter before the robot; they allow everything at first. */
+  get rulesFile(): string {
+    return join(this.folder, "rules.yaml");
   }
 
   get url(): string {

@@ -15,9 +15,11 @@ import { addInit } from "./share/init.ts";
 import { addList } from "./share/list.ts";
 import { addLock, addUnlock } from "./share/lock.ts";
 import { addRegister } from "./share/register.ts";
+import { addReload } from "./share/reload.ts";
 import { addRules } from "./share/rules.ts";
 import { addStatus } from "./share/status.ts";
 import { addStopAd } from "./share/stop-ad.ts";
+import { addTap } from "./share/tap.ts";
 import { addService } from "./service/service.ts";
 import { addUp } from "./up/up.ts";
 import { addForward } from "./use/forward.ts";
@@ -40,7 +42,10 @@ const GROUPS: readonly (readonly [heading: string, verbs: readonly AddVerb[]])[]
     "Use a robot:",
     [addLogin, addLogout, addWhoami, addSearch, addInfo, addLaunch, addInstances, addSsh, addForward, addTunnel, addTerminate, addFirewall],
   ],
-  ["Share a robot:", [addInit, addRegister, addAd, addStatus, addStopAd, addList, addRules, addLock, addUnlock, addFilter, addService]],
+  [
+    "Share a robot:",
+    [addInit, addRegister, addAd, addStatus, addReload, addTap, addStopAd, addList, addRules, addLock, addUnlock, addFilter, addService],
+  ],
   ["Run the infrastructure:", [addUp, addServe, addHub, addSim, addAdmin, addBackup, addRestore, addDoctor, addVersion]],
 ];
 

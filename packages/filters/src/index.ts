@@ -3,5 +3,6 @@
  * (through the command line); they know nothing of hosts, servers or instances. A filter that fails passes nothing.
  */
 export { httpFilterKind } from "./http/http-filter-kind.ts";
+export { checkRulesFile } from "./run/check-rules.ts";
 export type { FilterKind } from "./run/filter-kind.ts";
 export { runFilter, type RunFilterOptions } from "./run/run-filter.ts";

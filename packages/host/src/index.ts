@@ -3,10 +3,13 @@
  * host daemon, and speaks with a running one. Called by the command line; it knows the server and the hub only by their
  * channel and their SSH port.
  */
-export { daemonStatus, startAdvertising, stopAdvertising } from "./daemon/control-client.ts";
+export { daemonStatus, reloadFiles, startAdvertising, stopAdvertising } from "./daemon/control-client.ts";
 export { configuredDeployments, type HostDaemon, type HostDaemonOptions, startHostDaemon } from "./daemon/host-daemon.ts";
 export { askDockerVersion } from "./engine/connect-docker.ts";
 export { ensureImage, type EnsureImageOptions } from "./image/ensure-image.ts";
 export { initHost, type InitHostOptions } from "./registration/init-host.ts";
 export { registerDeployment, type RegisterDeploymentOptions } from "./registration/register-deployment.ts";
+export { readTaps } from "./taps/read-taps.ts";
+export { tappedInstances } from "./taps/tap-folders.ts";
 export type { DaemonStatus } from "./daemon/daemon-status.ts";
+export type { ReloadedDeployment } from "./daemon/reload-deployments.ts";

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { foreignText } from "./texts.ts";
 
 /** Longest summary of a message in a decision. */
 export const MAX_DECISION_SUMMARY_CHARS = 200;
@@ -14,21 +15,32 @@ export const FilterDecision = z.object({
   type: z.literal("decision"),
   at: z.iso.datetime(),
   /** Kind of the filter, such as `http`. */
-  filter: z.string().max(32),
+  filter: foreignText(32),
   direction: FilterDirection,
   /** The filter rule that decided, as its owner wrote it; `default`; or `strict` for a message that two parsers could read in two ways. */
-  rule: z.string().max(MAX_DECISION_REASON_CHARS),
+  rule: foreignText(MAX_DECISION_REASON_CHARS),
   decision: z.enum(["allow", "block"]),
   /** `shadow`: the rules are on trial (`mode: shadow`), and the message passed whatever was decided. */
   mode: z.enum(["enforce", "shadow"]),
   /** The message in short, such as `POST /api/drive/time`; of several, the last. */
-  summary: z.string().max(MAX_DECISION_SUMMARY_CHARS),
+  summary: foreignText(MAX_DECISION_SUMMARY_CHARS),
   /** For a block: the reason, the same that the instance's user sees. For an allow: what was changed, such as a value brought into range. */
-  because: z.string().max(MAX_DECISION_REASON_CHARS).optional(),
+  because: foreignText(MAX_DECISION_REASON_CHARS).optional(),
   /** How many messages this stands for; 1 when left out. */
   count: z.int().min(1).optional(),
 });
 export type FilterDecision = z.infer<typeof FilterDecision>;
+
+/** Messages that a filter judged in each direction, and how many of all it refused. */
+const MessageCounts = z.object({ in: z.int().min(0), out: z.int().min(0), blocked: z.int().min(0) });
+
+/** How much went through a service of an instance; `in` is towards the device. Messages only if its filter counts them. */
+export const ServiceTraffic = z.object({
+  service: foreignText(64),
+  bytes: z.object({ in: z.int().min(0), out: z.int().min(0) }),
+  messages: MessageCounts.optional(),
+});
+export type ServiceTraffic = z.infer<typeof ServiceTraffic>;
 
 /**
  * A filter's sign of life, written twice a second, and within a tenth of a second after it judged input: whoever
@@ -37,13 +49,13 @@ export type FilterDecision = z.infer<typeof FilterDecision>;
 export const FilterPulse = z.object({
   type: z.literal("pulse"),
   at: z.iso.datetime(),
-  /** Messages since the filter began: judged in each direction, and how many of all were refused. */
-  judged: z.object({ in: z.int().min(0), out: z.int().min(0), blocked: z.int().min(0) }),
+  /** Messages since the filter began. */
+  judged: MessageCounts,
 });
 export type FilterPulse = z.infer<typeof FilterPulse>;
 
 /** The rules file was read again: its rules are in force from now on, or, with a problem, those before stay in force. */
-export const FilterRulesRead = z.object({ type: z.literal("rules"), at: z.iso.datetime(), problem: z.string().optional() });
+export const FilterRulesRead = z.object({ type: z.literal("rules"), at: z.iso.datetime(), problem: foreignText(16_384).optional() });
 export type FilterRulesRead = z.infer<typeof FilterRulesRead>;
 
 /** One JSON line that a filter writes to standard error. Whatever else it writes there is a log for people. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { MAX_DURATION_S } from "./durations.ts";
+import { FilterDecision, FilterDirection, ServiceTraffic } from "./filter-reports.ts";
 import { HelloBase, Refused, Welcome, Challenge } from "./handshake.ts";
 import { HostName } from "./host-names.ts";
 import { DeploymentId, Epoch, InstanceId, MAX_CLAIMED_EPOCH, UserName } from "./ids.ts";
@@ -109,6 +110,8 @@ export const HostDeployments = z.object({
 
 /** Longest piece of program output in one report. */
 export const MAX_REPORT_LOG_CHARS = 16_384;
+/** Longest excerpt of what went through a service. */
+export const MAX_TAP_EXCERPT_CHARS = 200;
 const ReportLog = foreignText(MAX_REPORT_LOG_CHARS);
 const StepName = foreignText(64);
 
@@ -121,6 +124,20 @@ export const ReportBody = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("up"), hostKeys: z.array(PublicKeyLine).max(8) }),
   /** Something the user and the owner should see; `alert` also reaches the owner's channels. */
   z.object({ kind: z.literal("notice"), level: z.enum(["info", "warning", "alert"]), text: ReportLog }),
+  /** What a filter decided. `missed`: how many decisions before it were not told, because there were too many. */
+  z.object({ kind: z.literal("filter"), service: StepName, decision: FilterDecision, missed: z.int().min(1).optional() }),
+  /** What went through a service with `tap: true` since the last one of the same direction: how many bytes, and how they began. */
+  z.object({
+    kind: z.literal("tap"),
+    service: StepName,
+    direction: FilterDirection,
+    sizeBytes: z.int().min(1),
+    excerpt: foreignText(MAX_TAP_EXCERPT_CHARS),
+  }),
+  /** How much went through a service, told when the instance ends. */
+  ServiceTraffic.extend({ kind: z.literal("traffic") }),
+  /** What a newer host says and this server does not know: it is acknowledged like any other. */
+  z.object({ kind: z.literal("later"), name: foreignText(64) }),
   /** The host let go. `clean`: nothing is left; else `residue` names what is, and a lock-out was sent before. */
   z.object({
     kind: z.literal("ended"),
@@ -134,6 +151,13 @@ export const ReportBody = z.discriminatedUnion("kind", [
 ]);
 export type ReportBody = z.infer<typeof ReportBody>;
 
+const KNOWN_KINDS: ReadonlySet<unknown> = new Set(ReportBody.options.map((option) => option.shape.kind.value));
+
+function toKnownKind(body: unknown): unknown {
+  const kind = (body as { kind?: unknown } | null)?.kind;
+  return typeof kind !== "string" || KNOWN_KINDS.has(kind) ? body : { kind: "later", name: kind.slice(0, 64) };
+}
+
 export const HostReport = z.object({
   type: z.literal("report"),
   deploymentId: DeploymentId,
@@ -142,7 +166,7 @@ export const HostReport = z.object({
   /** Strictly increasing for one instance. */
   sequence: z.int().min(1),
   at: z.iso.datetime(),
-  body: ReportBody,
+  body: z.preprocess(toKnownKind, ReportBody),
 });
 export type HostReport = z.infer<typeof HostReport>;
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { FilterDecision, FilterDirection, ServiceTraffic } from "./filter-reports.ts";
 
 /** Life of an instance; `core` says which state may follow which. */
 export const InstanceState = z.enum(["INIT", "READY", "TERMINATING", "TERMINATED", "INIT_FAIL"]);
@@ -39,7 +40,7 @@ export type Probe = z.infer<typeof Probe>;
 export const TimelineEvent = z.object({
   id: z.int(),
   at: z.iso.datetime(),
-  /** `state`, `step`, `log`, `lockout`, `alert`, `filter`, … */
+  /** `state`, `step`, `log`, `lockout`, `alert`, `filter`, `tap`, `traffic`, … */
   kind: z.string(),
   /** Depends on kind; see `TimelineData`. */
   data: z.record(z.string(), z.unknown()),
@@ -53,6 +54,9 @@ export interface TimelineData {
   log: { step: string; text: string };
   alert: { message: string };
   notice: { level: "info" | "warning" | "alert"; message: string };
+  filter: Omit<FilterDecision, "type"> & { service: string; missed?: number };
+  tap: { service: string; direction: FilterDirection; sizeBytes: number; excerpt: string };
+  traffic: ServiceTraffic;
 }
 
 export const StepPhase = z.enum(["started", "done", "failed", "skipped", "undone", "undo_failed"]);

@@ -2,6 +2,7 @@
  * Node basics that every program shares: clock, randomness, logging, back-off, files, child processes, lifelines,
  * failpoints. Knows nothing of robots, servers or databases.
  */
+export * from "./allowance.ts";
 export * from "./back-off.ts";
 export * from "./clock.ts";
 export * from "./deferred.ts";

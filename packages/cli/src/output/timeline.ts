@@ -1,4 +1,5 @@
 import { formatDuration, type TimelineData, type TimelineEvent } from "@hardshare/protocol";
+import { describeDecision, describeExcerpt, describeTraffic } from "./describe-filters.ts";
 import type { Colours } from "./output.ts";
 import { printable } from "./printable.ts";
 
@@ -18,6 +19,14 @@ export function describeEvent(event: TimelineEvent, colours: Colours): string | 
     case "notice": {
       const { level, message } = event.data as unknown as TimelineData["notice"];
       return level === "info" ? `  ${printable(message)}` : colours.yellow(`! ${printable(message)}`);
+    }
+    case "filter":
+      return describeDecision(event.data as unknown as TimelineData["filter"], colours);
+    case "tap":
+      return describeExcerpt(event.data as unknown as TimelineData["tap"], colours);
+    case "traffic": {
+      const traffic = event.data as unknown as TimelineData["traffic"];
+      return `  ${printable(traffic.service)}: ${describeTraffic(traffic)}`;
     }
     default:
       return undefined;

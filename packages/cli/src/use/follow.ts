@@ -32,6 +32,16 @@ export async function followUntilEnded(client: HardshareClient, instanceId: stri
   return follow(client, instanceId, options, (event) => isFinalState(stateOf(event)));
 }
 
+/** Shows the timeline from its beginning until the instance has ended, or until interrupted: for programs each event on a line. */
+export async function followToEnd(client: HardshareClient, instanceId: string, { output, signal }: FollowOptions): Promise<void> {
+  const onReconnect = (problem: AppError) => output.progress(`waiting for the server: ${problem.message}`);
+  for await (const event of client.instanceEvents(instanceId, { signal, onReconnect })) {
+    const text = describeEvent(event, output.colours);
+    if (output.isForPrograms) output.result(event, () => "");
+    else if (text !== undefined) output.progress(text);
+  }
+}
+
 async function follow(
   client: HardshareClient,
   instanceId: string,

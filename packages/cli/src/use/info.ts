@@ -7,6 +7,7 @@ import { openAccess } from "../login/credentials.ts";
 import { formatFacts } from "../output/table.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
 import { describeInstance } from "./describe-instance.ts";
+import { followToEnd } from "./follow.ts";
 
 export const addInfo: AddVerb = (program, shell) => {
   program
@@ -14,10 +15,16 @@ export const addInfo: AddVerb = (program, shell) => {
     .summary("show a deployment or an instance")
     .description("Shows a deployment (state, holder, access rules) or one of your instances (state, addresses, time left).")
     .argument("<id>", "id of a deployment or an instance, or its beginning")
+    .option("--follow", "of an instance: show its timeline from the beginning, with what filters decide, until it has ended")
     .action(
-      runs(shell, async ({ context, options, output }, _options, id: string) => {
+      runs(shell, async ({ context, options, output }, flags: { follow?: boolean }, id: string) => {
         const access = await openAccess(context, options);
         const found = await chooseAny(access.client, id);
+        if (flags.follow === true) {
+          if (found.kind !== "instance") throw new AppError("bad_input", "--follow: expected an instance, not a deployment");
+          await followToEnd(access.client, found.id, { output, signal: context.interrupted });
+          return;
+        }
         if (found.kind === "instance") {
           const view = await access.client.instance(found.id);
           const isLive = view.status === "INIT" || view.status === "READY";
@@ -37,7 +44,13 @@ export const addInfo: AddVerb = (program, shell) => {
         output.result({ ...view, rules, alerts }, () => describeDeployment(view, rules, alerts));
       }),
     )
-    .addHelpText("after", examples(["hardshare info 3f2a", "the deployment or instance whose id begins with 3f2a"]));
+    .addHelpText(
+      "after",
+      examples(
+        ["hardshare info 3f2a", "the deployment or instance whose id begins with 3f2a"],
+        ["hardshare info 3f2a --follow", "what happens with the instance, and what its filters decide"],
+      ),
+    );
 };
 
 interface Found {

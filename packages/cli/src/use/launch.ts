@@ -16,6 +16,7 @@ interface LaunchFlags {
   for?: string;
   publicKey?: string;
   wait?: boolean;
+  follow?: boolean;
 }
 
 export const addLaunch: AddVerb = (program, shell) => {
@@ -30,6 +31,7 @@ export const addLaunch: AddVerb = (program, shell) => {
     .option("--for <duration>", "how long, such as 90s, 30m or 2h; otherwise the deployment's longest time")
     .option("--public-key <file>", "let in this key (a .pub file) instead of a new one")
     .option("--wait", "show the timeline until the instance is READY; Ctrl-C cancels the launch")
+    .option("--follow", "like --wait, then go on showing what happens, such as decisions of filters, until it has ended; Ctrl-C stops that")
     .action(
       runs(shell, async (invocation, flags: LaunchFlags, target: string) => {
         const { context, options, output } = invocation;
@@ -39,12 +41,17 @@ export const addLaunch: AddVerb = (program, shell) => {
         await folders.prune(context.clock.now());
         const wanted = await chooseTypeOrDeployment(access.client, target);
         const id = await requestInstance(context, { access, folders, wanted, durationS, publicKeyFile: flags.publicKey });
-        if (flags.wait || context.interrupted.aborted) await waitOrCancel(invocation, access, folders, id);
+        if (flags.wait || flags.follow || context.interrupted.aborted) await waitOrCancel(invocation, access, folders, id);
         const view = await access.client.instance(id);
         const files = await writeConnectionFiles(view, { access, folders, selfCommand: context.selfCommand });
         output.result({ ...view, ssh_config: files.configFile }, () =>
           describeInstance(view, { nowMs: context.clock.now(), commandName: context.commandName, files }),
         );
+        if (flags.follow !== true) return;
+        await followUntilEnded(access.client, id, { output, signal: context.interrupted, from: "READY" }).catch((error: unknown) => {
+          if (!context.interrupted.aborted) throw error;
+          output.progress(`the instance goes on: \`hardshare terminate ${id}\` ends it`);
+        });
       }),
     )
     .addHelpText(

@@ -53,7 +53,7 @@ test("after a long time without the server a window of reports is sent at a time
   expect(recorded[0]?.body).toEqual({ kind: "accepted" });
   const logs = recorded.filter(({ body }) => body.kind === "log");
   expect(logs[0]?.body).toMatchObject({
-    text: `… ${1000 - (logs.length - 1)} pieces of output were dropped, because the server did not take them\n`,
+    text: `… ${1000 - (logs.length - 1)} pieces of output or decisions were dropped, because the server did not take them\n`,
   });
   expect(recorded.at(-1)).toMatchObject({ sequence: 1002, body: { kind: "ended", clean: true } });
 });

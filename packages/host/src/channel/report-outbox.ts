@@ -1,7 +1,7 @@
 import type { HostLockout, HostReport, HostToServer, InstanceId, ReportBody } from "@hardshare/protocol";
 import { type Clock, Deferred } from "@hardshare/runtime";
 
-/** Reports that wait for the server's word; beyond either, output of programs goes first, then steps and notices. */
+/** Reports that wait for the server's word; beyond either, bulk goes first, then steps and notices. */
 const MAX_WAITING = 1000;
 const MAX_WAITING_BYTES = 2 * 1024 * 1024;
 /** Reports that are on their way at the same time: far less than the channel holds for a server that reads slowly (8 MiB). */
@@ -10,13 +10,16 @@ const WINDOW_BYTES = 512 * 1024;
 /** How long the server's word is waited for before what is on its way is sent again on the same connection. */
 const RESEND_AFTER_MS = 5000;
 
-const DROP_ORDER: ReadonlySet<ReportBody["kind"]>[] = [new Set(["log"]), new Set(["step", "notice"]), new Set(["accepted", "up"])];
+type Kinds = ReadonlySet<ReportBody["kind"]>;
+/** Output of programs, decisions of filters and excerpts of taps: there may be any number of them. */
+const BULK: Kinds = new Set(["log", "filter", "tap"]);
+const DROP_ORDER: Kinds[] = [BULK, new Set(["step", "notice", "traffic"]), new Set(["accepted", "up"])];
 
 interface Waiting {
   report: HostReport;
   sizeBytes: number;
-  /** Pieces of output in whose place this report stands. */
-  droppedLogs: number;
+  /** Pieces of bulk in whose place this report stands. */
+  droppedBulk: number;
 }
 
 /**
@@ -136,32 +139,32 @@ export class ReportOutbox implements Disposable {
   }
 
   /** @returns whether there was one to drop */
-  #dropFirst(kinds: ReadonlySet<ReportBody["kind"]>): boolean {
-    const index = this.#backlog.findIndex(({ report, droppedLogs }) => kinds.has(report.body.kind) && droppedLogs === 0);
+  #dropFirst(kinds: Kinds): boolean {
+    const index = this.#backlog.findIndex(({ report, droppedBulk }) => kinds.has(report.body.kind) && droppedBulk === 0);
     const dropped = this.#backlog[index];
     if (dropped === undefined) return false;
     const { instanceId, epoch, body } = dropped.report;
-    if (body.kind !== "log") {
+    if (!BULK.has(body.kind)) {
       this.#backlog.splice(index, 1);
       return true;
     }
-    const noteAt = this.#backlog.findIndex(({ report, droppedLogs }) => droppedLogs > 0 && isOf(report, instanceId, epoch));
+    const noteAt = this.#backlog.findIndex(({ report, droppedBulk }) => droppedBulk > 0 && isOf(report, instanceId, epoch));
     if (noteAt >= 0) this.#backlog.splice(index, 1);
     const place = noteAt >= 0 ? noteAt : index;
     const note = this.#backlog[place];
-    if (note !== undefined) this.#backlog[place] = noteOf(note.report, note.droppedLogs + 1);
+    if (note !== undefined) this.#backlog[place] = noteOf(note.report, note.droppedBulk + 1);
     return true;
   }
 }
 
-function waiting(report: HostReport, droppedLogs = 0): Waiting {
-  return { report, sizeBytes: Buffer.byteLength(JSON.stringify(report)), droppedLogs };
+function waiting(report: HostReport, droppedBulk = 0): Waiting {
+  return { report, sizeBytes: Buffer.byteLength(JSON.stringify(report)), droppedBulk };
 }
 
-/** What is sent under the number of the first piece of output that was dropped. */
-function noteOf(report: HostReport, droppedLogs: number): Waiting {
-  const text = `… ${droppedLogs} pieces of output were dropped, because the server did not take them\n`;
-  return waiting({ ...report, body: { kind: "log", step: "output", text } }, droppedLogs);
+/** What is sent under the number of the first piece that was dropped. */
+function noteOf(report: HostReport, droppedBulk: number): Waiting {
+  const text = `… ${droppedBulk} pieces of output or decisions were dropped, because the server did not take them\n`;
+  return waiting({ ...report, body: { kind: "log", step: "output", text } }, droppedBulk);
 }
 
 function sizeOf(reports: readonly Waiting[]): number {

@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { HostWorld } from "../testing/host-world.fixture.ts";
 import { makeRestartWorld, type RestartWorld, SERVE, SERVICE } from "../testing/restart-world.fixture.ts";
 import { NamespaceEngine, TEST_IMAGE, whyNoNamespaces } from "../testing/namespace-engine.fixture.ts";
-import { reloadContracts } from "./control-client.ts";
+import { reloadFiles } from "./control-client.ts";
 
 let made: RestartWorld;
 let world: HostWorld;
@@ -61,7 +61,7 @@ describe.skipIf(problem !== undefined)(problem === undefined ? name : `${name} (
     const second = await startWithEngine();
     await world.server.report(instanceId, "notice", (body) => body.text.startsWith("adopted"));
     await writeFile(join(world.home, "config.yaml"), config);
-    await reloadContracts({ state: world.state });
+    await reloadFiles({ state: world.state });
     expect(second.status().deployments.find(({ id }) => id === container)).toMatchObject({
       provider: "podman",
       instance: { id: instanceId, phase: "up" },

@@ -252,8 +252,12 @@ describe.skipIf(problem !== undefined)(
     test("a broken contract, a missing image and a missing device fail in their step", async () => {
       const failsIn = async (contract: string) => {
         await writeFile(world.contractFile(robot), contract);
-        const { reloadContracts } = await import("./control-client.ts");
-        await reloadContracts({ state: world.state });
+        const { reloadFiles } = await import("./control-client.ts");
+        const refusal = await reloadFiles({ state: world.state }).then(
+          () => "",
+          (error: Error) => error.message,
+        );
+        expect(refusal).toMatch(contract.startsWith("provider") ? /yaml:1:11: provider/ : /^$/);
         const { instanceId } = world.launch(robot);
         const ended = await world.server.report(instanceId, "ended");
         return `${ended.failedStep}: ${ended.log}`;

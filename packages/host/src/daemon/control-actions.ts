@@ -1,7 +1,9 @@
+import type { Clock } from "@hardshare/runtime";
 import { type HostConfig, readHostConfig } from "../registration/host-config.ts";
 import type { ControlActions } from "./control-server.ts";
 import type { DaemonStatus } from "./daemon-status.ts";
 import type { DeploymentKeepers } from "./deployment-keepers.ts";
+import { reloadDeployments } from "./reload-deployments.ts";
 import type { ServerLink } from "./server-link.ts";
 
 /** What commands on this computer may ask of the daemon. */
@@ -13,8 +15,9 @@ export function controlActions(options: {
   /** Takes over a configuration that may have changed. */
   configure: (config: HostConfig) => void;
   onNothingLeft: () => void;
+  clock: Clock;
 }): ControlActions {
-  const { home, keepers, link, configure } = options;
+  const { home, keepers, link, configure, clock } = options;
   return {
     status: options.status,
     start: async (id) => {
@@ -31,9 +34,11 @@ export function controlActions(options: {
       if (keepers.all.every((keeper) => !keeper.offer.isAdvertised && keeper.current === undefined)) options.onNothingLeft();
       return chosen.map((keeper) => keeper.deploymentId);
     },
-    reload: async () => {
+    reload: async (id) => {
       configure(await readHostConfig(home));
-      await Promise.all(keepers.configured.map((keeper) => keeper.offer.reload()));
+      const reloaded = await reloadDeployments(id === undefined ? keepers.configured : [keepers.find(id)], clock);
+      await link.settleOffers();
+      return reloaded;
     },
   };
 }

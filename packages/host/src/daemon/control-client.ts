@@ -3,9 +3,11 @@ import { type IncomingMessage, request } from "node:http";
 import { AppError, ERROR_CATALOGUE, type ErrorCode, parseWith } from "@hardshare/protocol";
 import { z } from "zod";
 import { DaemonStatus } from "./daemon-status.ts";
+import { ReloadedDeployment } from "./reload-deployments.ts";
 import { controlSocket } from "./socket-place.ts";
 
 const Failure = z.object({ code: z.string(), message: z.string() });
+const Reloaded = z.object({ reloaded: z.array(ReloadedDeployment) });
 const Stopped = z.object({ stopped: z.array(z.string()) });
 /** Answers are small; a longer one is none of ours. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
@@ -59,9 +61,20 @@ export async function stopAdvertising(options: {
   return parseWith(Stopped, await askRunning(options.state, path, options.signal), "answer of the host daemon", "protocol_violation");
 }
 
-/** Tells a running daemon to read its contracts anew; they hold for the next instances. */
-export async function reloadContracts(options: { state: string }): Promise<DaemonStatus> {
-  return parseWith(DaemonStatus, await askRunning(options.state, "/reload"), "status of the host daemon", "protocol_violation");
+/**
+ * Tells a running daemon to read contracts and rules files anew. Rules hold at once, contracts for the next instances.
+ * @param options.id of a deployment, or its beginning; undefined for all
+ * @throws AppError `config_invalid` (file, line, column, field, what was expected): nothing has changed then;
+ *   `wrong_state` when no daemon runs, `not_found`, `bad_input` (ambiguous beginning)
+ */
+export async function reloadFiles(options: {
+  state: string;
+  id?: string | undefined;
+  signal?: AbortSignal;
+}): Promise<ReloadedDeployment[]> {
+  const path = `/reload${options.id === undefined ? "" : `/${encodeURIComponent(options.id)}`}`;
+  const answer = await askRunning(options.state, path, options.signal);
+  return parseWith(Reloaded, answer, "answer of the host daemon", "protocol_violation").reloaded;
 }
 
 async function askRunning(state: string, path: string, signal?: AbortSignal): Promise<unknown> {

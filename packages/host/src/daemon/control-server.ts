@@ -5,6 +5,7 @@ import { finished } from "node:stream/promises";
 import { AppError, toAppError } from "@hardshare/protocol";
 import { type Clock, pause } from "@hardshare/runtime";
 import type { DaemonStatus } from "./daemon-status.ts";
+import type { ReloadedDeployment } from "./reload-deployments.ts";
 
 /** How long a daemon that ends waits for what it is doing for a command. */
 const ANSWERED_WITHIN_MS = 3000;
@@ -15,12 +16,13 @@ export interface ControlActions {
   start(id: string): Promise<void>;
   /** Settles when what is to stop has stopped. `id`: undefined for all. */
   stop(id: string | undefined, isNow: boolean): Promise<string[]>;
-  reload(): Promise<void>;
+  /** `id`: undefined for all. Changes nothing when any contract or rules file is wrong. */
+  reload(id: string | undefined): Promise<ReloadedDeployment[]>;
 }
 
 /**
  * HTTP on a Unix socket that only this user can open: `GET /status`, `POST /start/ID`, `POST /stop[/ID][?now=1]`,
- * `POST /reload`. Answers are JSON; a failure is `{code, message}` with the status of its code.
+ * `POST /reload[/ID]`. Answers are JSON; a failure is `{code, message}` with the status of its code.
  */
 export class ControlServer implements AsyncDisposable {
   readonly #server: Server;
@@ -81,10 +83,7 @@ async function perform(request: IncomingMessage, actions: ControlActions): Promi
       return actions.status();
     }
     if (request.method === "POST" && verb === "stop") return { stopped: await actions.stop(id, url.searchParams.get("now") === "1") };
-    if (request.method === "POST" && verb === "reload" && id === undefined) {
-      await actions.reload();
-      return actions.status();
-    }
+    if (request.method === "POST" && verb === "reload") return { reloaded: await actions.reload(id) };
   }
   throw new AppError("not_found", `the host daemon knows no ${request.method} ${url.pathname}`);
 }

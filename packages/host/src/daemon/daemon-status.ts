@@ -1,4 +1,4 @@
-import { HostPhase, Provider } from "@hardshare/protocol";
+import { HostPhase, Provider, ServiceTraffic } from "@hardshare/protocol";
 import { z } from "zod";
 
 export const DeploymentStatus = z.object({
@@ -20,6 +20,8 @@ export const DeploymentStatus = z.object({
       /** Steps that run now. */
       steps: z.array(z.string()),
       deadline: z.string(),
+      /** How much went through each service. */
+      traffic: z.array(ServiceTraffic).default([]),
     })
     .nullable(),
 });

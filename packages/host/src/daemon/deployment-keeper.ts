@@ -109,6 +109,7 @@ export class DeploymentKeeper {
               phase: current.phase,
               steps: current.runningSteps,
               deadline: new Date(current.deadlineMs).toISOString(),
+              traffic: current.traffic,
             },
     };
   }

@@ -119,6 +119,7 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
           spareFilter: own(new SpareFilter({ selfCommand, place, clock, logger })),
           environment,
           launcher,
+          stateFolder: state,
           socketFolder,
           loadContract,
           works: instanceWorks,
@@ -163,7 +164,7 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
     own(
       await ControlServer.listen(
         controlSocket(state),
-        controlActions({ home, keepers, link, status, configure, onNothingLeft: () => ended.resolve() }),
+        controlActions({ home, keepers, link, status, configure, onNothingLeft: () => ended.resolve(), clock }),
         clock,
       ),
     );

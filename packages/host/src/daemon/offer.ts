@@ -1,6 +1,7 @@
 import { AppError, type DeploymentId, toAppError } from "@hardshare/protocol";
 import { BackOff } from "@hardshare/runtime";
 import { type LoadedContract, parseContract } from "../contract/load-contract.ts";
+import { isFilter } from "../instance/filter-arguments.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 
 /** What holds where a contract cannot be read: nothing is given, nothing is run. */
@@ -71,6 +72,14 @@ export class Offer {
     return this.#problem?.message ?? null;
   }
 
+  /** The contract as the file says now, which changes nothing. @throws AppError as `loadContract`, `not_found` */
+  async readContract(): Promise<LoadedContract> {
+    if (this.#contractFile === undefined) {
+      throw new AppError("not_found", "this deployment is not in the configuration of this host");
+    }
+    return this.#tools.loadContract(this.#contractFile);
+  }
+
   /**
    * Reads the contract anew, and looks whether it can be kept if it is advertised. Takes effect for the next instance.
    * What may pass by itself, such as an engine that does not answer while the computer starts, is tried again.
@@ -104,13 +113,10 @@ export class Offer {
   async #look(): Promise<void> {
     this.#stopRetrying();
     try {
-      if (this.#contractFile === undefined) {
-        throw new AppError("not_found", "this deployment is not in the configuration of this host");
-      }
-      this.#contract = await this.#tools.loadContract(this.#contractFile);
+      this.#contract = await this.readContract();
       if (this.#isAdvertised) {
         await this.#check();
-        if (this.#contract.contract.services.some((service) => "filter" in service)) this.#tools.spareFilter.prepare();
+        if (this.#contract.contract.services.some(isFilter)) this.#tools.spareFilter.prepare();
         this.#problem = null;
         this.#backOff.reset();
       }

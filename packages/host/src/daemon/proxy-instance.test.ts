@@ -118,8 +118,8 @@ test("`on_fail` decides: warn goes on, lock locks the deployment out", async () 
   world.end(robot, warned);
   await world.server.report(warned.instanceId, "ended");
   await writeFile(world.contractFile(robot), CONTRACT.replace("[./init.sh]", "[{ run: ./init.sh, on_fail: lock }]"));
-  const { reloadContracts } = await import("./control-client.ts");
-  await reloadContracts({ state: world.state });
+  const { reloadFiles } = await import("./control-client.ts");
+  await reloadFiles({ state: world.state });
   const locking = world.launch(robot);
   expect(await world.server.report(locking.instanceId, "ended")).toMatchObject({ failedStep: "init", clean: true });
   expect(world.server.heard.findIndex((each) => each.type === "lockout")).toBeLessThan(

@@ -61,6 +61,9 @@ beforeEach(() => {
       onRelayRestored: quiet,
       onTunnelBroken: quiet,
       onServiceOutput: quiet,
+      onServiceReport: quiet,
+      onServiceTapped: quiet,
+      onServiceClosed: quiet,
       warn: quiet,
     },
   );

@@ -30,10 +30,11 @@ export function endActions(parts: InstanceParts): Record<EndStep, StepAction> {
 
 /** Nothing more reaches the hardware: connections first, then the programs, then what those left behind. */
 async function closeFilters(parts: InstanceParts): Promise<void> {
-  const parting = [...parts.services, ...parts.pumps];
+  const { services, pumps } = parts;
   parts.services = [];
   parts.pumps = [];
-  const results = await Promise.allSettled(parting.map((part) => part[Symbol.asyncDispose]()));
+  const results = await Promise.allSettled([...services, ...pumps].map((part) => part[Symbol.asyncDispose]()));
+  for (const service of services) parts.events.onServiceClosed(service.traffic);
   // Relays are ended in their turn.
   await killLabelledProcesses(parts.facts.instanceId, parts.tools.clock, ["safe_state", RELAY_EVENT]);
   for (const result of results) if (result.status === "rejected") throw result.reason;
@@ -43,6 +44,7 @@ async function closeFilters(parts: InstanceParts): Promise<void> {
 async function verify(parts: InstanceParts): Promise<void> {
   await parts.safeState; // programs that make the hardware safe are never interrupted
   await killLabelledProcesses(parts.facts.instanceId, parts.tools.clock);
+  await rm(parts.stateFolder, { recursive: true, force: true });
   if (parts.isProxy) return;
   await verifyNoContainer(parts);
   const hasFolder = await access(parts.folder).then(

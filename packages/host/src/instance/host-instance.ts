@@ -6,6 +6,7 @@ import {
   type HostPhase,
   MAX_REASON_CHARS,
   MAX_REPORT_LOG_CHARS,
+  type ServiceTraffic,
   toAppError,
 } from "@hardshare/protocol";
 import { Deferred } from "@hardshare/runtime";
@@ -15,10 +16,12 @@ import type { Journal } from "../journal/journal.ts";
 import { LABELS } from "./container-steps.ts";
 import { DeadlineWatch } from "./deadline-watch.ts";
 import { describe, executeEnd, executeLaunch, isLocking, type LaunchOutcome, type StepFailure } from "./execute.ts";
+import { isFilter } from "./filter-arguments.ts";
 import { type HostTools, type InstanceFacts, InstanceParts } from "./instance-parts.ts";
 import type { InstanceWorks } from "./instance-works.ts";
 import { Losses } from "./losses.ts";
 import { adoptionPlan, endPlan, launchPlan } from "./plan.ts";
+import { ServiceReports } from "./service-reports.ts";
 import { TimelineReporter } from "./timeline-reporter.ts";
 
 /** How an instance begins at this daemon. */
@@ -55,6 +58,7 @@ export class HostInstance {
   readonly #parts: InstanceParts;
   readonly #works: InstanceWorks;
   readonly #losses: Losses;
+  readonly #services: ServiceReports;
   readonly #reporter: TimelineReporter;
   readonly #watch: DeadlineWatch;
   readonly #stop = new AbortController();
@@ -78,7 +82,10 @@ export class HostInstance {
     this.#parts = new InstanceParts(facts, tools, {
       onServiceLost: (name, how) => this.#onServiceLost(name, how),
       onServiceRestored: (name) => this.#losses.onServiceRestored(name),
-      onServiceOutput: (name, text) => reports.add({ kind: "log", step: `service ${name}`.slice(0, 64), text }),
+      onServiceOutput: (name, text) => this.#services.onOutput(name, text),
+      onServiceReport: (name, report) => this.#services.onReport(name, report),
+      onServiceTapped: (name, direction, chunk) => this.#services.onTapped(name, direction, chunk),
+      onServiceClosed: (traffic) => this.#services.onClosed(traffic),
       onRelayLost: (how) => this.#losses.onRelayLost(how),
       onRelayRestored: () => this.#losses.onRelayRestored(),
       onTunnelBroken: (isBroken) =>
@@ -87,6 +94,7 @@ export class HostInstance {
     });
     this.#works = tools.works(this.#parts);
     this.#reporter = new TimelineReporter(reports);
+    this.#services = new ServiceReports({ reports, clock: tools.clock, notice: (level, text) => this.#notice(level, text) });
     this.#losses = new Losses({
       parts: this.#parts,
       runPrograms: (context) => this.#works.end.safe_state(context),
@@ -126,6 +134,11 @@ export class HostInstance {
     return this.#reporter.runningSteps;
   }
 
+  /** How much went through each of its services. */
+  get traffic(): ServiceTraffic[] {
+    return this.#parts.services.map((service) => service.traffic);
+  }
+
   /** Whether the next daemon could adopt it; also while this one does so. */
   get isAdoptable(): boolean {
     const isUp = this.#phase === "up" || (this.#phase === "accepted" && this.#options.beginning.kind === "adopt");
@@ -140,6 +153,19 @@ export class HostInstance {
     const deadline = replaceDeadline(known, placeDeadline(desired, this.#options.tools.time()));
     this.#watch.move(deadline);
     if (deadline.wallMs !== known.wallMs && this.#hasBegun) this.#recordDeadline();
+  }
+
+  /** Has its filters read their rules again. @returns for each what kept it from that, or undefined; then the rules before stay in force */
+  async rereadRules(): Promise<{ service: string; problem: string | undefined }[]> {
+    const filters = new Set(this.#parts.contract.services.filter(isFilter).map(({ name }) => name));
+    return Promise.all(
+      this.#parts.services
+        .filter(({ name }) => filters.has(name))
+        .map(async (service) => ({
+          service: service.name,
+          problem: await service.rereadRules().catch((error: unknown) => toAppError(error).message),
+        })),
+    );
   }
 
   /** Ends it, whatever it is doing: nothing more reaches the hardware, and a running step is stopped. The first reason holds. */
@@ -268,6 +294,7 @@ export class HostInstance {
 
   async #recordEnd(undone: readonly string[]): Promise<void> {
     const { journal, reports, lockOut, tools } = this.#options;
+    this.#services[Symbol.dispose]();
     const residue = [...undone, ...this.#problems];
     const failure = this.#failure;
     if (residue.length > 0) await lockOut(`not everything could be undone: ${residue.join("; ")}`);

@@ -1,7 +1,14 @@
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { HostTime } from "@hardshare/core";
-import { AppError, type DeploymentId, type InstanceId } from "@hardshare/protocol";
+import {
+  AppError,
+  type DeploymentId,
+  type FilterDirection,
+  type FilterReport,
+  type InstanceId,
+  type ServiceTraffic,
+} from "@hardshare/protocol";
 import type { Clock, Failpoints, Logger, Random } from "@hardshare/runtime";
 import type { LoadedContract } from "../contract/load-contract.ts";
 import type { ContainerProvider, Engine } from "../engine/engine.ts";
@@ -21,6 +28,8 @@ export interface HostTools {
   environment: Readonly<Record<string, string | undefined>>;
   /** See `ProgramPlace`. */
   launcher: readonly string[];
+  /** `$HARDSHARE_STATE`: what instances keep on disk lies below. */
+  stateFolder: string;
   /** Short folder for sockets. */
   socketFolder: string;
   /** The container engine of a provider. @throws AppError when there is none */
@@ -50,8 +59,13 @@ export interface InstanceFacts {
 
 /** A service of an instance: connections to it can be made while it runs. */
 interface RunningService extends AsyncDisposable {
+  readonly name: string;
+  /** How much went through it. */
+  readonly traffic: ServiceTraffic;
   /** @throws AppError `connection_lost` */
   dial(): Promise<Duplex>;
+  /** Has its filter read its rules again. @returns what is wrong with them @throws AppError `program_failed` */
+  rereadRules(): Promise<string | undefined>;
   /** Lets nothing more through, from now on. */
   cut(): void;
 }
@@ -70,6 +84,11 @@ export interface PartEvents {
   onRelayRestored(): void;
   onTunnelBroken(isBroken: boolean): void;
   onServiceOutput(name: string, text: string): void;
+  /** What its filter says of itself. */
+  onServiceReport(name: string, report: FilterReport): void;
+  /** A copy of what went through a tapped service. */
+  onServiceTapped(name: string, direction: FilterDirection, chunk: Buffer): void;
+  onServiceClosed(traffic: ServiceTraffic): void;
   /** A failure that the contract waives. */
   warn(message: string): void;
 }
@@ -123,6 +142,11 @@ export class InstanceParts {
   /** Folder of this instance's sockets. */
   get folder(): string {
     return join(this.tools.socketFolder, "i", this.facts.instanceId);
+  }
+
+  /** Folder of what lives as long as this instance, whatever becomes of daemons and filters: the budgets of its filters. */
+  get stateFolder(): string {
+    return join(this.tools.stateFolder, "instances", this.facts.instanceId);
   }
 
   /** Where a program in the container finds each service, and the socket outside that leads there. */

@@ -1,21 +1,17 @@
-import type { ChildProcess } from "node:child_process";
 import { chown, mkdir } from "node:fs/promises";
-import { dirname, join, resolve } from "node:path";
-import { AppError, type Service } from "@hardshare/protocol";
+import { dirname } from "node:path";
+import { AppError } from "@hardshare/protocol";
 import { BackOff, makePrivateFolder } from "@hardshare/runtime";
 import { readHostKey } from "@hardshare/wire/ssh";
-import { resolveCommand } from "../programs/command-line.ts";
-import { startProgram } from "../programs/run-program.ts";
 import { Supervised } from "../programs/supervised.ts";
-import { InstanceService } from "../services/instance-service.ts";
-import { ServicePump } from "../services/service-pump.ts";
 import { adoptContainer, containerOf, createContainer, describeDeadContainer, putKeys, startContainer } from "./container-steps.ts";
-import type { StepAction, StepContext } from "./execute.ts";
+import type { StepAction } from "./execute.ts";
 import { runHostPrograms } from "./host-programs.ts";
 import { runInside } from "./init-inside.ts";
 import type { InstanceParts } from "./instance-parts.ts";
 import type { LaunchStep } from "./plan.ts";
 import { RELAY_UID, type RelayProcess, startRelay } from "./relay/relay-process.ts";
+import { startServices } from "./start-services.ts";
 
 /** How long the container's SSH server may take to answer. */
 const BANNER_WITHIN_MS = 20_000;
@@ -51,50 +47,6 @@ async function makeSocketFolder(parts: InstanceParts): Promise<void> {
   await makePrivateFolder(dirname(parts.folder));
   await mkdir(parts.folder, { mode: 0o700, recursive: true });
   if (process.geteuid?.() === 0) await chown(parts.folder, RELAY_UID, RELAY_UID);
-}
-
-async function startServices(parts: InstanceParts, { signal }: StepContext): Promise<void> {
-  const { tools, events, contract } = parts;
-  const places = parts.servicePlaces;
-  // All are waited for, so that none starts after the step has failed and is being undone.
-  const results = await Promise.allSettled(
-    contract.services.map(async (service, index) => {
-      const { name } = service;
-      const running = await InstanceService.start(
-        {
-          name,
-          launch: () => launchService(parts, service),
-          clock: tools.clock,
-          random: tools.random,
-          onOutput: (text) => events.onServiceOutput(name, text),
-          onLost: (how) => events.onServiceLost(name, how),
-          onRestored: () => events.onServiceRestored(name),
-        },
-        signal,
-      );
-      parts.services.push(running);
-      const socket = places[index]?.socket;
-      if (!parts.isProxy && socket !== undefined) parts.pumps.push(await ServicePump.listen(join(parts.folder, socket), running));
-    }),
-  );
-  for (const result of results) if (result.status === "rejected") throw result.reason;
-}
-
-/** Starts the process of a service; a filter's is, if possible, the one that waits. */
-async function launchService(parts: InstanceParts, service: Service): Promise<ChildProcess> {
-  const { folder } = parts.facts.loaded;
-  const { selfCommand, spareFilter } = parts.tools;
-  const place = parts.placeFor("service");
-  if ("command" in service) return startProgram(await resolveCommand(service.command, folder), place, "ignore");
-  const args = filterArguments(service, folder);
-  return (await spareFilter.take(args)) ?? startProgram([...selfCommand, "filter", "run", ...args], place, "ignore");
-}
-
-/** Arguments of `filter run` for a service of the contract. */
-function filterArguments(service: Exclude<Service, { command: string }>, folder: string): string[] {
-  const { filter, target, rules } = service;
-  if (filter !== "http") throw new AppError("config_invalid", `filter ${filter} is not yet available`);
-  return [filter, "--target", target, "--rules", resolve(folder, rules)];
 }
 
 async function enterNetwork(parts: InstanceParts, signal: AbortSignal): Promise<void> {

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { FilterReport } from "@hardshare/protocol";
 import { Deferred, systemClock, systemRandom } from "@hardshare/runtime";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { findLauncher, programEnvironment } from "../programs/program-place.ts";
@@ -23,12 +24,14 @@ const lost: string[] = [];
 let restored = new Deferred();
 let gone = new Deferred();
 let output = "";
+let reports: FilterReport[] = [];
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "hardshare-service-"));
   await writeFile(join(folder, "echo.mjs"), ECHO);
   lost.length = 0;
   output = "";
+  reports = [];
   restored = new Deferred();
   gone = new Deferred();
 });
@@ -45,6 +48,8 @@ async function start(argv: string[], signal = new AbortController().signal): Pro
       clock: systemClock,
       random: systemRandom,
       onOutput: (text) => (output += text),
+      givesPulses: false,
+      onReport: (report) => reports.push(report),
       onLost: (how) => {
         lost.push(how);
         gone.resolve();
@@ -143,4 +148,42 @@ test("starting a service that stays silent can be cancelled", async () => {
   const starting = start([await script("sleep 60")], cancel.signal);
   cancel.abort();
   await expect(starting).rejects.toMatchObject({ code: "cancelled" });
+});
+
+/** Like a filter: pulses, and counts as judged what it echoes; what it is told to do it does. */
+const PULSING = `import net from "node:net"; let judged = { in: 0, out: 0, blocked: 0 };
+const say = (report) => process.stderr.write(JSON.stringify({ at: new Date().toISOString(), ...report }) + "\\n");
+setInterval(() => say({ type: "pulse", judged }), 100);
+process.on("SIGHUP", () => say({ type: "rules" }));
+const server = net.createServer((socket) => socket.on("data", (data) => {
+  judged.in += 1; say({ type: "pulse", judged });
+  if (String(data).startsWith("stop")) process.kill(process.pid, "SIGSTOP");
+  if (String(data).startsWith("spin")) for (;;);
+  socket.write(data);
+}));
+server.listen(0, "127.0.0.1", () => console.log("127.0.0.1:" + server.address().port));`;
+
+test.each(["stop", "spin"])("a filter that hangs (%s) is cut off after two seconds, killed, and started again", async (how) => {
+  await writeFile(join(folder, "pulsing.mjs"), PULSING);
+  await using service = await start([process.execPath, "pulsing.mjs"]);
+  const socket = await service.dial();
+  socket.write("hello");
+  await once(socket, "data");
+  const at = performance.now();
+  socket.write(how);
+  await once(socket, "close");
+  expect(performance.now() - at).toBeGreaterThan(1900);
+  expect(lost).toEqual(["service ROBOT gave no sign of life for 2 s: it hangs and is killed"]);
+  await restored.promise;
+  const again = await service.dial();
+  again.write("abc");
+  await once(again, "data");
+  again.destroy();
+  await once(again, "close");
+  expect(service.traffic).toEqual({
+    service: "ROBOT",
+    bytes: { in: 5 + 4 + 3, out: 5 + 3 },
+    messages: { in: 3, out: 0, blocked: 0 },
+  });
+  expect(output).toBe("");
 });

@@ -1,8 +1,11 @@
-import { connect, type Socket } from "node:net";
-import { AppError } from "@hardshare/protocol";
-import { BackOff, type Random } from "@hardshare/runtime";
+import { Socket } from "node:net";
+import { AppError, type FilterReport, type FilterRulesRead, type ServiceTraffic } from "@hardshare/protocol";
+import { BackOff, type Clock, Deferred, pause, type Random } from "@hardshare/runtime";
 import { Supervised } from "../programs/supervised.ts";
+import type { ServiceTap } from "../taps/service-tap.ts";
+import { TappedSocket } from "../taps/tapped-socket.ts";
 import { type ServiceProgram, startServiceProgram, type StartServiceOptions } from "./service-program.ts";
+import { TrafficCounter } from "./service-traffic.ts";
 
 /** Connections to one service at the same time; more are refused. */
 const MAX_CONNECTIONS = 256;
@@ -10,9 +13,13 @@ const MAX_CONNECTIONS = 256;
 const DIAL_WITHIN_MS = 5000;
 const RESTART_FIRST_MS = 200;
 const RESTART_MAX_MS = 10_000;
+/** Longest time for a filter to read its rules again. */
+const REREAD_WITHIN_MS = 5000;
 
 export interface InstanceServiceOptions extends Omit<StartServiceOptions, "signal"> {
   random: Random;
+  /** Gets a copy of all that its connections carry. */
+  tap?: ServiceTap | undefined;
   /** Its program ended by itself: its connections are cut already. */
   onLost: (how: string) => void;
   onRestored: () => void;
@@ -24,20 +31,30 @@ export interface InstanceServiceOptions extends Omit<StartServiceOptions, "signa
  */
 export class InstanceService implements AsyncDisposable {
   readonly name: string;
+  readonly #clock: Clock;
+  readonly #tap: ServiceTap | undefined;
   readonly #sockets = new Set<Socket>();
+  readonly #traffic = new TrafficCounter();
   #program: Supervised<ServiceProgram> | undefined;
   #isClosed = false;
+  /** Those who wait for the filter to read its rules again, in turn. */
+  #rereaders: Deferred<FilterRulesRead>[] = [];
 
-  private constructor(name: string) {
+  private constructor({ name, clock, tap }: InstanceServiceOptions) {
     this.name = name;
+    this.#clock = clock;
+    this.#tap = tap;
   }
 
   /** @throws AppError `program_failed`, `cancelled` */
   static async start(options: InstanceServiceOptions, signal: AbortSignal): Promise<InstanceService> {
-    const service = new InstanceService(options.name);
+    const service = new InstanceService(options);
     service.#program = await Supervised.start(
       {
-        start: (signal) => startServiceProgram({ ...options, signal }),
+        start: (signal) => {
+          service.#traffic.onRestart();
+          return startServiceProgram({ ...options, onReport: (report) => service.#hear(report, options), signal });
+        },
         backOff: new BackOff({ firstMs: RESTART_FIRST_MS, maxMs: RESTART_MAX_MS, random: options.random }),
         clock: options.clock,
         onLost: (how) => {
@@ -51,13 +68,20 @@ export class InstanceService implements AsyncDisposable {
     return service;
   }
 
+  /** How much went through it, over all runs of its program. */
+  get traffic(): ServiceTraffic {
+    return { service: this.name, ...this.#traffic.total };
+  }
+
   /** A connection to the service. @throws AppError `connection_lost` when it does not run or does not accept */
   async dial(): Promise<Socket> {
     const program = this.#program?.current;
     if (this.#isClosed || program === undefined) throw new AppError("connection_lost", `service ${this.name} does not run`);
     if (this.#sockets.size >= MAX_CONNECTIONS) throw new AppError("connection_lost", `service ${this.name} has too many connections`);
-    const socket = connect({ ...program.address, allowHalfOpen: true, noDelay: true });
+    const socket = this.#tap === undefined ? new Socket({ allowHalfOpen: true }) : new TappedSocket(this.#tap.connection());
+    socket.connect({ ...program.address, noDelay: true });
     this.#sockets.add(socket);
+    this.#traffic.count(socket);
     socket.once("close", () => this.#sockets.delete(socket));
     try {
       await connected(socket, DIAL_WITHIN_MS);
@@ -67,6 +91,29 @@ export class InstanceService implements AsyncDisposable {
       throw new AppError("connection_lost", `service ${this.name} does not accept connections: ${(cause as Error).message}`, { cause });
     }
     return socket;
+  }
+
+  /**
+   * Has a filter read its rules again.
+   * @returns what is wrong with them, in which case those before stay in force; undefined when they are in force
+   * @throws AppError `program_failed` when it does not run, or says nothing within 5 s
+   */
+  async rereadRules(): Promise<string | undefined> {
+    const program = this.#program?.current;
+    if (this.#isClosed || program === undefined) throw new AppError("program_failed", `service ${this.name} does not run`);
+    const read = new Deferred<FilterRulesRead>();
+    this.#rereaders.push(read);
+    program.rereadRules();
+    const giveUp = new AbortController();
+    const tooLate = pause(this.#clock, REREAD_WITHIN_MS, giveUp.signal).then(() => undefined);
+    const answer = await Promise.race([read.promise, program.ended.then(() => undefined), tooLate]);
+    giveUp.abort();
+    if (answer !== undefined) return answer.problem;
+    this.#rereaders = this.#rereaders.filter((other) => other !== read);
+    throw new AppError(
+      "program_failed",
+      `service ${this.name} did not say that it read its rules again; it reads them when it is started anew`,
+    );
   }
 
   /** Cuts all connections, and makes no more: nothing passes from now on. */
@@ -79,6 +126,13 @@ export class InstanceService implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.cut();
     await this.#program?.[Symbol.asyncDispose]();
+    await this.#tap?.[Symbol.asyncDispose]();
+  }
+
+  #hear(report: FilterReport, options: InstanceServiceOptions): void {
+    if (report.type === "pulse") this.#traffic.onPulse(report);
+    if (report.type === "rules") this.#rereaders.shift()?.resolve(report);
+    options.onReport(report);
   }
 
   #cut(): void {

@@ -1,8 +1,10 @@
 import type { ChildProcess } from "node:child_process";
-import { AppError } from "@hardshare/protocol";
+import { AppError, type FilterReport } from "@hardshare/protocol";
 import { type Clock, endProcessGroup } from "@hardshare/runtime";
 import { ProgramOutput } from "../programs/program-output.ts";
 import type { Running } from "../programs/supervised.ts";
+import { HUNG_AFTER_MS, PulseWatch } from "./pulse-watch.ts";
+import { ReportLines } from "./report-lines.ts";
 
 /** How long a service may take to say where it listens. */
 const FIRST_LINE_WITHIN_MS = 10_000;
@@ -10,7 +12,7 @@ const MAX_FIRST_LINE_BYTES = 256;
 const LAST_WORDS_WITHIN_MS = 250;
 /** How long a service that is to end may take after SIGTERM before its group is killed: it must not pass anything more. */
 const END_GRACE_MS = 50;
-/** Characters of output that a service may write each second, for as long as it runs (decisions of filters, mostly). */
+/** Characters of output that a service may write each second, for as long as it runs. */
 const OUTPUT_CHARS_PER_SECOND = 4096;
 
 interface ServiceAddress {
@@ -21,6 +23,8 @@ interface ServiceAddress {
 /** A service that said where it listens. */
 export interface ServiceProgram extends Running {
   readonly address: ServiceAddress;
+  /** Tells a filter to read its rules again; it answers with a `rules` report. */
+  rereadRules(): void;
 }
 
 export interface StartServiceOptions {
@@ -30,26 +34,44 @@ export interface StartServiceOptions {
   clock: Clock;
   signal: AbortSignal;
   onOutput: (text: string) => void;
+  /** Whether it is a filter of ours, which gives pulses from the beginning; another program is judged by them once it gave one. */
+  givesPulses: boolean;
+  /** What a filter says of itself on standard error; any service may. */
+  onReport: (report: FilterReport) => void;
 }
 
 /**
- * Starts a service: a program that prints `host:port` on its first line of standard output, then serves.
+ * Starts a service: a program that prints `host:port` on its first line of standard output, then serves. One that gives
+ * pulses has ended as soon as they stay away: it hangs, and is killed when it is disposed of.
  * @throws AppError `program_failed` when it ends, or says something else, or nothing for 10 s; `cancelled` when aborted
  */
 export async function startServiceProgram(options: StartServiceOptions): Promise<ServiceProgram> {
   const { name, clock, signal } = options;
   const output = new ProgramOutput({ emit: options.onOutput, clock, refillPerSecond: OUTPUT_CHARS_PER_SECOND });
   const child = await options.launch();
-  child.stderr?.on("data", (chunk: Buffer) => output.write(chunk, "stderr"));
+  let tellHung = () => {};
+  const pulses = new PulseWatch({ clock, onHung: () => tellHung() });
+  const lines = new ReportLines({
+    onReport: (report) => {
+      if (report.type === "pulse") pulses.pulse();
+      options.onReport(report);
+    },
+    onText: (chunk) => output.write(chunk, "stderr"),
+  });
+  child.stderr?.on("data", (chunk: Buffer) => lines.write(chunk));
   const ended = new Promise<string>((resolve) => {
+    tellHung = () => resolve(`service ${name} gave no sign of life for ${HUNG_AFTER_MS / 1000} s: it hangs and is killed`);
     // Not "close": a process that it left behind may hold its output open.
     child.once("exit", () => {
+      pulses[Symbol.dispose]();
+      lines.flush();
       output.flush();
       const how = child.exitCode === null ? `was killed by ${child.signalCode}` : `ended with exit code ${child.exitCode}`;
       resolve(`service ${name} ${how}`);
     });
   });
   const end = async () => {
+    pulses[Symbol.dispose]();
     await endProcessGroup(child, END_GRACE_MS, clock);
     child.stdout?.destroy();
     child.stderr?.destroy();
@@ -57,7 +79,9 @@ export async function startServiceProgram(options: StartServiceOptions): Promise
   };
   try {
     const line = await readFirstLine(child, { name, ended, clock, signal, onRest: (chunk) => output.write(chunk, "stdout") });
-    return { address: parseAddress(line, name), ended, [Symbol.asyncDispose]: end };
+    const address = parseAddress(line, name);
+    if (options.givesPulses) pulses.begin();
+    return { address, ended, rereadRules: () => void child.kill("SIGHUP"), [Symbol.asyncDispose]: end };
   } catch (error) {
     if (child.exitCode !== null) await lastWords(child, clock);
     await end();

@@ -15,6 +15,7 @@ export function makeHostTools(clock: Clock, given: Partial<HostTools> = {}): Hos
     spareFilter: new SpareFilter({ selfCommand: [], place: { folder: "/", env: {}, launcher: [] }, clock, logger }),
     environment: {},
     launcher: [],
+    stateFolder: "/nowhere",
     socketFolder: "/nowhere",
     loadContract,
     works: instanceWorks,

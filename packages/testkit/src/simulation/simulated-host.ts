@@ -83,6 +83,7 @@ export async function runHost(
       spareFilter: undefined as never, // no contract here names a filter of ours
       environment: {},
       launcher: [],
+      stateFolder: "/state",
       socketFolder: "/run",
       loadContract: async (path) => {
         const text = contracts.get(path);

@@ -73,6 +73,9 @@ export function simulatedWorks(
         stream.once("close", () => streams.delete(stream));
         return stream;
       },
+      name: "ROBOT",
+      traffic: { service: "ROBOT", bytes: { in: 0, out: 0 } },
+      rereadRules: async () => undefined,
       cut: filter.close,
       async [Symbol.asyncDispose]() {
         filter.close();

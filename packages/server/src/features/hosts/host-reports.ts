@@ -110,6 +110,19 @@ export class HostReports {
       case "log":
         await append("log", { step: body.step, text: body.text });
         return "fits";
+      case "filter": {
+        const { type: _type, ...decision } = body.decision;
+        await append("filter", { service: body.service, ...decision, ...(body.missed === undefined ? {} : { missed: body.missed }) });
+        return "fits";
+      }
+      case "tap":
+      case "traffic": {
+        const { kind, ...facts } = body;
+        await append(kind, facts);
+        return "fits";
+      }
+      case "later":
+        return "fits";
       case "notice":
         if (body.level === "alert") {
           await this.#raiseAlert(tx, { hostId, deploymentId, instanceId, message: body.text, at });

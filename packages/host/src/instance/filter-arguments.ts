@@ -1,0 +1,21 @@
+import { join, resolve } from "node:path";
+import { AppError, type Service } from "@hardshare/protocol";
+
+/** A service that is a filter of ours. */
+export type FilterService = Exclude<Service, { command: string }>;
+
+/** Whether a service of the contract is a filter of ours, and no program of its owner's. */
+export function isFilter(service: Service): service is FilterService {
+  return service.filter !== undefined;
+}
+
+/**
+ * Arguments of `filter run` for a service of the contract.
+ * @param places `contract`: its folder; `state`: where its budgets are written down; `tap`: where decisions are recorded
+ */
+export function filterArguments(service: FilterService, places: { contract: string; state: string; tap: string }): string[] {
+  const { name, filter, target, rules, tap } = service;
+  if (filter !== "http") throw new AppError("config_invalid", `filter ${filter} is not yet available`);
+  const args = [filter, "--target", target, "--rules", resolve(places.contract, rules), "--state", join(places.state, `${name}.budgets`)];
+  return tap ? [...args, "--decisions", join(places.tap, `${name}.decisions`)] : args;
+}
