@@ -1,22 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import { MAX_DECISION_SUMMARY_CHARS } from "@hardshare/protocol";
-import type { Clock, Logger } from "@hardshare/runtime";
-import { type CompiledHttpRules, judgeHttp } from "../rules/http-rules.ts";
-import type { LiveRules } from "../rules/live-rules.ts";
 import type { Judgement } from "../run/filter-kind.ts";
-import { type DeviceAddress, DeviceConnection } from "./device-connection.ts";
+import { DeviceConnection } from "./device-connection.ts";
 import { answerAndClose, closeGently } from "./refusal.ts";
-import { inspectRequest } from "./strict-request.ts";
-
-/** What every connection of a filter shares. */
-export interface FilterContext {
-  readonly device: DeviceAddress;
-  readonly rules: LiveRules<CompiledHttpRules>;
-  readonly onDecision: (judgement: Judgement) => void;
-  readonly clock: Clock;
-  readonly logger: Logger;
-}
+import { type FilterContext, type Outcome, serveRequest } from "./serve-request.ts";
+import { serveUpgrade } from "./serve-upgrade.ts";
+import { summarise } from "./summary.ts";
 
 /** Requests that a client may send ahead of their answers, or after the last one; one more drops the connection. */
 const MAX_UNANSWERED_REQUESTS = 64;
@@ -33,7 +22,6 @@ export class ClientConnection {
   readonly #socket: Socket;
   readonly #context: FilterContext;
   readonly #device: DeviceConnection;
-  readonly #gone = new AbortController();
   /** The first is being served. */
   #turns: Turn[] = [];
   #isClosing = false;
@@ -69,7 +57,7 @@ export class ClientConnection {
       // It was allowed, and is on its way: this decision ends it.
       const ending = `ends the request that was allowed: ${because}`;
       const summary = summarise(last.incoming);
-      if (!last.response.headersSent) return this.#refuse(status, "strict", ending, summary);
+      if (!last.response.headersSent) return this.#refuse(status, ending, summary);
       this.#decide({ rule: "strict", decision: "block", summary, because: ending });
       this.#socket.destroy();
     }
@@ -83,6 +71,24 @@ export class ClientConnection {
     }
     this.#socket.resume();
     this.refuseMalformed(400, "the method CONNECT is never passed on");
+  }
+
+  /** A request for another protocol, after which Node's parser has let go of the socket. */
+  upgrade(incoming: IncomingMessage, head: Buffer): void {
+    if (this.#isClosing || this.#turns.length > 0) return this.drop(); // nothing writes the answers before it any more
+    this.#socket.pause();
+    const relay = serveUpgrade({ context: this.#context, incoming, socket: this.#socket, head });
+    relay.then(
+      (outcome) => {
+        if (outcome === "done") return;
+        this.#socket.resume();
+        this.#conclude(outcome, true);
+      },
+      (error: unknown) => {
+        this.#context.logger.error("an upgrade could not be handled: its connection is closed", { error });
+        this.drop();
+      },
+    );
   }
 
   /** Drops the connection, and with it what is on its way to the device. */
@@ -105,8 +111,14 @@ export class ClientConnection {
   async #serve(): Promise<void> {
     for (let turn = this.#turns[0]; turn !== undefined && !this.#isClosing; turn = this.#turns[0]) {
       try {
-        if (turn.kind === "malformed") this.#refuse(turn.status, "strict", turn.because, "malformed request");
-        else await this.#serveRequest(turn.incoming, turn.response);
+        if (turn.kind === "malformed") this.#refuse(turn.status, turn.because, "malformed request");
+        else {
+          const { incoming, response } = turn;
+          const served = serveRequest({ context: this.#context, incoming, response, device: this.#device });
+          const outcome = served instanceof Promise ? await served : served;
+          if (typeof outcome === "object" && response.headersSent) this.drop();
+          else this.#conclude(outcome, incoming.method !== "HEAD");
+        }
       } catch (error) {
         this.#context.logger.error("a request could not be handled: its connection is closed", { error });
         this.drop();
@@ -116,43 +128,18 @@ export class ClientConnection {
     }
   }
 
-  async #serveRequest(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-    const summary = summarise(incoming);
-    const hasBody = incoming.method !== "HEAD";
-    const request = inspectRequest(incoming);
-    if ("problem" in request) {
-      this.#refuse(400, "strict", request.problem, summary, hasBody);
-      return;
-    }
-    const verdict = judgeHttp(this.#context.rules.current, request.method, request.path);
-    if (verdict.decision === "block") {
-      this.#refuse(403, verdict.rule, verdict.because, summary, hasBody);
-      return;
-    }
-    if (request.wantsUpgrade) {
-      this.#refuse(403, verdict.rule, "this filter passes on no upgrade to another protocol", summary, hasBody);
-      return;
-    }
-    this.#decide({ rule: verdict.rule, decision: "allow", summary });
-    const result = await this.#device.forward(request, incoming, response, this.#gone.signal);
-    if (this.#isClosing || result === "done") return;
-    if (result === "broken") {
-      this.drop();
-    } else if (result === "close") {
-      this.#beginClosing();
-      closeGently(this.#socket, this.#context.clock);
-    } else {
-      this.#context.logger.warn("the device could not be asked", { summary, because: result.because });
-      this.#beginClosing();
-      const error = result.status === 504 ? "device timed out" : "device unreachable";
-      answerAndClose(this.#socket, { status: result.status, body: { error, because: result.because } }, hasBody, this.#context.clock);
-    }
+  #conclude(outcome: Outcome, hasBody: boolean): void {
+    if (this.#isClosing || outcome === "done") return;
+    if (outcome === "drop") return this.drop();
+    this.#beginClosing();
+    if (outcome === "close") return closeGently(this.#socket, this.#context.clock);
+    const { status, ...body } = outcome;
+    answerAndClose(this.#socket, { status, body }, hasBody, this.#context.clock);
   }
 
-  #refuse(status: number, rule: string, because: string, summary: string, hasBody = true): void {
-    this.#decide({ rule, decision: "block", summary, because });
-    this.#beginClosing();
-    answerAndClose(this.#socket, { status, body: { error: "refused by filter", rule, because } }, hasBody, this.#context.clock);
+  #refuse(status: number, because: string, summary: string): void {
+    this.#decide({ rule: "strict", decision: "block", summary, because });
+    this.#conclude({ status, error: "refused by filter", rule: "strict", because }, true);
   }
 
   #decide(judgement: Pick<Judgement, "rule" | "decision" | "summary" | "because">): void {
@@ -161,7 +148,6 @@ export class ClientConnection {
 
   #beginClosing(): void {
     this.#isClosing = true;
-    this.#gone.abort();
     this.#device[Symbol.dispose]();
     for (const turn of this.#turns) discard(turn);
     this.#turns = [];
@@ -170,9 +156,4 @@ export class ClientConnection {
 
 function discard(turn: Turn): void {
   if (turn.kind === "request") turn.incoming.unpipe().resume();
-}
-
-function summarise({ method, url }: IncomingMessage): string {
-  const text = `${method ?? ""} ${url ?? ""}`;
-  return text.length > MAX_DECISION_SUMMARY_CHARS ? `${text.slice(0, MAX_DECISION_SUMMARY_CHARS - 1)}…` : text;
 }

@@ -9,7 +9,7 @@ import { ManualClock } from "@hardshare/runtime";
 import { describe, expect, test } from "vitest";
 import { ask, startFilter, startWorld } from "../testing/filter-world.ts";
 import { RawClient } from "../testing/raw-client.ts";
-import { CONNECT_TIMEOUT_MS } from "./device-connection.ts";
+import { CONNECT_TIMEOUT_MS } from "./device-link.ts";
 
 const HOST = "Host: example\r\n";
 

@@ -1,7 +1,7 @@
 import { AppError } from "@hardshare/protocol";
 import type { FilterKind } from "../run/filter-kind.ts";
 import { type CompiledHttpRules, parseHttpRules } from "../rules/http-rules.ts";
-import type { DeviceAddress } from "./device-connection.ts";
+import type { DeviceAddress } from "./device-link.ts";
 import { startHttpFilter } from "./http-filter.ts";
 
 /**
@@ -13,7 +13,7 @@ export function httpFilterKind({ target }: { readonly target: string }): FilterK
   const device = parseTarget(target);
   return {
     name: "http",
-    parseRules: (text, file) => parseHttpRules(text, file),
+    parseRules: parseHttpRules,
     start: (tools) => startHttpFilter({ ...tools, device }),
   };
 }

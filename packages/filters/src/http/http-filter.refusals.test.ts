@@ -44,6 +44,7 @@ test("a refused request is answered 403 with rule and reason, and does not reach
       decision: "block",
       summary: "POST /reboot",
       because: "only the owner reboots this robot",
+      message: { method: "POST", path: "/reboot", query: {} },
     },
   ]);
 });

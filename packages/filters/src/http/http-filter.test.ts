@@ -5,7 +5,7 @@ import { silentLogger, systemClock } from "@hardshare/runtime";
 import { describe, expect, test } from "vitest";
 import { parseHttpRules } from "../rules/http-rules.ts";
 import { fixedRules } from "../rules/live-rules.ts";
-import { ask, startFilter, startWorld } from "../testing/filter-world.ts";
+import { ask, makeLimits, startFilter, startWorld } from "../testing/filter-world.ts";
 import { RawClient } from "../testing/raw-client.ts";
 import { startRecordingDevice } from "../testing/recording-device.ts";
 import { startHttpFilter } from "./http-filter.ts";
@@ -164,7 +164,7 @@ test("a port in use is named", async () => {
   const port = Number(world.filter.address.split(":")[1]);
   const options = {
     device: { host: "127.0.0.1", port: 1 },
-    rules: fixedRules(parseHttpRules("", "f")),
+    rules: fixedRules(parseHttpRules("", "f", makeLimits())),
     onDecision: () => {},
     clock: systemClock,
     logger: silentLogger,
@@ -176,7 +176,7 @@ test("a connection that can't be accepted does not end the filter", async () => 
   const warnings: string[] = [];
   const logger = { ...silentLogger, warn: (message: string) => void warnings.push(message) };
   const device = { host: "127.0.0.1", port: 1 };
-  const rules = fixedRules(parseHttpRules("default: block", "test.yaml"));
+  const rules = fixedRules(parseHttpRules("default: block", "test.yaml", makeLimits()));
   await using filter = await startHttpFilter({
     host: "127.0.0.1",
     port: 0,

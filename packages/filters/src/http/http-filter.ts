@@ -3,9 +3,11 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo, Socket } from "node:net";
 import { AppError } from "@hardshare/protocol";
 import type { RunningFilter } from "../run/filter-kind.ts";
-import { ClientConnection, type FilterContext } from "./client-connection.ts";
+import { ClientConnection } from "./client-connection.ts";
+import { HeldMemory } from "./held-body.ts";
+import type { FilterContext } from "./serve-request.ts";
 
-export interface HttpFilterOptions extends FilterContext {
+export interface HttpFilterOptions extends Omit<FilterContext, "memory"> {
   /** Address to listen at. */
   readonly host: string;
   /** Port to listen at; 0 for a free one. */
@@ -36,14 +38,18 @@ export async function startHttpFilter(options: HttpFilterOptions): Promise<Runni
   });
   server.maxConnections = MAX_CONNECTIONS;
   server.maxHeadersCount = 0; // none may be left out unseen; their total size is bounded by the parser (16 kB)
+  const context: FilterContext = { ...options, memory: new HeldMemory() };
   server.on("connection", (socket) => {
-    connections.set(socket, new ClientConnection(socket, options));
+    connections.set(socket, new ClientConnection(socket, context));
     socket.once("close", () => connections.delete(socket));
   });
   const accept = (incoming: IncomingMessage, response: ServerResponse) => connections.get(incoming.socket)?.accept(incoming, response);
   server.on("request", accept);
   server.on("checkContinue", accept);
   server.on("checkExpectation", accept);
+  server.on("upgrade", (incoming, stream, head) => {
+    connections.get(stream as Socket)?.upgrade(incoming, head);
+  });
   server.on("connect", (_incoming, stream) => {
     connections.get(stream as Socket)?.refuseTunnel();
   });

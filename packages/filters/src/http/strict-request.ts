@@ -15,7 +15,11 @@ export interface StrictRequest {
   readonly body: "none" | "chunked" | number;
   /** Whether the client waits for `100 Continue` before it sends the body. */
   readonly expectsContinue: boolean;
-  readonly wantsUpgrade: boolean;
+  /** In small letters. */
+  readonly contentType: string | undefined;
+  readonly contentEncoding: string | undefined;
+  /** The protocol of `Upgrade`. */
+  readonly upgrade: string | undefined;
 }
 
 /** Headers that concern one connection only (RFC 9110 §7.6.1), besides those that `Connection` names. */
@@ -30,8 +34,17 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   "transfer-encoding",
   "upgrade",
 ]);
+/** Headers that the filter writes itself. */
+const WRITTEN_HERE: ReadonlySet<string> = new Set(["host", "content-length", "transfer-encoding", "expect"]);
 /** Headers of which a second one could be read in two ways. */
-const ONCE_ONLY: ReadonlySet<string> = new Set(["host", "content-length", "transfer-encoding", "expect"]);
+const ONCE_ONLY: ReadonlySet<string> = new Set([
+  ...WRITTEN_HERE,
+  "content-type",
+  "content-encoding",
+  "upgrade",
+  "sec-websocket-key",
+  "sec-websocket-version",
+]);
 /** Headers by which some frameworks replace the method or path that the filter has judged. */
 const OVERRIDING: ReadonlySet<string> = new Set([
   "x-http-method",
@@ -78,7 +91,9 @@ export function inspectRequest(incoming: IncomingMessage): StrictRequest | { rea
     headers: headers.endToEnd,
     body,
     expectsContinue: expectation !== undefined && body !== "none",
-    wantsUpgrade: headers.wantsUpgrade,
+    contentType: special.get("content-type")?.toLowerCase(),
+    contentEncoding: special.get("content-encoding")?.toLowerCase(),
+    upgrade: special.get("upgrade")?.toLowerCase(),
   };
 }
 
@@ -96,11 +111,10 @@ export function selectEndToEnd(rawHeaders: readonly string[], except: ReadonlySe
   return kept;
 }
 
-type SortedHeaders = { endToEnd: string[]; special: Map<string, string>; wantsUpgrade: boolean };
+type SortedHeaders = { endToEnd: string[]; special: Map<string, string> };
 
 function sortHeaders(rawHeaders: readonly string[]): SortedHeaders | { problem: string } {
   const special = new Map<string, string>();
-  let wantsUpgrade = false;
   for (const [name, value] of pairs(rawHeaders)) {
     if (name === "") return { problem: "a header has no name" }; // the parser of Node 20.19.0 lets it pass
     const lower = name.toLowerCase();
@@ -110,12 +124,11 @@ function sortHeaders(rawHeaders: readonly string[]): SortedHeaders | { problem: 
     if (folded !== lower && (ONCE_ONLY.has(folded) || HOP_BY_HOP.has(folded))) {
       return { problem: `the header ${name} could be read as ${folded}` };
     }
-    if (lower === "upgrade") wantsUpgrade = true;
     if (!ONCE_ONLY.has(lower)) continue;
     if (special.has(lower)) return { problem: `the header ${name} is given twice` };
     special.set(lower, value);
   }
-  return { endToEnd: selectEndToEnd(rawHeaders, ONCE_ONLY), special, wantsUpgrade };
+  return { endToEnd: selectEndToEnd(rawHeaders, WRITTEN_HERE), special };
 }
 
 function readFraming(special: ReadonlyMap<string, string>, httpVersion: string): StrictRequest["body"] | { problem: string } {

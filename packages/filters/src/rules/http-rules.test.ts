@@ -1,16 +1,17 @@
 import { fileURLToPath } from "node:url";
 import { AppError } from "@hardshare/protocol";
 import { describe, expect, test } from "vitest";
-import { judgeHttp, parseHttpRules } from "./http-rules.ts";
+import { matchHttp, parseHttpRules } from "./http-rules.ts";
+import { makeLimits } from "../testing/filter-world.ts";
 import { readRules } from "./live-rules.ts";
 
 function judge(text: string, method: string, path: string): string {
-  return judgeHttp(parseHttpRules(text, "test.yaml"), method, path.slice(1).split("/")).decision;
+  return matchHttp(parseHttpRules(text, "test.yaml", makeLimits()), method, path.slice(1).split("/")).decision;
 }
 
 function problemOf(text: string): string {
   try {
-    parseHttpRules(text, "robot.rules.yaml");
+    parseHttpRules(text, "robot.rules.yaml", makeLimits());
   } catch (error) {
     expect((error as AppError).code).toBe("config_invalid");
     return (error as AppError).message;
@@ -78,8 +79,8 @@ describe("judging", () => {
   });
 
   test("a block gives the owner's reason", () => {
-    const rules = parseHttpRules("rules: [{ block: POST /x, because: only the owner }]", "f");
-    expect(judgeHttp(rules, "POST", ["x"])).toEqual({ decision: "block", rule: "POST /x", because: "only the owner" });
+    const rules = parseHttpRules("rules: [{ block: POST /x, because: only the owner }]", "f", makeLimits());
+    expect(matchHttp(rules, "POST", ["x"])).toEqual({ decision: "block", rule: "POST /x", because: "only the owner" });
   });
 });
 
@@ -101,7 +102,7 @@ describe("loading", () => {
   });
 
   test("a file that is not there is named", async () => {
-    await expect(readRules("/nowhere/robot.yaml", parseHttpRules)).rejects.toMatchObject({
+    await expect(readRules("/nowhere/robot.yaml", (text, name) => parseHttpRules(text, name, makeLimits()))).rejects.toMatchObject({
       code: "config_invalid",
       message: expect.stringContaining("/nowhere/robot.yaml"),
     });
@@ -109,8 +110,8 @@ describe("loading", () => {
 
   test("the demo's rules allow all of the robot's routes but reboot", async () => {
     const file = fileURLToPath(new URL("../../../sim/demo/robot.rules.yaml", import.meta.url));
-    const { current: rules } = await readRules(file, parseHttpRules);
-    const decide = (method: string, path: string) => judgeHttp(rules, method, path.slice(1).split("/"));
+    const { current: rules } = await readRules(file, (text, name) => parseHttpRules(text, name, makeLimits()));
+    const decide = (method: string, path: string) => matchHttp(rules, method, path.slice(1).split("/"));
     for (const path of ["/api/sensors", "/api/battery", "/api/cameras/rgb"]) expect(decide("GET", path).decision).toBe("allow");
     for (const path of ["/api/drive/time", "/api/head"]) expect(decide("POST", path).decision).toBe("allow");
     expect(decide("POST", "/api/reboot")).toEqual({

@@ -3,10 +3,11 @@ import { type IncomingMessage, request as httpRequest, type RequestListener } fr
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { type Clock, silentLogger, systemClock } from "@hardshare/runtime";
-import type { DeviceAddress } from "../http/device-connection.ts";
+import type { DeviceAddress } from "../http/device-link.ts";
 import { startHttpFilter } from "../http/http-filter.ts";
-import { parseHttpRules } from "../rules/http-rules.ts";
-import { fixedRules } from "../rules/live-rules.ts";
+import { type CompiledHttpRules, parseHttpRules } from "../rules/http-rules.ts";
+import { openBudgetBook } from "../rules/budget-book.ts";
+import { LimitKeeper } from "../rules/limits.ts";
 import type { Judgement, RunningFilter } from "../run/filter-kind.ts";
 import { type RecordingDevice, startRecordingDevice } from "./recording-device.ts";
 
@@ -38,18 +39,30 @@ export async function startWorld(rules = ALLOW_ALL, answer?: RequestListener): P
 }
 
 /** For tests: a filter in front of a device of the test's own. */
-export async function startFilter(device: DeviceAddress, rules = ALLOW_ALL, clock: Clock = systemClock) {
+export function startFilter(device: DeviceAddress, rules = ALLOW_ALL, clock: Clock = systemClock) {
+  return startLiveFilter(device, parseHttpRules(rules, "test.yaml", makeLimits(clock)), clock);
+}
+
+/** For tests: such a filter, whose rules can be replaced. */
+export async function startLiveFilter(device: DeviceAddress, rules: CompiledHttpRules, clock: Clock = systemClock) {
   const decisions: Judgement[] = [];
+  const live = { current: rules, reload: async () => {} };
   const filter = await startHttpFilter({
     host: "127.0.0.1",
     port: 0,
     device,
-    rules: fixedRules(parseHttpRules(rules, "test.yaml")),
+    rules: live,
     onDecision: (judgement) => decisions.push(judgement),
     clock,
     logger: silentLogger,
   });
-  return { filter, decisions, [Symbol.asyncDispose]: () => filter[Symbol.asyncDispose]() };
+  const setRules = (next: CompiledHttpRules) => void (live.current = next);
+  return { filter, decisions, setRules, [Symbol.asyncDispose]: () => filter[Symbol.asyncDispose]() };
+}
+
+/** For tests: limits that no earlier process used anything of. */
+export function makeLimits(clock: Clock = systemClock): LimitKeeper {
+  return new LimitKeeper({ clock, book: openBudgetBook({ file: undefined, clock }) });
 }
 
 /** For tests: a request of an ordinary HTTP client; `answered` settles with the head of the answer. */

@@ -14,7 +14,12 @@ const HttpResponse = z
       .optional()
       .describe("Statuses that may go back; any other becomes 502."),
     drop_headers: z.array(z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, "expected the name of a header")).default([]),
-    remove: z.array(z.string().min(1)).default([]).describe("Places in a JSON body that are left out, such as /wifi/password."),
+    remove: z
+      .array(z.string().min(1))
+      .default([])
+      .describe(
+        "Places in a JSON body that are left out, such as /wifi/password; an answer that is neither JSON nor a picture, sound or film becomes 502.",
+      ),
   })
   .describe("What of the device's answer may go back.");
 export type HttpResponse = z.infer<typeof HttpResponse>;
@@ -44,7 +49,9 @@ const AllowRule = z.strictObject({
   query: z
     .record(z.string(), JsonSchema)
     .optional()
-    .describe("Schemas of the query's fields; each may be left out, and there may be no others."),
+    .describe(
+      "Schemas of the query's fields; each may be left out, and there may be no others. Without it every query passes, but with `body` none, for it could replace fields of the body.",
+    ),
   query_required: z.array(z.string()).optional().describe("Fields of `query` that must be there."),
   query_others: z.literal("allow").optional().describe("Fields that `query` does not name pass unseen."),
   body: JsonSchema.optional().describe("Schema of a JSON body, which is then held until it is judged."),
@@ -53,11 +60,11 @@ const AllowRule = z.strictObject({
     .min(0)
     .max(64 * 1024 ** 2)
     .optional()
-    .describe("Most bytes of a body that is judged; default 1 MiB."),
-  clamp: Clamp.optional(),
+    .describe("Most bytes of a body that is judged, of an answer of which fields are removed, or of a message; default 1 MiB."),
+  clamp: Clamp.optional().describe("Numbers of the body, or of fields that `query` names, that are brought into range instead of refused."),
   ...limitFields,
   response: HttpResponse.optional(),
-  in: MessageRules.optional().describe("`WS /path` only: for messages to the device."),
+  in: MessageRules.optional().describe("`WS /path` only: for messages to the device; left out, all pass."),
   out: MessageRules.optional().describe("`WS /path` only: for messages from the device; left out, all pass."),
   because: Because,
 });

@@ -1,0 +1,140 @@
+import type { ServerResponse } from "node:http";
+import { type AnswerRules, mayHoldJson } from "../rules/answer-rules.ts";
+import type { AnswerHead } from "./answer-reader.ts";
+import type { AnswerSink } from "./device-link.ts";
+import type { HeldMemory } from "./held-body.ts";
+import { selectEndToEnd } from "./strict-request.ts";
+
+/** Headers that are no longer true of a body that was written anew. */
+const OF_THE_BODY: ReadonlySet<string> = new Set(["content-length", "content-md5", "content-digest", "repr-digest", "digest", "etag"]);
+/** A last part as small as this goes with the head in one write. */
+const SMALL_BYTES = 16 * 1024;
+
+interface ClientAnswerOptions {
+  readonly method: string;
+  readonly expectsContinue: boolean;
+  /** Undefined: all passes as it is. */
+  readonly rules: AnswerRules | undefined;
+  /** Whether what the rules say is told only, and nothing changed. */
+  readonly isShadow: boolean;
+  readonly memory: HeldMemory;
+}
+
+/** The device's answer on its way to the client, as far as the owner's rules let it back. */
+export class ClientAnswer implements AnswerSink {
+  /** Why it does not go back. */
+  refusal: string | undefined;
+  /** What was changed. */
+  changed: string | undefined;
+  /** The device's status, once it answered. */
+  status: number | undefined;
+  readonly #response: ServerResponse;
+  readonly #options: ClientAnswerOptions;
+  #held: { headers: readonly string[]; head: AnswerHead; chunks: Buffer[]; sizeBytes: number; limitBytes: number } | undefined;
+
+  constructor(response: ServerResponse, options: ClientAnswerOptions) {
+    this.#response = response;
+    this.#options = options;
+  }
+
+  continue(): void {
+    if (this.#options.expectsContinue) this.#response.writeContinue();
+  }
+
+  begin(head: AnswerHead): void {
+    const { rules, isShadow, method } = this.#options;
+    this.status = head.status;
+    let headers: readonly string[] = selectEndToEnd(head.rawHeaders);
+    if (rules !== undefined) {
+      this.refusal = rules.judgeStatus(head.status);
+      const body = method === "HEAD" || head.status === 204 || head.status === 304 ? undefined : rules.body;
+      const looksInto = body !== undefined && mayHoldJson(valuesOf(headers, "content-type"));
+      if (looksInto && valuesOf(headers, "content-encoding").some((coding) => coding !== "identity")) {
+        this.refusal ??= "the owner's filter rules remove fields of answers, and this one is compressed";
+      }
+      if (!isShadow) {
+        if (this.refusal !== undefined) throw new Error(this.refusal);
+        headers = rules.selectHeaders(headers);
+        if (method === "HEAD" && rules.body !== undefined) headers = without(headers, OF_THE_BODY);
+        if (looksInto) {
+          this.#held = { headers: without(headers, OF_THE_BODY), head, chunks: [], sizeBytes: 0, limitBytes: body.limitBytes };
+          return;
+        }
+      }
+    }
+    this.#writeHead(head, headers);
+  }
+
+  write(bytes: Buffer, onDrain: () => void): boolean {
+    if (this.#held !== undefined) {
+      this.#hold(bytes);
+      if (this.refusal !== undefined) throw new Error(this.refusal);
+      return true;
+    }
+    if (this.#response.write(bytes)) return true;
+    this.#response.once("drain", onDrain);
+    return false;
+  }
+
+  end(last: Buffer | undefined, onFinish: () => void): void {
+    if (this.#held !== undefined) {
+      if (last !== undefined) this.#hold(last);
+      const text = this.#releaseHeld();
+      if (text === undefined) return onFinish();
+      last = text;
+    }
+    this.#response.once("finish", onFinish);
+    if (last === undefined) this.#response.end();
+    else if (last.length > SMALL_BYTES) this.#response.end(last);
+    else this.#response.end(last.toString("latin1"), "latin1");
+  }
+
+  /** What is held is let go of: the answer was cut off. */
+  [Symbol.dispose](): void {
+    this.#options.memory.give(this.#held?.sizeBytes ?? 0);
+    this.#held = undefined;
+  }
+
+  #writeHead(head: AnswerHead, headers: readonly string[]): void {
+    this.#response.sendDate = false;
+    this.#response.writeHead(head.status, head.statusMessage, headers as string[]);
+  }
+
+  #hold(bytes: Buffer): void {
+    const held = this.#held;
+    if (held === undefined || this.refusal !== undefined) return;
+    if (held.sizeBytes + bytes.length > held.limitBytes) {
+      this.refusal = `the answer is larger than ${held.limitBytes} bytes, the most that is held to remove fields of it`;
+    } else if (!this.#options.memory.take(bytes.length)) {
+      this.refusal = "the filter holds as much as it can: try again";
+    } else {
+      held.chunks.push(bytes);
+      held.sizeBytes += bytes.length;
+    }
+  }
+
+  #releaseHeld(): Buffer | undefined {
+    const held = this.#held;
+    if (held === undefined || this.refusal !== undefined) return undefined;
+    const body = Buffer.concat(held.chunks);
+    const result = this.#options.rules?.body?.remove(body);
+    if (result === undefined || "problem" in result) {
+      this.refusal = result?.problem ?? "the owner's filter rules remove fields of answers";
+      return undefined;
+    }
+    if (result.removed > 0) this.changed = `${result.removed} fields were removed`;
+    const bytes = Buffer.from(result.text);
+    this.#writeHead(held.head, [...held.headers, "Content-Length", String(bytes.length)]);
+    return bytes;
+  }
+}
+
+function valuesOf(headers: readonly string[], name: string): string[] {
+  return headers
+    .filter((_text, index) => index % 2 === 1 && headers[index - 1]?.toLowerCase() === name)
+    .map((text) => text.trim().toLowerCase());
+}
+
+function without(headers: readonly string[], names: ReadonlySet<string>): string[] {
+  return headers.filter((_text, index) => !names.has((headers[index - (index % 2)] ?? "").toLowerCase()));
+}

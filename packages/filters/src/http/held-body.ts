@@ -1,0 +1,71 @@
+import type { IncomingMessage } from "node:http";
+import type { Clock } from "@hardshare/runtime";
+
+/** How long a client may take to send a body that is held until it is judged. */
+const HOLD_TIMEOUT_MS = 60_000;
+/** Most bytes that all connections of a filter hold together. */
+const MAX_HELD_BYTES = 256 * 1024 ** 2;
+
+/** The memory for what is held until it is judged. */
+export class HeldMemory {
+  #free = MAX_HELD_BYTES;
+
+  /** @returns whether so much may be held besides what is */
+  take(sizeBytes: number): boolean {
+    if (sizeBytes > this.#free) return false;
+    this.#free -= sizeBytes;
+    return true;
+  }
+
+  give(sizeBytes: number): void {
+    this.#free += sizeBytes;
+  }
+}
+
+/** Why a body is not held to its end. */
+export interface NotHeld {
+  readonly status: 408 | 413 | 503;
+  readonly because: string;
+}
+
+/** What holding a body takes. */
+export interface HoldOptions {
+  readonly limitBytes: number;
+  readonly memory: HeldMemory;
+  readonly clock: Clock;
+}
+
+/**
+ * Holds a body until all of it is there. When it is not held to its end, what came of it is put back. Never settles when
+ * the client leaves.
+ */
+export function holdBody(incoming: IncomingMessage, { limitBytes, memory, clock }: HoldOptions): Promise<Buffer | NotHeld> {
+  return new Promise((resolve) => {
+    const chunks: Buffer[] = [];
+    let sizeBytes = 0;
+    const settle = (result: Buffer | NotHeld) => {
+      timer[Symbol.dispose]();
+      incoming.off("data", take).off("end", finish).off("close", leave);
+      memory.give(sizeBytes);
+      resolve(result);
+    };
+    const give = (status: NotHeld["status"], because: string) => {
+      incoming.pause();
+      settle({ status, because });
+      for (const chunk of chunks.toReversed()) incoming.unshift(chunk);
+    };
+    const take = (chunk: Buffer) => {
+      chunks.push(chunk);
+      if (sizeBytes + chunk.length > limitBytes) give(413, `the body is larger than ${limitBytes} bytes, the most that is judged`);
+      else if (!memory.take(chunk.length)) give(503, "the filter holds as many bodies as it can: try again");
+      else sizeBytes += chunk.length;
+    };
+    const finish = () => settle(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
+    const leave = () => {
+      timer[Symbol.dispose]();
+      memory.give(sizeBytes);
+    };
+    const timer = clock.after(HOLD_TIMEOUT_MS, () => give(408, `the body did not come within ${HOLD_TIMEOUT_MS / 1000} s`));
+    incoming.on("data", take).once("end", finish).once("close", leave);
+  });
+}
