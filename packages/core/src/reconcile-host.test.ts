@@ -19,7 +19,12 @@ function wanted(epoch: number, want: "run" | "end", idNumber = epoch): DesiredIn
     lastSequence: 0,
   };
 }
-const desired = (instance: DesiredInstance | null): DesiredDeployment => ({ deploymentId: DEPLOYMENT, lockout: null, instance });
+const desired = (instance: DesiredInstance | null): DesiredDeployment => ({
+  deploymentId: DEPLOYMENT,
+  lockout: null,
+  estop: null,
+  instance,
+});
 const idle: HostFacts = { highestEpoch: 3, current: null, refusal: null };
 
 test("a new epoch is launched, an old one is answered with ended", () => {
@@ -49,15 +54,23 @@ test("while it is being found out whether a deployment can be offered, a launch 
 });
 
 test("what runs but is not desired ends, and the desired one waits for it", () => {
-  const facts: HostFacts = { ...idle, current: { instanceId: instanceId(3), epoch: 3, isEnding: false } };
+  const facts: HostFacts = { ...idle, current: { instanceId: instanceId(3), epoch: 3, isEnding: false, isStopped: false } };
   expect(decideHost(facts, desired(null))).toEqual([{ kind: "end", reason: "not_desired" }]);
   expect(decideHost(facts, null)).toEqual([{ kind: "end", reason: "not_desired" }]);
   expect(decideHost(facts, desired(wanted(4, "run")))).toEqual([{ kind: "end", reason: "not_desired" }]);
 });
 
 test("the same epoch under another instance id is a stranger", () => {
-  const facts: HostFacts = { ...idle, current: { instanceId: instanceId(3), epoch: 3, isEnding: false } };
+  const facts: HostFacts = { ...idle, current: { instanceId: instanceId(3), epoch: 3, isEnding: false, isStopped: false } };
   expect(decideHost(facts, desired(wanted(3, "run", 77)))).toMatchObject([{ kind: "end" }, { kind: "answer_ended", mustJournal: false }]);
+});
+
+test("an E-stop is acted on once, also while the instance is ending for another reason", () => {
+  const running = { instanceId: instanceId(3), epoch: 3, isEnding: false, isStopped: false };
+  const stop = desired({ ...wanted(3, "end"), reason: "estop" });
+  expect(decideHost({ ...idle, current: running }, stop)).toEqual([{ kind: "estop" }]);
+  expect(decideHost({ ...idle, current: { ...running, isEnding: true } }, stop)).toEqual([{ kind: "estop" }]);
+  expect(decideHost({ ...idle, current: { ...running, isEnding: true, isStopped: true } }, stop)).toEqual([]);
 });
 
 const message = fc.record({
@@ -78,7 +91,7 @@ test("in any order of messages, repetitions, deaths and restarts an epoch is lau
   fc.assert(
     fc.property(fc.array(event, { maxLength: 60 }), (events) => {
       let highestEpoch = 0;
-      let current: { instanceId: string; epoch: number; isEnding: boolean } | null = null;
+      let current: { instanceId: string; epoch: number; isEnding: boolean; isStopped: boolean } | null = null;
       let refusal: HostFacts["refusal"] = null;
       let last: DesiredDeployment | null = null;
       const launched: number[] = [];
@@ -92,7 +105,7 @@ test("in any order of messages, repetitions, deaths and restarts an epoch is lau
             expect(action.instance.epoch).toBeGreaterThan(Math.max(0, ...launched, ...answered));
             launched.push(action.instance.epoch);
             highestEpoch = action.instance.epoch;
-            current = { instanceId: action.instance.instanceId, epoch: action.instance.epoch, isEnding: false };
+            current = { instanceId: action.instance.instanceId, epoch: action.instance.epoch, isEnding: false, isStopped: false };
           } else if (action.kind === "end") {
             current = current && { ...current, isEnding: true };
           } else if (action.kind === "answer_ended") {
@@ -120,7 +133,11 @@ test("in any order of messages, repetitions, deaths and restarts an epoch is lau
 test("whatever came before, once the instance is wanted no more the host comes to rest with nothing running", () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 5 }), fc.boolean(), fc.boolean(), (epoch, isEnding, isKnown) => {
-      const facts: HostFacts = { highestEpoch: 5, current: { instanceId: instanceId(epoch), epoch, isEnding }, refusal: null };
+      const facts: HostFacts = {
+        highestEpoch: 5,
+        current: { instanceId: instanceId(epoch), epoch, isEnding, isStopped: false },
+        refusal: null,
+      };
       const actions = decideHost(facts, isKnown ? desired(null) : null);
       expect(actions).toEqual(isEnding ? [] : [{ kind: "end", reason: "not_desired" }]);
     }),

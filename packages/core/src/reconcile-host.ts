@@ -5,7 +5,13 @@ export interface HostFacts {
   /** Highest epoch in its journal, 0 for none. */
   highestEpoch: number;
   /** The instance that it runs or is ending. */
-  current: { instanceId: string; epoch: number; isEnding: boolean } | null;
+  current: {
+    instanceId: string;
+    epoch: number;
+    isEnding: boolean;
+    /** Whether it was stopped by an E-stop. */
+    isStopped: boolean;
+  } | null;
   /** Why nothing may be launched now (locked out, not advertised, contract broken), or null; `undecided`: that is being found out. */
   refusal: { reason: EndReason; text: string } | "undecided" | null;
 }
@@ -18,6 +24,8 @@ export type HostAction =
   | { kind: "update"; instance: DesiredInstance }
   /** End the current instance. */
   | { kind: "end"; reason: EndReason }
+  /** Make the hardware safe at once, whatever the current instance is doing: its user or the owner pressed E-stop. */
+  | { kind: "estop" }
   /** Say that it is over; `mustJournal` when the epoch is new here and has to be written down as ended first. */
   | { kind: "answer_ended"; instance: DesiredInstance; reason: EndReason; mustJournal: boolean; text?: string };
 
@@ -33,6 +41,7 @@ export function decideHost(facts: HostFacts, desired: DesiredDeployment | null):
   const isSame = current !== null && wanted !== null && current.epoch === wanted.epoch && current.instanceId === wanted.instanceId;
   if (isSame) {
     if (wanted.want === "run") return current.isEnding ? [] : [{ kind: "update", instance: wanted }];
+    if (wanted.reason === "estop") return current.isStopped ? [] : [{ kind: "estop" }];
     return current.isEnding ? [] : [{ kind: "end", reason: wanted.reason ?? "not_desired" }];
   }
   const actions: HostAction[] = [];

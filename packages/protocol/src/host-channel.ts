@@ -52,6 +52,14 @@ export const DesiredDeployment = z.object({
   deploymentId: DeploymentId,
   /** The lock-out in force at the server, or null. Never clears one that the host has not had acknowledged. */
   lockout: z.object({ reason: z.string(), actor: z.string() }).nullable(),
+  /**
+   * The newest E-stop of the owner whose lock-out is in force, or null: a host that did not hear of it when it was
+   * pressed makes the hardware safe now. An E-stop of the user stands in the instance, as the reason of its end.
+   */
+  estop: z
+    .object({ lockoutId: z.string().max(64), actor: z.string() })
+    .nullable()
+    .default(null),
   /** The instance that holds the deployment, or null. What the host runs beside it must end. */
   instance: DesiredInstance.nullable(),
 });
@@ -61,6 +69,33 @@ export type DesiredDeployment = z.infer<typeof DesiredDeployment>;
 export const HostDesired = z.object({ type: z.literal("desired"), full: z.boolean(), deployments: z.array(DesiredDeployment) });
 export type HostDesired = z.infer<typeof HostDesired>;
 
+/**
+ * Somebody pressed E-stop: sent at once, before the store knows of it. What is desired says the same as soon as it does,
+ * so a lost one costs time. It works in every state, and each one that comes is acted on.
+ */
+export const HostEstop = z.object({
+  type: z.literal("estop"),
+  /** New for each press; repeated in the host's answer. */
+  estopId: z.string().max(64),
+  deploymentId: DeploymentId,
+  /** The instance that is meant; null: whatever there is. */
+  instance: z.object({ instanceId: InstanceId, epoch: Epoch }).nullable(),
+  /** An owner's locks the deployment out; a user's does what the contract says, and means the own instance only. */
+  by: z.enum(["owner", "user"]),
+  actor: foreignText(100),
+  /** Under which the lock-out is recorded, by whoever is first. */
+  lockoutId: z.string().max(64),
+});
+export type HostEstop = z.infer<typeof HostEstop>;
+
+/** Id of the lock-out that an E-stop means: one for an instance, however often it is pressed; without one for each press. */
+export function estopLockoutOf(instanceOrPress: string): string {
+  return `estop:${instanceOrPress}`;
+}
+export function isEstopLockout(lockoutId: string): boolean {
+  return lockoutId.startsWith("estop:");
+}
+
 /** The server recorded the host's word on its deployments: from now on launches go by it. */
 export const DeploymentsAck = z.object({ type: z.literal("deployments_ack"), revision: z.int() });
 
@@ -68,7 +103,16 @@ export const DeploymentsAck = z.object({ type: z.literal("deployments_ack"), rev
 export const ReportAck = z.object({ type: z.literal("report_ack"), instanceId: InstanceId, epoch: Epoch, sequence: z.int() });
 export const LockoutAck = z.object({ type: z.literal("lockout_ack"), lockoutId: z.string() });
 
-export const ServerToHost = z.discriminatedUnion("type", [Challenge, Welcome, Refused, HostDesired, DeploymentsAck, ReportAck, LockoutAck]);
+export const ServerToHost = z.discriminatedUnion("type", [
+  Challenge,
+  Welcome,
+  Refused,
+  HostDesired,
+  HostEstop,
+  DeploymentsAck,
+  ReportAck,
+  LockoutAck,
+]);
 export type ServerToHost = z.infer<typeof ServerToHost>;
 
 /** Where an instance stands at the host. */
@@ -182,5 +226,8 @@ export const HostLockout = z.object({
 });
 export type HostLockout = z.infer<typeof HostLockout>;
 
-export const HostToServer = z.discriminatedUnion("type", [HostHello, HostDeployments, HostReport, HostLockout]);
+/** An E-stop has reached the host: nothing passes to the device any more. */
+export const HostEstopAck = z.object({ type: z.literal("estop_ack"), estopId: z.string().max(64) });
+
+export const HostToServer = z.discriminatedUnion("type", [HostHello, HostDeployments, HostReport, HostLockout, HostEstopAck]);
 export type HostToServer = z.infer<typeof HostToServer>;

@@ -147,6 +147,18 @@ export const NewFirewallRule = z.object({ src: z.string().optional(), action: Fi
 /** `POST /deployment/ID/lockout`; the existing client sends no body. */
 export const NewLockout = z.object({ reason: z.string().max(MAX_REASON_CHARS).optional() });
 
+/** Answer of `POST /instance/ID/estop` and `POST /deployment/ID/estop`. */
+export const EstopAnswer = z.object({
+  deployment: DeploymentId,
+  /** The instance that is stopped; null when there is none. */
+  instance: InstanceId.nullable(),
+  /** `stopped`: the host said that nothing passes to the device; `no_answer`: it was told; `offline`: it will be told when it connects. */
+  host: z.enum(["stopped", "no_answer", "offline"]),
+  /** Whether it is written down: if not, the server goes on trying. */
+  recorded: z.boolean(),
+});
+export type EstopAnswer = z.infer<typeof EstopAnswer>;
+
 /**
  * `POST /hardshare/register`. The existing client sends no body; ours sends its identity key, which is pinned, and the
  * signature of `registerTranscript` by it.

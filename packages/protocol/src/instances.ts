@@ -25,6 +25,8 @@ export const EndReason = z.enum([
   "host_not_confirmed", // the host stayed away past the deadline
   "not_desired", // the server no longer knows this epoch
   "filter_lost", // a filter died and the programs for the safe state failed
+  "estop", // somebody pressed E-stop
+  "dead_man", // the dead-man's switch fired and the programs for the safe state failed
 ]);
 export type EndReason = z.infer<typeof EndReason>;
 
@@ -53,6 +55,7 @@ export interface TimelineData {
   step: { step: string; phase: StepPhase; ms?: number; log?: string };
   log: { step: string; text: string };
   alert: { message: string };
+  estop: { by: "owner" | "user"; message: string };
   notice: { level: "info" | "warning" | "alert"; message: string };
   filter: Omit<FilterDecision, "type"> & { service: string; missed?: number };
   tap: { service: string; direction: FilterDirection; sizeBytes: number; excerpt: string };

@@ -122,5 +122,7 @@ function marked(row: Row<"instances">, mark: InstanceMark, at: Date): Partial<Ro
       return { endpointOpenAt: row.endpointOpenAt ?? at };
     case "probed":
       return { probedAt: row.probedAt ?? at };
+    case "estop":
+      return { endReason: "estop" };
   }
 }

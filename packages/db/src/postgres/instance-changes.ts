@@ -119,13 +119,16 @@ export async function mark(
   tx: Transaction,
   { instanceId, epoch, mark: what, at }: { instanceId: InstanceId; epoch: number; mark: InstanceMark; at: Date },
 ): Promise<Instance | null> {
-  const column = MARK_COLUMNS[what.kind];
   const row = await sqlOf(tx)
     .updateTable("instances")
-    .set((eb) => ({
-      [column]: eb.fn.coalesce(column, eb.cast<Date>(eb.val(at), "timestamptz")),
-      ...(what.kind === "up" ? { hostKeys: [...what.hostKeys] } : {}),
-    }))
+    .set((eb) => {
+      if (what.kind === "estop") return { endReason: "estop" };
+      const column = MARK_COLUMNS[what.kind];
+      return {
+        [column]: eb.fn.coalesce(column, eb.cast<Date>(eb.val(at), "timestamptz")),
+        ...(what.kind === "up" ? { hostKeys: [...what.hostKeys] } : {}),
+      };
+    })
     .where("id", "=", instanceId)
     .where("epoch", "=", epoch)
     .where("state", "in", LIVE_STATES)
@@ -139,7 +142,7 @@ const MARK_COLUMNS = {
   up: "upAt",
   endpoint_open: "endpointOpenAt",
   probed: "probedAt",
-} as const satisfies Record<InstanceMark["kind"], keyof InstancesTable>;
+} as const satisfies Record<Exclude<InstanceMark["kind"], "estop">, keyof InstancesTable>;
 
 /** See `InstanceStore.recordReport`. */
 export async function recordReport(tx: Transaction, report: ReportNumber): Promise<ReportOutcome> {

@@ -62,6 +62,7 @@ export const instances: InstanceStore = {
       const hub = row === undefined ? undefined : hubs.get(row.hubId);
       return {
         deploymentId: deployment.id,
+        owner: deployment.owner,
         lockout: deployment.lockout,
         wanted: row === undefined || hub === undefined ? null : { instance: toInstance(row), hub },
       };

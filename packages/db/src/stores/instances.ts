@@ -57,6 +57,7 @@ export interface InstanceDetails {
 /** What a host's desired-state message needs for one deployment. */
 export interface DesiredAtHost {
   deploymentId: DeploymentId;
+  owner: string;
   lockout: Lockout | null;
   /** The instance that its host is to run or to end, and its hub: the live one, or one whose end the host has yet to confirm. */
   wanted: { instance: Instance; hub: Hub } | null;
@@ -112,7 +113,9 @@ export type InstanceMark =
   | { kind: "accepted" }
   | { kind: "up"; hostKeys: readonly string[] }
   | { kind: "endpoint_open" }
-  | { kind: "probed" };
+  | { kind: "probed" }
+  /** An E-stop was pressed: it counts as the reason of the end, whatever ended it before. */
+  | { kind: "estop" };
 
 /** Sequence number of a host's report, with the fence (deployment, instance, epoch) and the host that sent it. */
 export interface ReportNumber {

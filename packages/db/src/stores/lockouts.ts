@@ -1,8 +1,11 @@
 import type { DeploymentId, InstanceId } from "@hardshare/protocol";
 import type { Transaction } from "./database.ts";
 
-/** Who or what set a lock-out: a person, the host (failed undo, E-stop, monitor), or the server for want of the host's word. */
-export type LockoutKind = "person" | "host" | "host_not_confirmed";
+/**
+ * Who or what set a lock-out: a person, by locking or by an E-stop, the host (failed undo, E-stop there, monitor), or the
+ * server for want of the host's word.
+ */
+export type LockoutKind = "person" | "estop" | "host" | "host_not_confirmed";
 
 export interface Lockout {
   id: string;

@@ -67,7 +67,7 @@ const peerId = fc.oneof(hostId, hubId);
 const connectionId = fc.constantFrom("c1", "c2", "c3");
 const replicaId = fc.constantFrom("living", "gone", "lost");
 const reason = optional(fc.constantFrom<EndReason>("user", "container_died"));
-const kind = fc.constantFrom("person" as const, "host" as const, "host_not_confirmed" as const);
+const kind = fc.constantFrom("person" as const, "estop" as const, "host" as const, "host_not_confirmed" as const);
 const step = fc.constantFrom(
   ["INIT", "READY"] as const,
   ["INIT", "READY"] as const,
@@ -235,6 +235,7 @@ const mark = fc.constantFrom(
   { kind: "up" as const, hostKeys: ["ssh-ed25519 AAAA"] },
   { kind: "endpoint_open" as const },
   { kind: "probed" as const },
+  { kind: "estop" as const },
 );
 const epoch = fc.constantFrom(1, 1, 1, 2, 4);
 const eventFields = { at, deploymentId: nullable(deploymentId), instanceId: nullable(instanceId), actor: user };
