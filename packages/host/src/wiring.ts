@@ -5,6 +5,7 @@ export { orAborted } from "./engine/call-limits.ts";
 export type { Engine } from "./engine/engine.ts";
 export { FakeEngine } from "./engine/fake-engine.ts";
 export * from "./instance/container-steps.ts";
+export { untilUnstopped } from "./instance/end-actions.ts";
 export type { InstanceParts } from "./instance/instance-parts.ts";
 export type { InstanceWorks } from "./instance/instance-works.ts";
 export * from "./instance/plan.ts";

@@ -34,6 +34,10 @@ export function controlActions(options: {
       if (keepers.all.every((keeper) => !keeper.offer.isAdvertised && keeper.current === undefined)) options.onNothingLeft();
       return chosen.map((keeper) => keeper.deploymentId);
     },
+    estop: (id, actor) => {
+      const keeper = keepers.find(id);
+      return { deployment: keeper.deploymentId, instance: keeper.estopHere(actor) };
+    },
     reload: async (id) => {
       configure(await readHostConfig(home));
       const reloaded = await reloadDeployments(id === undefined ? keepers.configured : [keepers.find(id)], clock);

@@ -8,10 +8,15 @@ import { controlSocket } from "./socket-place.ts";
 
 const Failure = z.object({ code: z.string(), message: z.string() });
 const Reloaded = z.object({ reloaded: z.array(ReloadedDeployment) });
-const Stopped = z.object({ stopped: z.array(z.string()) });
+/** What an E-stop at this computer stopped. */
+const EstopTaken = z.object({ deployment: z.string(), instance: z.string().nullable() });
+export type Stopped = z.infer<typeof EstopTaken>;
+const StopAnswer = z.object({ stopped: z.array(z.string()) });
 /** Answers are small; a longer one is none of ours. */
 const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
 
+/** Milliseconds in which a daemon that lives has acted on an E-stop. */
+const ESTOP_ANSWER_MS = 1000;
 /** Milliseconds in which a daemon that lives says how it is. */
 const STATUS_TIMEOUT_MS = 10_000;
 
@@ -58,7 +63,7 @@ export async function stopAdvertising(options: {
   signal?: AbortSignal;
 }): Promise<{ stopped: string[] }> {
   const path = `/stop${options.id === undefined ? "" : `/${encodeURIComponent(options.id)}`}${options.now === true ? "?now=1" : ""}`;
-  return parseWith(Stopped, await askRunning(options.state, path, options.signal), "answer of the host daemon", "protocol_violation");
+  return parseWith(StopAnswer, await askRunning(options.state, path, options.signal), "answer of the host daemon", "protocol_violation");
 }
 
 /**
@@ -75,6 +80,21 @@ export async function reloadFiles(options: {
   const path = `/reload${options.id === undefined ? "" : `/${encodeURIComponent(options.id)}`}`;
   const answer = await askRunning(options.state, path, options.signal);
   return parseWith(Reloaded, answer, "answer of the host daemon", "protocol_violation").reloaded;
+}
+
+/**
+ * Presses E-stop at a running daemon.
+ * @returns undefined when no daemon listens
+ * @throws AppError `timed_out` when it does not answer at once: it hangs
+ */
+export async function pressEstop(options: { state: string; id: string; actor: string }): Promise<Stopped | undefined> {
+  const tooLate = AbortSignal.timeout(ESTOP_ANSWER_MS);
+  const path = `/estop/${encodeURIComponent(options.id)}?by=${encodeURIComponent(options.actor)}`;
+  const answer = await ask(options.state, "POST", path, tooLate).catch((error: unknown) => {
+    if (!tooLate.aborted) throw error;
+    throw new AppError("timed_out", `the host daemon does not answer within ${ESTOP_ANSWER_MS / 1000} s`, { cause: error });
+  });
+  return answer === undefined ? undefined : parseWith(EstopTaken, answer, "answer of the host daemon", "protocol_violation");
 }
 
 async function askRunning(state: string, path: string, signal?: AbortSignal): Promise<unknown> {

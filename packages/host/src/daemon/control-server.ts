@@ -18,11 +18,13 @@ export interface ControlActions {
   stop(id: string | undefined, isNow: boolean): Promise<string[]>;
   /** `id`: undefined for all. Changes nothing when any contract or rules file is wrong. */
   reload(id: string | undefined): Promise<ReloadedDeployment[]>;
+  /** Has made nothing pass any more when it returns; does not wait until the hardware is safe. */
+  estop(id: string, actor: string): { deployment: string; instance: string | null };
 }
 
 /**
  * HTTP on a Unix socket that only this user can open: `GET /status`, `POST /start/ID`, `POST /stop[/ID][?now=1]`,
- * `POST /reload[/ID]`. Answers are JSON; a failure is `{code, message}` with the status of its code.
+ * `POST /reload[/ID]`, `POST /estop/ID?by=NAME`. Answers are JSON; a failure is `{code, message}` with the status of its code.
  */
 export class ControlServer implements AsyncDisposable {
   readonly #server: Server;
@@ -84,6 +86,7 @@ async function perform(request: IncomingMessage, actions: ControlActions): Promi
     }
     if (request.method === "POST" && verb === "stop") return { stopped: await actions.stop(id, url.searchParams.get("now") === "1") };
     if (request.method === "POST" && verb === "reload") return { reloaded: await actions.reload(id) };
+    if (request.method === "POST" && verb === "estop" && id !== undefined) return actions.estop(id, url.searchParams.get("by") ?? "host");
   }
   throw new AppError("not_found", `the host daemon knows no ${request.method} ${url.pathname}`);
 }

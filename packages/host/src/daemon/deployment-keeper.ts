@@ -4,6 +4,7 @@ import {
   type DesiredDeployment,
   type DesiredInstance,
   endTimeoutSeconds,
+  estopLockoutOf,
   type HostDeployment,
   type InstanceId,
   MAX_REPORT_LOG_CHARS,
@@ -21,7 +22,9 @@ import type { EndedEntry } from "../journal/entries.ts";
 import { isLive } from "../journal/journal-state.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { DeploymentStatus } from "./daemon-status.ts";
+import { DeploymentStops, type Estop } from "./deployment-stops.ts";
 import { NO_CONTRACT, Offer } from "./offer.ts";
+import type { NewLockout } from "./server-link.ts";
 import { whyUndone } from "./why-undone.ts";
 
 /** A clock that is further off than this ends instances early or keeps programs' certificates from being trusted: people should know. */
@@ -35,7 +38,7 @@ export interface DeploymentKeeperOptions {
   journal: Journal;
   outbox: ReportOutbox;
   /** Locks the deployment out; never rejects. */
-  lockOut(deploymentId: DeploymentId, instanceId: InstanceId, reason: string): Promise<void>;
+  lockOut(lockout: NewLockout): Promise<void>;
   /** What `describe` says has changed. */
   onChange: () => void;
 }
@@ -54,11 +57,13 @@ export class DeploymentKeeper {
   readonly #alerts: { at: string; message: string }[] = [];
   /** Instances whose end is being written down. */
   readonly #answering = new Set<InstanceId>();
+  readonly #stops: DeploymentStops;
 
   constructor(options: DeploymentKeeperOptions) {
     this.deploymentId = options.deploymentId;
     this.#options = options;
     this.offer = new Offer(options.deploymentId, options.tools, () => this.#onOfferChange());
+    this.#stops = new DeploymentStops({ ...options, offer: this.offer, onOver: () => this.#reconcile() });
   }
 
   get current(): HostInstance | undefined {
@@ -118,7 +123,23 @@ export class DeploymentKeeper {
   apply(desired: DesiredDeployment | null): void {
     if (this.#isClosing) return;
     this.#desired = desired;
+    const estop = desired?.estop ?? null;
+    if (estop !== null && !this.#stops.isActedOn(estop.lockoutId)) this.estop({ instance: null, by: "owner", ...estop });
     this.#reconcile();
+  }
+
+  /** Somebody at this computer presses E-stop: counts as the owner. @returns the instance that is stopped */
+  estopHere(actor: string): InstanceId | null {
+    const instanceId = this.#current?.facts.instanceId ?? null;
+    const lockoutId = estopLockoutOf(instanceId ?? this.#options.tools.random.uuid());
+    this.estop({ instance: null, by: "host", actor, lockoutId });
+    return instanceId;
+  }
+
+  /** Makes the hardware safe at once, whatever is being done with it. */
+  estop(estop: Estop): void {
+    this.#stops.press(estop, this.#current);
+    this.#options.onChange();
   }
 
   onContainerExit(exit: ContainerExit): void {
@@ -128,6 +149,7 @@ export class DeploymentKeeper {
   /** After a start: goes on with what the last daemon was doing, by the journal. Waits for nothing, least of all the engine. */
   restore(): void {
     const { journal, outbox, tools } = this.#options;
+    const stop = this.#stops.unfinished;
     for (const instance of this.#instances()) {
       const { instanceId, deploymentId, epoch, started, deadline, ended, isAcknowledged } = instance;
       if (ended !== undefined) {
@@ -138,9 +160,10 @@ export class DeploymentKeeper {
       }
       if (started === undefined || deadline === undefined) continue;
       const { loaded, problem } = readJournalledContract(started);
-      const why = whyUndone(instance, { provider: providerOf(loaded.contract), problem, bootId: tools.time().bootId });
+      const endReason = stop?.instanceId === instanceId ? "estop" : instance.endReason;
+      const why = whyUndone({ ...instance, endReason }, { provider: providerOf(loaded.contract), problem, bootId: tools.time().bootId });
       const beginning: Beginning =
-        why === undefined ? { kind: "adopt" } : { kind: "clean_up", reason: instance.endReason ?? "host_restarted", problem };
+        why === undefined ? { kind: "adopt" } : { kind: "clean_up", reason: endReason ?? "host_restarted", problem };
       const what = why === undefined ? "adopting" : "undoing";
       tools.logger.info(`${what} an instance of the daemon before`, {
         deploymentId,
@@ -152,12 +175,14 @@ export class DeploymentKeeper {
       const facts = { deploymentId, instanceId, epoch, user: started.user, publicKeys: [], loaded };
       this.#hold(new HostInstance({ facts, deadline, beginning, tools, journal, reports, ...this.#listeners(instanceId) }));
     }
+    if (stop !== undefined && this.#current === undefined) this.#stops.resume(stop);
   }
 
   /** Waits until nothing runs: with `isNow` the instance is ended, else it ends in its own time. */
   async untilFree(isNow: boolean): Promise<void> {
     if (isNow) this.#current?.end("host_stopped");
     await this.#current?.done;
+    await this.#stops.settled;
   }
 
   /** Before the daemon ends: leaves to the next daemon what that can adopt, unless told to end it; ends everything else. */
@@ -166,7 +191,7 @@ export class DeploymentKeeper {
     this.#desired = undefined;
     this.offer.close();
     const current = this.#current;
-    if (current === undefined) return;
+    if (current === undefined) return this.#stops.settled;
     if (endInstances || !current.isAdoptable) current.end("host_stopped");
     else current.leave();
     await current.done;
@@ -199,7 +224,14 @@ export class DeploymentKeeper {
     return {
       highestEpoch: this.#highestEpoch,
       current:
-        current === undefined ? null : { instanceId: current.facts.instanceId, epoch: current.facts.epoch, isEnding: current.isEnding },
+        current === undefined
+          ? null
+          : {
+              instanceId: current.facts.instanceId,
+              epoch: current.facts.epoch,
+              isEnding: current.isEnding,
+              isStopped: current.isStopped,
+            },
       refusal: this.#refusal(),
     };
   }
@@ -212,6 +244,7 @@ export class DeploymentKeeper {
 
   #refusal(): HostFacts["refusal"] {
     const lockout = this.#lockout;
+    if (this.#stops.isRunning) return { reason: "estop", text: "the hardware is being made safe after an E-stop" };
     if (lockout !== null) return { reason: "init_failed", text: `the deployment is locked out by ${lockout.actor}: ${lockout.reason}` };
     if (this.offer.isUndecided) return "undecided";
     const { problem } = this.offer;
@@ -228,6 +261,11 @@ export class DeploymentKeeper {
         return this.#current?.update(action.instance);
       case "end":
         return this.#current?.end(action.reason);
+      case "estop": {
+        const { instance } = this.#desired ?? {};
+        if (instance == null) return;
+        return this.estop({ instance, by: "user", actor: instance.user, lockoutId: estopLockoutOf(instance.instanceId) });
+      }
       case "answer_ended":
         void this.#answerEnded(action);
     }
@@ -309,8 +347,8 @@ export class DeploymentKeeper {
     this.#answering.delete(instanceId);
   }
 
-  #lockOut(instanceId: InstanceId, reason: string): Promise<void> {
-    return this.#options.lockOut(this.deploymentId, instanceId, reason);
+  #lockOut(instanceId: InstanceId, why: string): Promise<void> {
+    return this.#options.lockOut({ deploymentId: this.deploymentId, instanceId, why });
   }
 }
 

@@ -42,7 +42,7 @@ export class HostCore implements AsyncDisposable {
       tools: { ...tools, engine: (provider) => containers.engine(provider) },
       journal,
       outbox: this.link.outbox,
-      lockOut: (deploymentId, instanceId, reason) => this.link.lockOut(deploymentId, instanceId, reason),
+      lockOut: (lockout) => this.link.lockOut(lockout),
       onChange: () => this.link.announce(),
     });
     this.keepers.configure(config);

@@ -2,56 +2,20 @@
  * The host daemon: wires configuration, journal, engine, deployments, the link to the server and the control socket
  * together. Called by `hardshare ad`. It decides nothing itself: keepers decide, instances do.
  */
-import { readFile, rm, rmdir } from "node:fs/promises";
-import { uptime } from "node:os";
-import { join } from "node:path";
-import { AppError } from "@hardshare/protocol";
-import {
-  type Clock,
-  Deferred,
-  type Failpoints,
-  lockFolder,
-  type Logger,
-  OwnedParts,
-  type Random,
-  removeEmptyFolders,
-} from "@hardshare/runtime";
+import { Deferred, OwnedParts } from "@hardshare/runtime";
 import { openWebSocket } from "@hardshare/wire/node";
-import { loadContract } from "../contract/load-contract.ts";
-import type { ContainerProvider, Engine } from "../engine/engine.ts";
-import { openEngine } from "../engine/open-engine.ts";
-import { instanceWorks } from "../instance/instance-works.ts";
-import { Journal } from "../journal/journal.ts";
-import { findLauncher, inheritedEnvironment } from "../programs/program-place.ts";
 import { contractFile, type HostConfig, readHostConfig } from "../registration/host-config.ts";
-import { readIdentity } from "../registration/identity.ts";
-import { SpareFilter } from "../services/spare-filter.ts";
-import { InstanceTunnel } from "../tunnels/instance-tunnel.ts";
 import { ContractWatch } from "./contract-watch.ts";
 import { controlActions } from "./control-actions.ts";
 import { ControlServer } from "./control-server.ts";
 import type { DaemonStatus } from "./daemon-status.ts";
-import { HostCore } from "./host-core.ts";
-import { controlSocket, daemonSocketFolder, makeSocketFolder } from "./socket-place.ts";
+import { openHostCore, type Surroundings } from "./open-host-core.ts";
+import { controlSocket } from "./socket-place.ts";
 
-export interface HostDaemonOptions {
-  /** `$HARDSHARE_HOME`: configuration, identity key, contracts. */
-  home: string;
-  /** `$HARDSHARE_STATE`: the journal. */
-  state: string;
+export interface HostDaemonOptions extends Surroundings {
   /** Ids of the deployments to offer; all of the configuration unless told otherwise. */
   deployments?: readonly string[] | undefined;
-  /** Argument vector by which this program is run again, for its filters. */
-  selfCommand: readonly string[];
-  /** What programs, filters and the engine inherit. */
-  environment: Readonly<Record<string, string | undefined>>;
   softwareVersion: string;
-  clock: Clock;
-  random: Random;
-  failpoints: Failpoints;
-  logger: Logger;
-  /** Opens the container engine of a provider; the real ones unless told otherwise. */
-  openEngine?: ((provider: ContainerProvider, signal: AbortSignal) => Promise<Engine>) | undefined;
 }
 
 export interface HostDaemon extends AsyncDisposable {
@@ -73,69 +37,13 @@ export interface HostDaemon extends AsyncDisposable {
  *   the same host; names its process), `not_found` (a deployment that is not in the configuration)
  */
 export async function startHostDaemon(options: HostDaemonOptions): Promise<HostDaemon> {
-  const { home, state, clock, random, logger } = options;
-  const config = await readHostConfig(home);
-  const { server, server_key: serverKey, host: hostId } = config;
-  if (server === undefined || serverKey === undefined || hostId === undefined) {
-    throw new AppError("not_configured", "this host has no deployment yet: `hardshare register` adds one");
-  }
-  const { privateKey } = await readIdentity(home);
-  const bootId = (await readFile("/proc/sys/kernel/random/boot_id", "utf8").catch(() => "unknown")).trim();
-  const socketFolder = daemonSocketFolder(state);
+  const { home, state, clock, logger } = options;
   const ended = new Deferred();
   const parts = new OwnedParts();
   const own = <T extends AsyncDisposable>(part: T): T => parts.own(part);
   let close = (_endInstances: boolean): Promise<void> => parts[Symbol.asyncDispose]();
   try {
-    own(await lockFolder({ folder: state, name: "daemon.lock", holder: "a host daemon" }));
-    // With another state folder it would take the containers of this one's instances for strangers.
-    if (home !== state) own(await lockFolder({ folder: home, name: "daemon.lock", holder: "a host daemon" }));
-    const journal = own(await Journal.open(state));
-    await makeSocketFolder(socketFolder);
-    own({ [Symbol.asyncDispose]: () => removeEmptyFolders(join(socketFolder, "i"), socketFolder) });
-    // Of a daemon that was killed; instances that are adopted make theirs anew.
-    const removeSockets = () => rm(join(socketFolder, "i"), { recursive: true, force: true });
-    await removeSockets();
-    own({
-      async [Symbol.asyncDispose]() {
-        await removeSockets();
-        await rmdir(socketFolder).catch(() => {}); // something else may lie there
-      },
-    });
-
-    const environment = { ...options.environment };
-    const launcher = await findLauncher();
-    const { selfCommand } = options;
-    const place = { folder: state, env: inheritedEnvironment(environment), launcher };
-    const core: HostCore = own(
-      new HostCore({
-        home,
-        config,
-        journal,
-        tools: {
-          hostId,
-          privateKey,
-          selfCommand,
-          spareFilter: own(new SpareFilter({ selfCommand, place, clock, logger })),
-          environment,
-          launcher,
-          stateFolder: state,
-          socketFolder,
-          loadContract,
-          works: instanceWorks,
-          openTunnel: (tunnel) => new InstanceTunnel({ ...tunnel, privateKey, clock, random, logger }),
-          time: () => ({ wallMs: clock.now(), uptimeMs: uptime() * 1000, bootId }),
-          clock,
-          random,
-          failpoints: options.failpoints,
-          logger,
-        },
-        openEngine:
-          options.openEngine ??
-          ((provider, signal) => openEngine(provider, { stateFolder: state, socketFolder, environment, clock, random, logger }, signal)),
-        logger,
-      }),
-    );
+    const { core, config, host } = await openHostCore(options, parts);
     const { keepers, link } = core;
     close = async (endInstances) => {
       try {
@@ -155,8 +63,8 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
 
     const status = (): DaemonStatus => ({
       pid: process.pid,
-      server,
-      host: hostId,
+      server: host.server,
+      host: host.hostId,
       isConnected: link.isConnected,
       connectionProblem: link.problem,
       deployments: keepers.all.map((keeper) => keeper.status()),
@@ -169,14 +77,9 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
       ),
     );
 
-    const { softwareVersion } = options;
     const { ready } = await core.begin(options.deployments ?? config.deployments.map(({ id }) => id), {
-      server,
-      serverKey,
-      hostId,
-      privateKey,
-      bootId,
-      softwareVersion,
+      ...host,
+      softwareVersion: options.softwareVersion,
       openSocket: openWebSocket,
     });
     let closing: Promise<void> | undefined;

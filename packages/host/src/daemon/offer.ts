@@ -67,6 +67,16 @@ export class Offer {
     return this.#contract;
   }
 
+  /** The contract as its file says now, or the last one that could be read. @throws AppError when there is neither */
+  async readContractOrLast(): Promise<LoadedContract> {
+    try {
+      return await this.readContract();
+    } catch (error) {
+      if (this.#contract === NO_CONTRACT) throw error;
+      return this.#contract;
+    }
+  }
+
   /** Why it can't be offered; null when it can, or when that is not yet known. */
   get problem(): string | null {
     return this.#problem?.message ?? null;

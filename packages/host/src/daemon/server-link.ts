@@ -8,6 +8,16 @@ import type { DeploymentKeepers } from "./deployment-keepers.ts";
 /** How long somebody waits for the server to record what this host said, when the host can go on without. */
 const RECORDED_WITHIN_MS = 3000;
 
+/** A lock-out that this host decides. */
+export interface NewLockout {
+  deploymentId: DeploymentId;
+  /** The instance that it is about, if any. */
+  instanceId?: InstanceId | undefined;
+  /** A new one unless told otherwise; the same one twice is one lock-out. */
+  lockoutId?: string | undefined;
+  why: string;
+}
+
 /** What the host says to its server, and hears from it: through the channel, or as soon as that stands again. */
 export class ServerLink implements AsyncDisposable {
   readonly outbox: ReportOutbox;
@@ -81,10 +91,10 @@ export class ServerLink implements AsyncDisposable {
   }
 
   /** Locks a deployment out: written down first, then told until the server has recorded it. A long reason is cut. Never rejects. */
-  async lockOut(deploymentId: DeploymentId, instanceId: InstanceId, why: string): Promise<void> {
+  async lockOut({ deploymentId, instanceId, lockoutId = this.#random.uuid(), why }: NewLockout): Promise<void> {
     const reason = why.slice(0, MAX_REASON_CHARS);
     const at = new Date(this.#clock.now()).toISOString();
-    const lockout = { lockoutId: this.#random.uuid(), deploymentId, instanceId, reason, actor: "host", at };
+    const lockout = { lockoutId, deploymentId, ...(instanceId === undefined ? {} : { instanceId }), reason, actor: "host", at };
     this.#logger.error("deployment locked out", { deployment: deploymentId, instance: instanceId, reason });
     await this.#journal.record({ kind: "lockout", ...lockout });
     this.outbox.addLockout({ type: "lockout", ...lockout });
@@ -111,6 +121,10 @@ export class ServerLink implements AsyncDisposable {
       case "desired":
         keepers.apply(message);
         if (message.full) this.#known.resolve();
+        break;
+      case "estop":
+        keepers.get(message.deploymentId).estop(message);
+        this.#channel?.send({ type: "estop_ack", estopId: message.estopId });
         break;
       case "deployments_ack":
         this.#recordedRevision = Math.max(this.#recordedRevision, message.revision);

@@ -9,15 +9,12 @@ import type { EndStep } from "./plan.ts";
 import { RELAY_EVENT } from "./relay/relay-process.ts";
 
 /** What each end step does; all may run whether or not what they undo was done. */
-export function endActions(parts: InstanceParts): Record<EndStep, StepAction> {
+export function endActions(parts: InstanceParts, makeSafe: StepAction): Record<EndStep, StepAction> {
   return {
     filters: () => closeFilters(parts),
-    safe_state: (context) => runHostPrograms(parts, "safe_state", context),
+    safe_state: (context) => parts.inTurn(() => makeSafe(context)),
     tunnel: async () => parts.tunnel[Symbol.asyncDispose](),
-    terminate: async (context) => {
-      await parts.safeState;
-      await runHostPrograms(parts, "terminate", context);
-    },
+    terminate: (context) => untilUnstopped(parts, (signal) => runHostPrograms(parts, "terminate", { ...context, signal })),
     container: () => removeContainers(parts),
     relay: async () => {
       await parts.relay?.[Symbol.asyncDispose]();
@@ -28,8 +25,21 @@ export function endActions(parts: InstanceParts): Record<EndStep, StepAction> {
   };
 }
 
+/** Runs programs for the end while nobody makes the hardware safe; after an E-stop, which ends them, they begin again. */
+export async function untilUnstopped(parts: InstanceParts, run: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  for (;;) {
+    await parts.safeState;
+    const { signal } = parts.stopped;
+    try {
+      return await run(signal);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+}
+
 /** Nothing more reaches the hardware: connections first, then the programs, then what those left behind. */
-async function closeFilters(parts: InstanceParts): Promise<void> {
+export async function closeFilters(parts: InstanceParts): Promise<void> {
   const { services, pumps } = parts;
   parts.services = [];
   parts.pumps = [];

@@ -15,6 +15,7 @@ import type { ContainerExit } from "../engine/engine.ts";
 import type { Journal } from "../journal/journal.ts";
 import { LABELS } from "./container-steps.ts";
 import { DeadlineWatch } from "./deadline-watch.ts";
+import { EmergencyStop } from "./emergency-stop.ts";
 import { describe, executeEnd, executeLaunch, isLocking, type LaunchOutcome, type StepFailure } from "./execute.ts";
 import { isFilter } from "./filter-arguments.ts";
 import { type HostTools, type InstanceFacts, InstanceParts } from "./instance-parts.ts";
@@ -59,6 +60,7 @@ export class HostInstance {
   readonly #works: InstanceWorks;
   readonly #losses: Losses;
   readonly #services: ServiceReports;
+  readonly #emergencyStop: EmergencyStop;
   readonly #reporter: TimelineReporter;
   readonly #watch: DeadlineWatch;
   readonly #stop = new AbortController();
@@ -69,6 +71,9 @@ export class HostInstance {
   #phase: HostPhase = "accepted";
   #reason: EndReason | undefined;
   #failure: StepFailure | undefined;
+  #isStopped = false;
+  /** Whether all is undone, so that an E-stop finds nothing to stop. */
+  #isOver = false;
   /** Whether anything was done that has to be undone. */
   #hasBegun: boolean;
   /** What went wrong beside the steps of the end; what is left then is unknown. */
@@ -97,7 +102,7 @@ export class HostInstance {
     this.#services = new ServiceReports({ reports, clock: tools.clock, notice: (level, text) => this.#notice(level, text) });
     this.#losses = new Losses({
       parts: this.#parts,
-      runPrograms: (context) => this.#works.end.safe_state(context),
+      runPrograms: this.#works.makeSafe,
       clock: tools.clock,
       reporter: this.#reporter,
       notice: (level, text) => this.#notice(level, text),
@@ -106,6 +111,13 @@ export class HostInstance {
         await options.lockOut(reason);
         this.end("filter_lost");
       },
+    });
+    this.#emergencyStop = new EmergencyStop({
+      parts: this.#parts,
+      works: this.#works,
+      clock: tools.clock,
+      reporter: this.#reporter,
+      onUnsafe: options.lockOut,
     });
     this.#watch = new DeadlineWatch({
       deadline: options.deadline,
@@ -118,6 +130,11 @@ export class HostInstance {
 
   get phase(): HostPhase {
     return this.#phase;
+  }
+
+  /** Whether an E-stop was pressed. */
+  get isStopped(): boolean {
+    return this.#isStopped;
   }
 
   get isEnding(): boolean {
@@ -178,6 +195,25 @@ export class HostInstance {
     this.#parting.resolve("end");
   }
 
+  /**
+   * Stops it at once, whatever it is doing, makes the hardware safe, and ends it.
+   * @param why for people
+   * @param lock journals the lock-out that it means, if it does; never rejects
+   * @returns false when it has ended already, and nothing of it can be stopped
+   */
+  estop(why: string, lock: (() => Promise<void>) | undefined): boolean {
+    if (this.#isOver) return false;
+    this.#isStopped = true;
+    this.#reason = "estop";
+    this.#emergencyStop.press(lock);
+    this.#notice("alert", why);
+    // The next daemon has to know it too, should this one be killed, or be leaving it just now.
+    void this.#options.journal.record({ kind: "ending", instanceId: this.facts.instanceId, reason: "estop" });
+    this.#stop.abort();
+    this.#parting.resolve("end");
+    return true;
+  }
+
   /** Stops working on it, but leaves its container for the next daemon; only for one that is adoptable. */
   leave(): void {
     this.#isLeaving = true;
@@ -224,6 +260,7 @@ export class HostInstance {
     };
     if (beginning.kind === "clean_up") {
       if (beginning.problem !== undefined) this.#problems.push(beginning.problem);
+      this.#isStopped ||= beginning.reason === "estop"; // the daemon before was told; the end makes the hardware safe
       this.end(beginning.reason);
       return { kind: "cancelled" };
     }
@@ -288,12 +325,15 @@ export class HostInstance {
   /** Whether filters ended without anybody's doing, and nobody made the hardware safe since. */
   #mustMakeSafe(wasUp: boolean): boolean {
     const { kind } = this.#options.beginning;
+    if (this.#emergencyStop.isPressed) return false; // that is under way, or done
     if (kind === "adopt") return !wasUp && !this.#parts.isMadeSafe;
     return kind === "clean_up" || this.#broken.signal.aborted;
   }
 
   async #recordEnd(undone: readonly string[]): Promise<void> {
     const { journal, reports, lockOut, tools } = this.#options;
+    await this.#untilSafe();
+    this.#isOver = true;
     this.#services[Symbol.dispose]();
     const residue = [...undone, ...this.#problems];
     const failure = this.#failure;
@@ -313,6 +353,14 @@ export class HostInstance {
       tools.logger.error("the end of an instance is not yet in the journal", { instance: instanceId, error: problem });
     this.#phase = "ended";
     reports.addNumbered(sequence, { kind: "ended", ...end });
+  }
+
+  /** An E-stop at the very end is waited for; so is one that comes meanwhile. */
+  async #untilSafe(): Promise<void> {
+    for (let waited: Promise<void> | undefined; waited !== this.#parts.safeState;) {
+      waited = this.#parts.safeState;
+      await waited;
+    }
   }
 
   /** Closes all but the container. Without its filters the hardware is made safe, once programs that do so already are done. */

@@ -111,9 +111,10 @@ export class InstanceParts {
   /** Whether the engine may still create a container: it did not answer when it was asked. */
   mayContainerAppear = false;
   hostKeys: string[] = [];
-  /** Settles when the programs for the safe state, run after the loss of a filter, have ended; never rejects. */
+  /** Settles when the programs for the safe state that run, or wait for others, have ended; never rejects. */
   safeState: Promise<void> = Promise.resolve();
-
+  /** Aborted by an E-stop, and then another: what programs for the end run under. */
+  stopped = new AbortController();
   /** Whether the hardware was made safe after the daemon before, and its filters, had ended. */
   isMadeSafe = false;
 
@@ -152,6 +153,16 @@ export class InstanceParts {
   /** Where a program in the container finds each service, and the socket outside that leads there. */
   get servicePlaces(): { name: string; port: number; socket: string }[] {
     return this.contract.services.map(({ name }, index) => ({ name, port: FIRST_SERVICE_PORT + index, socket: `s${index}.sock` }));
+  }
+
+  /** Runs programs for the safe state after those that run already: never two at a time. */
+  inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.safeState.then(run);
+    this.safeState = result.then(
+      () => {},
+      () => {},
+    );
+    return result;
   }
 
   /** How programs on the host are run for an event of this instance. */

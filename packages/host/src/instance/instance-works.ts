@@ -1,6 +1,7 @@
-import { killLabelledProcesses } from "../programs/labelled-processes.ts";
-import { endActions } from "./end-actions.ts";
+import { killContainerProcesses, killLabelledProcesses } from "../programs/labelled-processes.ts";
+import { closeFilters, endActions } from "./end-actions.ts";
 import type { StepAction } from "./execute.ts";
+import { runHostPrograms } from "./host-programs.ts";
 import type { InstanceParts } from "./instance-parts.ts";
 import { launchActions } from "./launch-actions.ts";
 import type { EndStep, LaunchStep } from "./plan.ts";
@@ -11,14 +12,27 @@ export interface InstanceWorks {
   readonly end: Readonly<Record<EndStep, StepAction>>;
   /** Ends what the daemon before left running of the instance, but its container. */
   endFormer(): Promise<void>;
+  /**
+   * Nothing more reaches the hardware, whatever the steps are doing: filters and programs are killed, but for those that
+   * make it safe, and a container that was given devices. Waits for nobody, least of all the engine.
+   */
+  cutOff(): Promise<void>;
+  /** Runs the programs for the safe state; the caller sees to it that no others do. They are never interrupted. */
+  readonly makeSafe: StepAction;
 }
 
 /** Processes, sockets and containers. */
 export function instanceWorks(parts: InstanceParts): InstanceWorks {
   const { facts, tools } = parts;
+  const makeSafe: StepAction = ({ log }) => runHostPrograms(parts, "safe_state", { log, signal: new AbortController().signal });
   return {
-    launch: launchActions(parts),
-    end: endActions(parts),
+    launch: launchActions(parts, makeSafe),
+    end: endActions(parts, makeSafe),
+    makeSafe,
     endFormer: () => killLabelledProcesses(facts.instanceId, tools.clock),
+    async cutOff() {
+      const hasDevices = parts.contract.devices.length > 0;
+      await Promise.all([closeFilters(parts), hasDevices ? killContainerProcesses(facts.instanceId, tools.clock) : undefined]);
+    },
   };
 }

@@ -19,10 +19,10 @@ const RELAY_RESTART_FIRST_MS = 100;
 const RELAY_RESTART_MAX_MS = 5000;
 
 /** What each launch step does. */
-export function launchActions(parts: InstanceParts): Record<LaunchStep, StepAction> {
+export function launchActions(parts: InstanceParts, makeSafe: StepAction): Record<LaunchStep, StepAction> {
   return {
     safe_state: async (context) => {
-      await runHostPrograms(parts, "safe_state", context);
+      await parts.inTurn(() => makeSafe(context));
       parts.isMadeSafe = true;
     },
     adopt: ({ signal }) => adoptContainer(parts, signal),

@@ -1,7 +1,7 @@
-import { toAppError } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
-import { describe, type StepAction, type StepReporter } from "./execute.ts";
+import type { StepAction, StepReporter } from "./execute.ts";
 import type { InstanceParts } from "./instance-parts.ts";
+import { runSafeState } from "./safe-state.ts";
 
 interface LossesOptions {
   parts: Pick<InstanceParts, "contract" | "safeState">;
@@ -69,16 +69,7 @@ export class Losses {
   }
 
   async #makeSafe(): Promise<void> {
-    const { runPrograms, clock, reporter, onUnsafe } = this.#options;
-    const startedAt = clock.monotonicMs();
-    reporter.step("safe_state", "started", {});
-    try {
-      await runPrograms({ signal: new AbortController().signal, log: (text) => reporter.log("safe_state", text) });
-      reporter.step("safe_state", "done", { ms: clock.monotonicMs() - startedAt });
-    } catch (error) {
-      const failure = toAppError(error);
-      reporter.step("safe_state", "failed", { ms: clock.monotonicMs() - startedAt, log: describe(failure) });
-      await onUnsafe(`safe_state: ${failure.message}`);
-    }
+    const failure = await runSafeState(this.#options);
+    if (failure !== undefined) await this.#options.onUnsafe(`safe_state: ${failure.message}`);
   }
 }

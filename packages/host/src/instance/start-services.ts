@@ -24,6 +24,7 @@ export async function startServices(parts: InstanceParts, { signal }: StepContex
     contract.services.map(async (service, index) => {
       const running = await startService(parts, service, signal);
       parts.services.push(running);
+      if (signal.aborted) running.cut(); // too late: those before it are cut already
       const socket = places[index]?.socket;
       if (!parts.isProxy && socket !== undefined) parts.pumps.push(await ServicePump.listen(join(parts.folder, socket), running));
     }),

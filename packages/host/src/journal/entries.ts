@@ -41,6 +41,8 @@ const Ended = z.object({
 const Acknowledged = z.object({ kind: z.literal("acknowledged"), instanceId: InstanceId, epoch: Epoch });
 const Lockout = HostLockout.omit({ type: true }).extend({ kind: z.literal("lockout") });
 const LockoutAcknowledged = z.object({ kind: z.literal("lockout_acknowledged"), lockoutId: z.string() });
+/** An E-stop of the deployment was acted on: the hardware was made safe, or a running instance is ending for it. */
+const Stopped = z.object({ kind: z.literal("stopped"), deploymentId: DeploymentId, lockoutId: z.string() });
 /** Highest epoch of a deployment, in place of entries that compaction dropped. */
 const HighestEpoch = z.object({ kind: z.literal("highest_epoch"), deploymentId: DeploymentId, epoch: Epoch });
 
@@ -54,6 +56,7 @@ export const JournalEntry = z.discriminatedUnion("kind", [
   Acknowledged,
   Lockout,
   LockoutAcknowledged,
+  Stopped,
   HighestEpoch,
 ]);
 export type JournalEntry = z.infer<typeof JournalEntry>;

@@ -27,10 +27,12 @@ export interface JournalState {
   instances: Map<InstanceId, JournalInstance>;
   /** Lock-outs that the server has not acknowledged. */
   lockouts: Map<string, LockoutEntry>;
+  /** The newest E-stop of each deployment that was acted on: id of its lock-out. */
+  stops: Map<DeploymentId, string>;
 }
 
 export function emptyJournalState(): JournalState {
-  return { highestEpochs: new Map(), instances: new Map(), lockouts: new Map() };
+  return { highestEpochs: new Map(), instances: new Map(), lockouts: new Map(), stops: new Map() };
 }
 
 /** Applies one entry. Entries about instances that don't live change nothing. */
@@ -78,7 +80,10 @@ export function applyEntry(state: JournalState, entry: JournalEntry): void {
       });
       break;
     case "ending":
-      changeLive(state, entry.instanceId, (instance) => (instance.endReason ??= entry.reason));
+      changeLive(state, entry.instanceId, (instance) => {
+        // An E-stop counts, whatever ended it before.
+        instance.endReason = entry.reason === "estop" ? entry.reason : (instance.endReason ?? entry.reason);
+      });
       break;
     case "acknowledged": {
       const instance = state.instances.get(entry.instanceId);
@@ -90,6 +95,9 @@ export function applyEntry(state: JournalState, entry: JournalEntry): void {
       break;
     case "lockout_acknowledged":
       state.lockouts.delete(entry.lockoutId);
+      break;
+    case "stopped":
+      state.stops.set(entry.deploymentId, entry.lockoutId);
       break;
     case "highest_epoch":
       raiseEpoch(state, entry.deploymentId, entry.epoch);
@@ -111,6 +119,7 @@ export function entriesOf(state: JournalState): JournalEntry[] {
     if (instance.isAcknowledged) entries.push({ kind: "acknowledged", instanceId, epoch });
   }
   entries.push(...state.lockouts.values());
+  for (const [deploymentId, lockoutId] of state.stops) entries.push({ kind: "stopped", deploymentId, lockoutId });
   return entries;
 }
 

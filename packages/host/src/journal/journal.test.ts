@@ -42,7 +42,7 @@ afterEach(async () => {
 });
 
 function plain(state: JournalState): unknown {
-  return { epochs: [...state.highestEpochs], instances: [...state.instances], lockouts: [...state.lockouts] };
+  return { epochs: [...state.highestEpochs], instances: [...state.instances], lockouts: [...state.lockouts], stops: [...state.stops] };
 }
 
 test("what was appended is there after a restart", async () => {
@@ -159,6 +159,7 @@ const entry: fc.Arbitrary<JournalEntry> = fc
       { kind: "acknowledged", instanceId: instanceId(epoch), epoch },
       { kind: "lockout", lockoutId: `l${epoch}`, deploymentId, reason: "r", actor: "host", at: AT },
       { kind: "lockout_acknowledged", lockoutId: `l${epoch}` },
+      { kind: "stopped", deploymentId, lockoutId: `l${epoch}` },
     ),
   );
 
@@ -169,7 +170,8 @@ test("compaction never changes what the journal says", () => {
       for (const each of entries) applyEntry(state, each);
       const again = emptyJournalState();
       for (const each of entriesOf(state)) applyEntry(again, each);
-      const facts = ({ highestEpochs, instances, lockouts }: JournalState) => ({
+      const facts = ({ highestEpochs, instances, lockouts, stops }: JournalState) => ({
+        stops: [...stops],
         epochs: [...highestEpochs],
         lockouts: [...lockouts.keys()].toSorted((a, b) => a.localeCompare(b)),
         instances: [...instances.values()]

@@ -5,6 +5,7 @@ import {
   FORWARD_PORT,
   forwarderUsername,
   HostHello,
+  type HostEstop,
   type HostReport,
   type HostToServer,
   HostToServer as HostToServerSchema,
@@ -35,6 +36,8 @@ export class TestServer implements AsyncDisposable {
   readonly hellos: HostHello[] = [];
   /** What `desired` says for each deployment; sent on connecting and by `tell`. */
   readonly desired = new Map<string, DesiredInstance | null>();
+  /** The owner's E-stop that `desired` says is in force for a deployment. */
+  readonly estopInForce = new Map<string, { lockoutId: string; actor: string }>();
   isAcknowledging = true;
   url = "";
   hubPort = 0;
@@ -87,6 +90,14 @@ export class TestServer implements AsyncDisposable {
   tell(deploymentId: string, instance: DesiredInstance | null): void {
     this.desired.set(deploymentId, instance);
     this.#channel?.send({ type: "desired", full: false, deployments: [this.#describe(deploymentId)] });
+  }
+
+  /** Presses E-stop, and waits until the host has acted on it. */
+  async estop(press: Omit<HostEstop, "type" | "estopId" | "lockoutId"> & { lockoutId?: string }): Promise<void> {
+    const estopId = systemRandom.uuid();
+    const lockoutId = press.lockoutId ?? `estop:${press.instance?.instanceId ?? estopId}`;
+    this.#channel?.send({ type: "estop", ...press, estopId, lockoutId });
+    await this.until(() => this.heard.find((each) => each.type === "estop_ack" && each.estopId === estopId));
   }
 
   /** Where the host is to dial for an instance. */
@@ -195,6 +206,7 @@ export class TestServer implements AsyncDisposable {
     return {
       deploymentId: deploymentId as never,
       lockout: null,
+      estop: this.estopInForce.get(deploymentId) ?? null,
       instance:
         instance === null
           ? null

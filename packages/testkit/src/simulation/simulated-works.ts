@@ -7,6 +7,7 @@ import {
   putKeys,
   removeContainers,
   startContainer,
+  untilUnstopped,
   verifyNoContainer,
 } from "@hardshare/host/wiring";
 import { AppError } from "@hardshare/protocol";
@@ -43,8 +44,9 @@ export function simulatedWorks(
   const { facts } = parts;
 
   const take = () => process.pass(random.fraction() ** 2 * MAX_STEP_MS);
-  const program = async (deed: "init" | "terminate" | "safe_state", mishap: number) => {
+  const program = async (deed: "init" | "terminate" | "safe_state", mishap: number, signal?: AbortSignal) => {
     await take();
+    signal?.throwIfAborted(); // it was killed
     ledger.write(facts, deed);
     await take();
     if (random.chance(mishap)) {
@@ -91,10 +93,18 @@ export function simulatedWorks(
     return stream;
   };
 
+  const closeFilters = async () => {
+    const open = parts.services.splice(0);
+    await Promise.all(open.map((service) => service[Symbol.asyncDispose]()));
+  };
+  const makeSafe = () => program("safe_state", at.mishaps().safeState);
+
   return {
+    makeSafe,
+    cutOff: closeFilters,
     launch: {
       safe_state: async () => {
-        await program("safe_state", at.mishaps().safeState);
+        await parts.inTurn(makeSafe);
         parts.isMadeSafe = true;
       },
       adopt: ({ signal }) => adoptContainer(parts, signal),
@@ -113,7 +123,7 @@ export function simulatedWorks(
       },
       init: async ({ signal }) => {
         signal.throwIfAborted();
-        await program("init", at.mishaps().init);
+        await program("init", at.mishaps().init, signal);
       },
       init_inside: take,
       tunnel: ({ signal }) => {
@@ -122,16 +132,10 @@ export function simulatedWorks(
       },
     },
     end: {
-      filters: async () => {
-        const open = parts.services.splice(0);
-        await Promise.all(open.map((service) => service[Symbol.asyncDispose]()));
-      },
-      safe_state: () => program("safe_state", at.mishaps().safeState),
+      filters: closeFilters,
+      safe_state: () => parts.inTurn(makeSafe),
       tunnel: async () => parts.tunnel[Symbol.asyncDispose](),
-      terminate: async () => {
-        await parts.safeState;
-        await program("terminate", at.mishaps().terminate);
-      },
+      terminate: () => untilUnstopped(parts, (signal) => program("terminate", at.mishaps().terminate, signal)),
       container: () => removeContainers(parts),
       relay: async () => {
         parts.relay = undefined;
