@@ -4,6 +4,7 @@ import {
   type Capability,
   DeploymentsList,
   DeploymentView,
+  EstopAnswer,
   type FirewallAction,
   FirewallList,
   InstanceKey,
@@ -119,6 +120,19 @@ export class HardshareClient {
   /** Ends an instance of the caller; in INIT this cancels the launch. Returns before it has ended. */
   async terminate(id: string): Promise<void> {
     await this.#connection.text("POST", `/terminate/${encodeURIComponent(id)}`);
+  }
+
+  /**
+   * Presses E-stop for an instance, as its user or the owner of its deployment: nothing reaches the hardware any more, the
+   * owner's programs make it safe, and the instance ends.
+   */
+  estopInstance(id: string): Promise<EstopAnswer> {
+    return this.#connection.json("POST", `/instance/${encodeURIComponent(id)}/estop`, EstopAnswer);
+  }
+
+  /** Presses E-stop for a deployment, as its owner, whether or not there is an instance. It is locked out. */
+  estopDeployment(id: string): Promise<EstopAnswer> {
+    return this.#connection.json("POST", `/deployment/${encodeURIComponent(id)}/estop`, EstopAnswer);
   }
 
   // Firewall of an instance

@@ -5,6 +5,8 @@ import type { Clock, Logger, Random } from "@hardshare/runtime";
 import { fastify, type FastifyInstance, type FastifyReply } from "fastify";
 import { addAccessRuleRoutes } from "./features/access-rules/routes.ts";
 import { addDeploymentRoutes } from "./features/deployments/routes.ts";
+import type { EstopService } from "./features/estops/estop-service.ts";
+import { addEstopRoutes } from "./features/estops/routes.ts";
 import { addFirewallRoutes } from "./features/firewalls/routes.ts";
 import { addHostRoutes } from "./features/hosts/routes.ts";
 import { addHubRoutes } from "./features/hubs/routes.ts";
@@ -30,6 +32,7 @@ export interface AppDeps {
   database: Database;
   wakeUps: WakeUpRouter;
   tokens: TokenService;
+  estops: EstopService;
   identify: Identify;
   secrets: ServerSecrets;
   rateLimits: RateLimits;
@@ -60,6 +63,7 @@ export function createApp(deps: AppDeps): FastifyInstance {
   installCors(app);
   installAuthentication(app, {
     identify: deps.identify,
+    recognize: (token) => deps.tokens.recognize(token),
     addressOf: deps.addressOf,
     limits: deps.rateLimits,
     windows: new RateWindows(deps.clock),
@@ -75,6 +79,7 @@ export function createApp(deps: AppDeps): FastifyInstance {
   addLockoutRoutes(app, deps);
   addInstanceRoutes(app, { ...deps, launches: new LaunchService(keyed), instances: new InstanceService(keyed) });
   addEventRoutes(app, deps);
+  addEstopRoutes(app, deps);
   addFirewallRoutes(app, deps);
   addHostRoutes(app, keyed);
   addHubRoutes(app, keyed);

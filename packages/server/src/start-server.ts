@@ -8,8 +8,10 @@ import { type Clock, lockFolder, type Logger, type Random, readTextIfThere, sock
 import type { FastifyInstance } from "fastify";
 import { createApp } from "./app.ts";
 import { peerChannelRoute } from "./channels/peer-channel.ts";
+import { EstopService } from "./features/estops/estop-service.ts";
 import { keepAdminToken } from "./features/tokens/admin-token.ts";
 import { TokenCodec } from "./features/tokens/token-codec.ts";
+import { KnownTokens } from "./features/tokens/known-tokens.ts";
 import { TokenService } from "./features/tokens/token-service.ts";
 import { clientAddress, readTrustedProxies } from "./http/client-address.ts";
 import { DEFAULT_RATE_LIMITS, type RateLimits } from "./http/rate-limits.ts";
@@ -73,17 +75,34 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const connection = await openStore(options, owned);
     const database = owned(await connectDatabase({ connection, replicaId, logger, clock, random }));
     const core = new ServerCore({ database, replicaId, identity: secrets.identity, clock, random, logger });
-    const { wakeUps, presence } = core;
+    const { wakeUps, presence, connected } = core;
     undo.push(async () => wakeUps[Symbol.dispose]());
 
     const codec = new TokenCodec({ tokenKey: secrets.tokenKey, clock, random });
-    const tokens = new TokenService({ database, codec, clock });
+    const known = new KnownTokens(database.wakeUps);
+    undo.push(async () => known[Symbol.dispose]());
+    const tokens = new TokenService({ database, codec, known, clock });
     const identify = (token: string, origin: string) => tokens.identify(token, origin);
     const adminTokenFile = join(dataFolder, "admin.token");
     await keepAdminToken({ database, tokens, codec, clock }, adminTokenFile);
 
     const strangers = new Strangers({ isProxy: isTrusted, logger });
-    const deps = { database, wakeUps, tokens, identify, addressOf, strangers, secrets, identity: secrets.identity, clock, random, logger };
+    const estops = new EstopService({ database, estops: core.estops, clock, random, logger });
+    undo.push(async () => estops[Symbol.dispose]());
+    const deps = {
+      database,
+      wakeUps,
+      estops,
+      tokens,
+      identify,
+      addressOf,
+      strangers,
+      secrets,
+      identity: secrets.identity,
+      clock,
+      random,
+      logger,
+    };
     undo.push(() =>
       // The next start does it again: a store that cannot be reached now must not keep the rest from being ended.
       presence.clear().catch((error: unknown) => logger.warn("cannot record that all connections ended", { error })),
@@ -91,8 +110,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const app = createApp({ ...deps, rateLimits: { ...DEFAULT_RATE_LIMITS, ...options.rateLimits } });
     undo.push(() => app.close());
     const routes = [
-      peerChannelRoute(core.hosts, { ...deps, presence }),
-      peerChannelRoute(core.hubs, { ...deps, presence }),
+      peerChannelRoute(core.hosts, { ...deps, presence, connected }),
+      peerChannelRoute(core.hubs, { ...deps, presence, connected }),
       tunnelRoute(deps),
     ];
     const upgrades = owned(serveUpgrades(app.server, routes, deps));

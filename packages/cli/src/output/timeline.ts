@@ -15,6 +15,7 @@ export function describeEvent(event: TimelineEvent, colours: Colours): string | 
       return indent(`${step}: ${text}`, colours);
     }
     case "alert":
+    case "estop":
       return colours.red(`! ${printable((event.data as unknown as TimelineData["alert"]).message)}`);
     case "notice": {
       const { level, message } = event.data as unknown as TimelineData["notice"];

@@ -16,6 +16,7 @@ import {
 } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
 import { isPlaceOfAnother, placeKeptUntilMs } from "../features/hosts/return-of-hosts.ts";
+import type { EstopDispatch } from "../features/estops/estop-dispatch.ts";
 import type { HostReports } from "../features/hosts/host-reports.ts";
 import { scopes } from "../wake-ups/topics.ts";
 import type { Heard, PeerProtocol } from "./peer-channel.ts";
@@ -28,9 +29,10 @@ const TUNNEL_CONNECTIONS = 4;
 export function hostProtocol(deps: {
   database: Database;
   reports: HostReports;
+  estops: EstopDispatch;
   clock: Clock;
 }): PeerProtocol<HostHello, HostToServer, ServerToHost> {
-  const { database, reports, clock } = deps;
+  const { database, reports, estops, clock } = deps;
   const serverStartedAtMs = clock.now();
 
   const describe = async (tx: Transaction, hostId: HostId, described: readonly HostDeployment[]) => {
@@ -50,6 +52,15 @@ export function hostProtocol(deps: {
       "identity_in_use",
       `host ${hostId} was connected until a moment ago, from another computer or before this one was started again: its place is kept for ${Math.ceil(leftMs / 1000)} s more. ${COPY_ADVICE.host}`,
     );
+  };
+
+  /** The newest E-stop of the owner that is in force, as the host knows it. */
+  const findEstop = async (tx: Transaction, hostId: HostId, { deploymentId, lockout }: DesiredAtHost) => {
+    if (lockout === null) return null;
+    const estop = (await database.lockouts.list(tx, deploymentId)).findLast(({ kind }) => kind === "estop");
+    if (estop === undefined) return null;
+    const prefix = `${hostId}:`;
+    return { lockoutId: estop.id.startsWith(prefix) ? estop.id.slice(prefix.length) : estop.id, actor: estop.actor };
   };
 
   return {
@@ -74,9 +85,26 @@ export function hostProtocol(deps: {
     async desired(peerId, detail) {
       const hostId = HostId.parse(peerId);
       const query = detail === null ? { hostId } : { hostId, deploymentId: DeploymentId.parse(detail) };
-      const found = await database.transaction((tx) => database.instances.listDesiredAtHost(tx, query));
-      const deployments = found.map((each) => desiredDeployment(each, clock.now()));
-      return { type: "desired", full: detail === null, deployments };
+      const deployments = await database.transaction(async (tx) => {
+        const found = await database.instances.listDesiredAtHost(tx, query);
+        const desired: { each: DesiredAtHost; estop: DesiredDeployment["estop"] }[] = [];
+        for (const each of found) desired.push({ each, estop: await findEstop(tx, hostId, each) });
+        return desired;
+      });
+      estops.deployments.learn(
+        hostId,
+        deployments.map(({ each }) => each),
+      );
+      return {
+        type: "desired",
+        full: detail === null,
+        deployments: deployments.map(({ each, estop }) => ({
+          deploymentId: each.deploymentId,
+          lockout: each.lockout === null ? null : { reason: each.lockout.reason, actor: each.lockout.actor },
+          estop,
+          instance: each.wanted === null ? null : desiredInstance(each.wanted, clock.now(), estops.isStopped(each.wanted.instance.id)),
+        })),
+      };
     },
 
     async receiveMessages(peerId, messages) {
@@ -100,6 +128,9 @@ export function hostProtocol(deps: {
           case "lockout":
             await reports.receiveLockout(hostId, first);
             heard.push({ answer: { type: "lockout_ack", lockoutId: first.lockoutId } });
+            break;
+          case "estop_ack":
+            estops.onAnswer(first.estopId);
             break;
           case "hello":
             throw new AppError("protocol_violation", "a second hello on one channel");
@@ -128,15 +159,8 @@ function groupReports(messages: readonly HostToServer[]): [HostToServer, ...Host
   return groups;
 }
 
-function desiredDeployment({ deploymentId, lockout, wanted }: DesiredAtHost, nowMs: number): DesiredDeployment {
-  return {
-    deploymentId,
-    lockout: lockout === null ? null : { reason: lockout.reason, actor: lockout.actor },
-    instance: wanted === null ? null : desiredInstance(wanted, nowMs),
-  };
-}
-
-function desiredInstance({ instance, hub }: NonNullable<DesiredAtHost["wanted"]>, nowMs: number): DesiredInstance {
+/** @param isStopped an E-stop was pressed, of which the row may not say anything yet */
+function desiredInstance({ instance, hub }: NonNullable<DesiredAtHost["wanted"]>, nowMs: number, isStopped: boolean): DesiredInstance {
   const tunnel: TunnelTarget | null =
     instance.endpointOpenAt === null || hub.address === null
       ? null
@@ -150,8 +174,8 @@ function desiredInstance({ instance, hub }: NonNullable<DesiredAtHost["wanted"]>
   return {
     instanceId: instance.id,
     epoch: instance.epoch,
-    want: instance.state === "INIT" || instance.state === "READY" ? "run" : "end",
-    ...(instance.endReason === null ? {} : { reason: instance.endReason }),
+    want: !isStopped && (instance.state === "INIT" || instance.state === "READY") ? "run" : "end",
+    ...(isStopped ? { reason: "estop" } : instance.endReason === null ? {} : { reason: instance.endReason }),
     user: instance.user,
     deadline: instance.deadline.toISOString(),
     remainingMs: instance.deadline.getTime() - nowMs,

@@ -1,4 +1,4 @@
-import type { Database, DesiredAtHub } from "@hardshare/db";
+import type { Database, DesiredAtHub, Transaction } from "@hardshare/db";
 import {
   AppError,
   type DesiredEndpoint,
@@ -11,6 +11,7 @@ import {
 } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
 import { sameKey } from "@hardshare/wire/ssh";
+import type { EstopDispatch } from "../features/estops/estop-dispatch.ts";
 import type { EndpointReports } from "../features/hubs/endpoint-reports.ts";
 import { announceInstance, scopes } from "../wake-ups/topics.ts";
 import type { PeerProtocol } from "./peer-channel.ts";
@@ -19,9 +20,13 @@ import type { PeerProtocol } from "./peer-channel.ts";
 export function hubProtocol(deps: {
   database: Database;
   reports: EndpointReports;
+  estops: EstopDispatch;
   clock: Clock;
 }): PeerProtocol<HubHello, HubToServer, ServerToHub> {
-  const { database, reports, clock } = deps;
+  const { database, reports, estops, clock } = deps;
+  /** Without those that were stopped, of which the rows may not say anything yet. */
+  const listOpen = async (tx: Transaction, query: { hubId: HubId; instanceId?: InstanceId }) =>
+    (await database.instances.listDesiredAtHub(tx, query)).filter(({ instance }) => !estops.isStopped(instance.id));
 
   return {
     role: "hub",
@@ -58,12 +63,12 @@ export function hubProtocol(deps: {
     async desired(peerId, detail) {
       const hubId = HubId.parse(peerId);
       if (detail === null) {
-        const all = await database.transaction((tx) => database.instances.listDesiredAtHub(tx, { hubId }));
+        const all = await database.transaction((tx) => listOpen(tx, { hubId }));
         return { type: "desired", full: true, endpoints: all.map(desiredEndpoint), closed: [] };
       }
       const instanceId = InstanceId.parse(detail);
       return database.transaction(async (tx) => {
-        const wanted = await database.instances.listDesiredAtHub(tx, { hubId, instanceId });
+        const wanted = await listOpen(tx, { hubId, instanceId });
         if (wanted.length > 0) return { type: "desired", full: false, endpoints: wanted.map(desiredEndpoint), closed: [] };
         const found = await database.instances.get(tx, instanceId);
         if (found === null) return null;

@@ -12,6 +12,7 @@ import type { Strangers } from "../http/strangers.ts";
 import type { UpgradeRoute } from "../http/upgrades.ts";
 import { Refresher } from "../wake-ups/refresher.ts";
 import type { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
+import type { ConnectedPeers } from "./connected-peers.ts";
 import type { Presence } from "./presence.ts";
 
 /** Connections of one role that have not proved who they are yet, of one address and in all; each has a few seconds for it. */
@@ -19,6 +20,7 @@ const MAX_NOT_GREETED = { perKey: 256, total: 2000 };
 
 export interface PeerChannelDeps {
   presence: Presence;
+  connected: ConnectedPeers;
   wakeUps: WakeUpRouter;
   identity: { privateKey: string; publicKey: string };
   clock: Clock;
@@ -158,6 +160,7 @@ async function converse<Hello extends HelloFields, In, Out>(
   };
   const refresher = new Refresher((detail) => deps.wakeUps.look(() => look(detail)), fail);
   using _subscription = deps.wakeUps.subscribe(protocol.scope(peerId), (detail) => refresher.request(detail));
+  using _connected = deps.connected.add(protocol.role, peerId, (message: Out) => channel.send(message));
   refresher.request(null);
   channel.handleBatches(MAX_BATCH, async (messages) => {
     try {

@@ -22,6 +22,8 @@ declare module "fastify" {
   interface FastifyContextConfig {
     /** The route answers 400 `wrong authorization token` without a valid token. */
     needsCaller?: boolean;
+    /** With a valid token it is never refused for too many requests, and a token that is known does not wait for the store. */
+    isUrgent?: boolean;
   }
 }
 

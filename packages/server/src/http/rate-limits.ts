@@ -44,6 +44,14 @@ export class RateWindows {
     return { limit, remaining: limit - window.count, resetAtS: Math.ceil(window.endsAtMs / 1000) };
   }
 
+  /** How a key stands, without counting anything. */
+  peek(key: string, limit: number): RateStanding {
+    const nowMs = this.#clock.now();
+    const window = this.#windows.get(key);
+    const { endsAtMs, count } = window === undefined || window.endsAtMs <= nowMs ? { endsAtMs: nowMs + WINDOW_MS, count: 0 } : window;
+    return { limit, remaining: limit - count, resetAtS: Math.ceil(endsAtMs / 1000) };
+  }
+
   #forgetOld(nowMs: number): void {
     for (const [key, window] of this.#windows) {
       if (window.endsAtMs > nowMs && this.#windows.size <= MAX_WINDOWS) return;

@@ -2,6 +2,7 @@ import {
   type DesiredDeployment,
   type DesiredInstance,
   type HostDeployment,
+  type HostEstop,
   type HostLockout,
   type HostReport,
   type HostToServer,
@@ -19,6 +20,10 @@ export class TestHost implements AsyncDisposable {
   readonly desired = new Map<string, DesiredDeployment>();
   readonly acknowledged: { instanceId: string; sequence: number }[] = [];
   readonly acknowledgedLockouts: string[] = [];
+  /** E-stops that came. */
+  readonly estops: HostEstop[] = [];
+  /** Whether it says that it has acted on an E-stop. */
+  isAnsweringEstops = true;
   readonly deployments: HostDeployment[];
   desiredCount = 0;
   refusal: string | undefined;
@@ -104,6 +109,10 @@ export class TestHost implements AsyncDisposable {
         break;
       case "lockout_ack":
         this.acknowledgedLockouts.push(message.lockoutId);
+        break;
+      case "estop":
+        this.estops.push(message);
+        if (this.isAnsweringEstops) this.#send({ type: "estop_ack", estopId: message.estopId });
         break;
       case "deployments_ack":
       case "challenge":

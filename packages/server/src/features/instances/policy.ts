@@ -18,14 +18,14 @@ export function instanceIdIn(params: unknown): InstanceId {
  * All that the caller is to the instance. A token with the claim `in` makes its holder the user of that instance and
  * nothing else (rerobots-http-api.md §1.0).
  */
-function rolesOf(caller: Caller, found: InstanceDetails): InstanceRole[] {
+export function rolesOf(caller: Caller, of: { instanceId: InstanceId; user: string; owner: string }): InstanceRole[] {
   if (caller.claims.in !== undefined) {
-    if (caller.claims.in !== found.instance.id) throw new AppError("token_scope", "token already constrained to another instance");
+    if (caller.claims.in !== of.instanceId) throw new AppError("token_scope", "token already constrained to another instance");
     return ["user"];
   }
   const roles: InstanceRole[] = [];
-  if (found.instance.user === caller.user) roles.push("user");
-  if (isOwner(caller, found.deployment.owner)) roles.push("owner");
+  if (of.user === caller.user) roles.push("user");
+  if (isOwner(caller, of.owner)) roles.push("owner");
   if (caller.isSuperuser) roles.push("superuser");
   return roles;
 }
@@ -44,7 +44,10 @@ export async function getInstanceAs(
   query: { id: InstanceId; caller: Caller; roles: readonly InstanceRole[] },
 ): Promise<InstanceDetails & { role: InstanceRole }> {
   const found = await database.instances.get(tx, query.id);
-  const held = found === null ? [] : rolesOf(query.caller, found);
+  const held =
+    found === null
+      ? []
+      : rolesOf(query.caller, { instanceId: found.instance.id, user: found.instance.user, owner: found.deployment.owner });
   const role = query.roles.find((each) => held.includes(each));
   if (found === null || role === undefined) throw instanceNotFound(query.id);
   return { ...found, role };

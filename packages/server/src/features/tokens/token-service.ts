@@ -1,8 +1,9 @@
 import type { Database } from "@hardshare/db";
-import { AppError } from "@hardshare/protocol";
+import { AppError, type TokenClaims } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
 import { type Caller, requireWriter } from "../../http/caller.ts";
 import { scopes } from "../../wake-ups/topics.ts";
+import type { KnownTokens } from "./known-tokens.ts";
 import { type NewTokenClaims, type TokenCodec, tokenSha256 } from "./token-codec.ts";
 
 /** Users whose names start so are guests of sandboxes (rerobots-http-api.md §5.3). */
@@ -19,11 +20,13 @@ export class TokenService {
   readonly #database: Database;
   readonly #codec: TokenCodec;
   readonly #clock: Clock;
+  readonly #known: KnownTokens;
 
-  constructor(deps: { database: Database; codec: TokenCodec; clock: Clock }) {
+  constructor(deps: { database: Database; codec: TokenCodec; known: KnownTokens; clock: Clock }) {
     this.#database = deps.database;
     this.#codec = deps.codec;
     this.#clock = deps.clock;
+    this.#known = deps.known;
   }
 
   /** @throws AppError `not_found` for an unknown user */
@@ -49,6 +52,7 @@ export class TokenService {
     const claims = await this.#codec.verify(token);
     if (claims === undefined) return undefined;
     const sha256 = tokenSha256(token);
+    const settle = this.#known.look(sha256);
     const expiresAt = new Date(claims.exp * 1000);
     const org = claims.org ?? null;
     const isValid = await this.#database.transaction(async (tx) => {
@@ -60,16 +64,19 @@ export class TokenService {
       }
       return row.revokedAt === null;
     });
-    if (!isValid) return undefined;
-    return {
-      user: claims.sub,
-      org,
-      isSuperuser: claims.su === true,
-      isGuest: claims.sub.startsWith(GUEST_PREFIX),
-      tokenSha256: sha256,
-      expiresAt,
-      claims,
-    };
+    settle(isValid);
+    return isValid ? callerOf(claims, sha256) : undefined;
+  }
+
+  /**
+   * Who holds this token, without asking the store.
+   * @returns undefined when it is invalid or expired, and when it is not known here as one that is in force
+   */
+  async recognize(token: string): Promise<Caller | undefined> {
+    const sha256 = tokenSha256(token);
+    if (!this.#known.has(sha256)) return undefined;
+    const claims = await this.#codec.verify(token);
+    return claims === undefined ? undefined : callerOf(claims, sha256);
   }
 
   /**
@@ -99,4 +106,16 @@ export class TokenService {
   #now(): Date {
     return new Date(this.#clock.now());
   }
+}
+
+function callerOf(claims: TokenClaims, sha256: string): Caller {
+  return {
+    user: claims.sub,
+    org: claims.org ?? null,
+    isSuperuser: claims.su === true,
+    isGuest: claims.sub.startsWith(GUEST_PREFIX),
+    tokenSha256: sha256,
+    expiresAt: new Date(claims.exp * 1000),
+    claims,
+  };
 }

@@ -1,0 +1,48 @@
+import type { DesiredAtHost } from "@hardshare/db";
+import type { DeploymentId, HostId, HubId, InstanceId } from "@hardshare/protocol";
+
+/** What this replica knows of a deployment without asking the store: as its host was last told. */
+export interface LiveDeployment {
+  deploymentId: DeploymentId;
+  owner: string;
+  hostId: HostId | null;
+  /** The instance that its host is to run or to end. */
+  live: LiveInstance | null;
+}
+
+export interface LiveInstance {
+  instanceId: InstanceId;
+  epoch: number;
+  user: string;
+  hubId: HubId;
+}
+
+/** The deployments of all hosts that were connected here. */
+export class LiveDeployments {
+  readonly #known = new Map<DeploymentId, LiveDeployment>();
+  readonly #byInstance = new Map<InstanceId, LiveDeployment>();
+
+  /** Takes over what a host is told. */
+  learn(hostId: HostId, told: readonly DesiredAtHost[]): void {
+    for (const { deploymentId, owner, wanted } of told) {
+      const former = this.#known.get(deploymentId)?.live;
+      if (former != null) this.#byInstance.delete(former.instanceId);
+      const { id, epoch, user, hubId } = wanted?.instance ?? {};
+      const live =
+        id === undefined || epoch === undefined || user === undefined || hubId === undefined
+          ? null
+          : { instanceId: id, epoch, user, hubId };
+      const known = { deploymentId, owner, hostId, live };
+      this.#known.set(deploymentId, known);
+      if (live !== null) this.#byInstance.set(live.instanceId, known);
+    }
+  }
+
+  ofDeployment(id: DeploymentId): LiveDeployment | undefined {
+    return this.#known.get(id);
+  }
+
+  ofInstance(id: InstanceId): LiveDeployment | undefined {
+    return this.#byInstance.get(id);
+  }
+}
