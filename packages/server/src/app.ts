@@ -14,6 +14,7 @@ import { addEventRoutes } from "./features/instances/event-routes.ts";
 import { InstanceService } from "./features/instances/instance-service.ts";
 import { LaunchService } from "./features/instances/launch-service.ts";
 import { addInstanceRoutes } from "./features/instances/routes.ts";
+import { LockoutService } from "./features/lockouts/lockout-service.ts";
 import { addLockoutRoutes } from "./features/lockouts/routes.ts";
 import { addTokenRoutes } from "./features/tokens/routes.ts";
 import type { TokenService } from "./features/tokens/token-service.ts";
@@ -76,7 +77,7 @@ export function createApp(deps: AppDeps): FastifyInstance {
   const keyed = { ...deps, serverKey: deps.secrets.identity.publicKey, sealingKey: deps.secrets.sealingKey };
   addDeploymentRoutes(app, deps);
   addAccessRuleRoutes(app, deps);
-  addLockoutRoutes(app, deps);
+  addLockoutRoutes(app, { lockouts: new LockoutService(deps) });
   addInstanceRoutes(app, { ...deps, launches: new LaunchService(keyed), instances: new InstanceService(keyed) });
   addEventRoutes(app, deps);
   addEstopRoutes(app, deps);

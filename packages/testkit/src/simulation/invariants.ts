@@ -7,6 +7,9 @@ import type { SimulatedWorld } from "./simulated-world.ts";
 /** After its deadline the host of an instance may go on for so long (promises.md, G3). */
 const AFTER_DEADLINE_MS = 5000;
 
+/** A lift that was asked for just before an E-stop may come after it. */
+const UNLOCK_SLACK_MS = 25_000;
+
 /** All that the store says when everything has come to rest. */
 export interface StoreFacts {
   instances: readonly Instance[];
@@ -38,8 +41,9 @@ async function read(world: SimulatedWorld): Promise<StoreFacts> {
 }
 
 /** What must not have happened at the devices, whatever went wrong. @returns the violations, in words */
-export function findMisdeeds(entries: readonly LedgerEntry[], instances: readonly Instance[]): string[] {
+export function findMisdeeds(all: readonly LedgerEntry[], instances: readonly Instance[]): string[] {
   const problems: string[] = [];
+  const entries = all.filter(({ instanceId }) => instanceId !== ""); // without what makes the hardware safe while nothing runs
   const deadlines = new Map<string, number>(instances.map(({ id, deadline }) => [id, deadline.getTime() - BEGINNING_MS]));
   for (const [deploymentId, ofDeployment] of groupBy(entries, (entry) => entry.deploymentId)) {
     const say = (problem: string) => problems.push(`deployment ${deploymentId}: ${problem}`);
@@ -66,10 +70,34 @@ export function findMisdeeds(entries: readonly LedgerEntry[], instances: readonl
       if (ended >= 0 && deeds.slice(ended).some(({ deed }) => deed === "action" || deed === "init")) {
         say(`instance ${instanceId} acts after its programs for the end have run`);
       }
+      const stopped = deeds.findIndex(({ deed }) => deed === "estop");
+      const after = stopped < 0 ? [] : deeds.slice(stopped).filter(({ deed }) => deed !== "estop");
+      if (after.some(({ deed }) => deed === "action" || deed === "init")) say(`G6: instance ${instanceId} acts after an E-stop`);
+      if (after[0]?.deed === "terminate") say(`G6: instance ${instanceId} was ended after an E-stop before the hardware was safe`);
       if (ended < 0 && over.has(instanceId)) say(`G4: another instance followed ${instanceId}, whose programs for the end never ran`);
     }
   }
   return problems;
+}
+
+/** Lock-outs by E-stop must hold until somebody lifts them. @returns the violations, in words */
+export function findUnlocked(
+  entries: readonly LedgerEntry[],
+  unlocks: readonly { deploymentId: string; atMs: number }[],
+  undone: readonly { fromMs: number; toMs: number }[],
+): string[] {
+  return entries
+    .filter(({ deed }) => deed === "estop")
+    .flatMap(({ deploymentId, epoch, atMs }) => {
+      const next = entries.find((entry) => entry.deploymentId === deploymentId && entry.epoch > epoch);
+      if (next === undefined) return [];
+      const isBetween = (momentMs: number) => momentMs >= atMs - UNLOCK_SLACK_MS && momentMs <= next.atMs;
+      const isLifted = unlocks.some((unlock) => unlock.deploymentId === deploymentId && isBetween(unlock.atMs));
+      // What a restored backup has forgotten does not hold, if the host was told before that it was written down.
+      const isForgotten = undone.some(({ fromMs, toMs }) => toMs >= atMs && fromMs <= next.atMs);
+      if (isLifted || isForgotten) return [];
+      return [`deployment ${deploymentId}: epoch ${next.epoch} acts at ${(next.atMs / 1000).toFixed(3)} though an E-stop locked it out`];
+    });
 }
 
 /** What must hold once all faults are over and every deadline has passed. @returns the violations, in words */
@@ -89,7 +117,7 @@ export async function findUnrest(
   }
   for (const { deploymentId, kind, reason } of facts.lockouts) {
     if (kind === "host_not_confirmed") problems.push(`deployment ${deploymentId} is locked out though its host is back: ${reason}`);
-    else if (!hasMishaps) problems.push(`deployment ${deploymentId} is locked out though nothing failed: ${reason}`);
+    else if (!hasMishaps && !reason.startsWith("E-stop")) problems.push(`deployment ${deploymentId} is locked out though nothing failed: ${reason}`);
   }
   if (facts.hubs < world.hubs.length) problems.push(`only ${facts.hubs} of ${world.hubs.length} hubs are connected`);
   for (const { place, daemon } of world.hosts) {

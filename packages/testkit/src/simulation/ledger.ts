@@ -1,5 +1,11 @@
 /** What reached a simulated device, and on whose behalf. */
-export type Deed = "init" | "action" | "terminate" | "safe_state";
+export type Deed =
+  | "init"
+  | "action"
+  | "terminate"
+  | "safe_state"
+  /** An E-stop reached the host; nothing may reach the device after it but what makes it safe. */
+  | "estop";
 
 export interface LedgerEntry {
   atMs: number;

@@ -3,6 +3,7 @@
  * things go wrong, then nothing does, and everything must come to rest; whatever reached a device is judged.
  */
 import { FAULT_KINDS, type FaultKind, Faults } from "./faults.ts";
+import { findUnlocked } from "./invariants.ts";
 import { judge, untilRest } from "./rest.ts";
 import type { SimulatedStore } from "./simulated-store.ts";
 import { SimulatedUser } from "./simulated-user.ts";
@@ -58,7 +59,7 @@ export async function simulate(seed: number, { hasMessages = false, store }: Sim
     !faults.undone.some(({ fromMs, toMs }) => atMs >= fromMs - SLACK_MS && atMs <= toMs + SLACK_MS);
   const acknowledged = users.flatMap((user) => user.acknowledged).filter(isKept);
   const { facts, problems } = await untilRest(world, acknowledged, kinds.includes("mishaps"));
-  problems.push(...(await judge(world, facts)));
+  problems.push(...(await judge(world, facts)), ...findUnlocked(ledger.entries, world.unlocks, faults.undone));
   const count = [...faults.counts.values()].reduce((sum, each) => sum + each, 0);
   return { seed, kinds, problems, launches: acknowledged.length, deeds: ledger.entries.length, faults: count, trace };
 }

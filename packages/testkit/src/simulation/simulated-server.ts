@@ -1,4 +1,4 @@
-import { InstanceService, LaunchService, ServerCore } from "@hardshare/server/wiring";
+import { EstopService, InstanceService, LaunchService, LockoutService, ServerCore } from "@hardshare/server/wiring";
 import type { Logger } from "@hardshare/runtime";
 import type { KeyPair } from "@hardshare/wire/ssh";
 import { SERVER_ADDRESS } from "./simulated-hub.ts";
@@ -15,6 +15,8 @@ export interface SimulatedServer {
   readonly connection: StoreConnection;
   readonly launches: LaunchService;
   readonly instances: InstanceService;
+  readonly estops: EstopService;
+  readonly lockouts: LockoutService;
 }
 
 /** Runs a replica of the server in a process. */
@@ -53,5 +55,7 @@ export async function runServer(
     connection,
     launches: new LaunchService({ database, clock, random, sealingKey }),
     instances: new InstanceService({ database, clock, sealingKey }),
+    estops: new EstopService({ database, estops: core.estops, clock, random, logger }),
+    lockouts: new LockoutService({ database, clock, random }),
   };
 }

@@ -45,6 +45,11 @@ export class SimulatedUser {
       const leaving = new AbortController();
       void this.act(launched.instanceId, leaving.signal);
       await pause(clock, random.between(100, 15_000), signal);
+      if (random.chance(0.15)) {
+        await this.estop(launched);
+        await pause(clock, random.between(0, 5000), signal);
+        if (random.chance(0.8)) await this.unlock(launched.deploymentId);
+      }
       leaving.abort();
       if (random.chance(0.6)) await this.terminate(launched.instanceId);
     }
@@ -72,6 +77,20 @@ export class SimulatedUser {
 
   async terminate(instanceId: InstanceId): Promise<void> {
     await this.#ask("terminate", (server) => server.instances.terminate(CALLER, instanceId, ["user", "owner"]));
+  }
+
+  /** Presses E-stop as the owner: for the instance, or for whatever its deployment does by now. */
+  async estop({ instanceId, deploymentId }: AcknowledgedLaunch): Promise<void> {
+    const meansInstance = this.#process.random.chance(0.7);
+    await this.#ask("estop", ({ estops }) =>
+      meansInstance ? estops.pressInstance(CALLER, instanceId) : estops.pressDeployment(CALLER, deploymentId),
+    );
+  }
+
+  /** Lifts what locks the deployment out. From when on it may be launched again is not known, but it is not before now. */
+  async unlock(deploymentId: DeploymentId): Promise<void> {
+    this.#world.unlocks.push({ deploymentId, atMs: this.#world.time.nowMs });
+    await this.#ask("unlock", ({ lockouts }) => lockouts.unlock(CALLER, deploymentId));
   }
 
   /** Keeps a connection to the instance, and writes into it, until the signal. */

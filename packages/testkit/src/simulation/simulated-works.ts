@@ -101,7 +101,10 @@ export function simulatedWorks(
 
   return {
     makeSafe,
-    cutOff: closeFilters,
+    cutOff: () => {
+      ledger.write(facts, "estop");
+      return closeFilters();
+    },
     launch: {
       safe_state: async () => {
         await parts.inTurn(makeSafe);

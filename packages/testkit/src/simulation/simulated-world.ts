@@ -82,6 +82,8 @@ export class SimulatedWorld {
   readonly hubs: Program<void>[] = [];
   readonly hosts: SimulatedHost[] = [];
   readonly deployments: DeploymentId[] = [];
+  /** When owners began to lift lock-outs. */
+  readonly unlocks: { deploymentId: DeploymentId; atMs: number }[] = [];
   /**
    * Called before each step of a program that others can see: failpoints of a host daemon, statements and commits of a
    * server, messages of a hub. It may kill the program.
