@@ -22,6 +22,7 @@ import { addStopAd } from "./share/stop-ad.ts";
 import { addTap } from "./share/tap.ts";
 import { addService } from "./service/service.ts";
 import { addUp } from "./up/up.ts";
+import { addEstop } from "./use/estop.ts";
 import { addForward } from "./use/forward.ts";
 import { addInfo } from "./use/info.ts";
 import { addInstances } from "./use/instances.ts";
@@ -40,7 +41,21 @@ const USAGE_EXIT_CODE = 2;
 const GROUPS: readonly (readonly [heading: string, verbs: readonly AddVerb[]])[] = [
   [
     "Use a robot:",
-    [addLogin, addLogout, addWhoami, addSearch, addInfo, addLaunch, addInstances, addSsh, addForward, addTunnel, addTerminate, addFirewall],
+    [
+      addLogin,
+      addLogout,
+      addWhoami,
+      addSearch,
+      addInfo,
+      addLaunch,
+      addInstances,
+      addSsh,
+      addForward,
+      addTunnel,
+      addTerminate,
+      addEstop,
+      addFirewall,
+    ],
   ],
   [
     "Share a robot:",

@@ -30,6 +30,12 @@ export async function lockFolder(options: FolderLockOptions): Promise<AsyncDispo
   };
 }
 
+/** The process that holds a folder; undefined when none does. */
+export async function holderOfFolder({ folder, name }: Pick<FolderLockOptions, "folder" | "name">): Promise<number | undefined> {
+  const [pid = "", startTime = ""] = ((await readLock(join(folder, name))) ?? "").split(" ");
+  return startTime !== "" && (await startTimeOf(Number(pid))) === startTime ? Number(pid) : undefined;
+}
+
 /** @returns false when there is something by that name already */
 async function isMade(making: Promise<void>): Promise<boolean> {
   try {

@@ -117,7 +117,8 @@ export async function findUnrest(
   }
   for (const { deploymentId, kind, reason } of facts.lockouts) {
     if (kind === "host_not_confirmed") problems.push(`deployment ${deploymentId} is locked out though its host is back: ${reason}`);
-    else if (!hasMishaps && !reason.startsWith("E-stop")) problems.push(`deployment ${deploymentId} is locked out though nothing failed: ${reason}`);
+    else if (!hasMishaps && !reason.startsWith("E-stop"))
+      problems.push(`deployment ${deploymentId} is locked out though nothing failed: ${reason}`);
   }
   if (facts.hubs < world.hubs.length) problems.push(`only ${facts.hubs} of ${world.hubs.length} hubs are connected`);
   for (const { place, daemon } of world.hosts) {

@@ -1,0 +1,123 @@
+/** E-stop at the host's own computer when its daemon is dead or hangs, with a real daemon process. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { DeploymentId } from "@hardshare/protocol";
+import { noFailpoints, silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { HostWorld } from "../testing/host-world.fixture.ts";
+import { SERVE } from "../testing/restart-world.fixture.ts";
+import { estopHere, type StoppedHere } from "./estop-here.ts";
+
+const DAEMON = fileURLToPath(new URL("../testing/dying-daemon.fixture.ts", import.meta.url));
+const CONTRACT = `provider: proxy
+services: [{ name: ROBOT, command: ${process.execPath} serve.mjs }]
+terminate: [./terminate.sh]
+safe_state: [./safe.sh]
+`;
+
+let world: HostWorld;
+let robot: DeploymentId;
+const children: ChildProcess[] = [];
+
+beforeEach(async () => {
+  const made = await HostWorld.make([CONTRACT]);
+  world = made.world;
+  robot = made.deployments[0]!;
+  await writeFile(
+    join(world.home, "deployments", "serve.mjs"),
+    `import { writeFileSync } from "node:fs"; writeFileSync("service-pid", String(process.pid));\n${SERVE}`,
+  );
+  for (const name of ["terminate", "safe"]) await world.script(`${name}.sh`, `echo "${name} [$HARDSHARE_INSTANCE]" >> did`);
+});
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill("SIGKILL");
+  await world[Symbol.asyncDispose]();
+});
+
+async function startDaemon(): Promise<ChildProcess> {
+  const argv = ["--import", import.meta.resolve("tsx"), "--conditions=@hardshare/source", DAEMON];
+  const child = spawn(process.execPath, [...argv, JSON.stringify({ home: world.home, state: world.state, dieAt: "" })], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  children.push(child);
+  await once(child.stdout!, "data");
+  return child;
+}
+
+function press(): Promise<StoppedHere> {
+  return estopHere({
+    home: world.home,
+    state: world.state,
+    selfCommand: [process.execPath, "-e", "process.exit(9)"],
+    environment: { PATH: process.env["PATH"] },
+    deployment: robot,
+    actor: "root",
+    clock: systemClock,
+    random: systemRandom,
+    failpoints: noFailpoints,
+    logger: silentLogger,
+  });
+}
+
+const beside = (name: string) => readFile(join(world.home, "deployments", name), "utf8").catch(() => "");
+/** Also when nobody has waited for its end yet. */
+const isGone = async (pid: string) => / Z |gone/.test(await readFile(`/proc/${pid.trim()}/stat`, "utf8").catch(() => "gone"));
+
+/** The next daemon goes on from the journal: it reports what it finds there, and runs nothing again. */
+async function expectGoesOn(instanceId: string | null): Promise<void> {
+  const before = await beside("did");
+  await world.start();
+  await world.server.until(() => world.server.heard.find((each) => each.type === "lockout" && each.reason === "E-stop by root"));
+  if (instanceId !== null) {
+    expect(await world.server.report(instanceId, "ended")).toMatchObject({ reason: "estop", clean: true });
+    expect(world.described(robot)?.current).toMatchObject({ instanceId, phase: "ended" });
+  }
+  await world.untilHeard();
+  await world.daemon?.stop({ endInstances: true });
+  expect(await beside("did")).toBe(before);
+}
+
+test.each(["SIGSTOP", "SIGKILL"] as const)(
+  "a daemon that got %s is replaced: its filters are dead, the hardware is safe, the instance ended",
+  async (signal) => {
+    const daemon = await startDaemon();
+    const { instanceId } = world.launch(robot);
+    await world.server.report(instanceId, "up");
+    const pid = await beside("service-pid");
+    const ended = once(daemon, "exit");
+    daemon.kill(signal);
+    expect(await press()).toEqual({ deployment: robot, instance: instanceId, by: "here" });
+    await ended;
+    expect(await isGone(pid)).toBe(true);
+    expect(await beside("did")).toBe(`safe [${instanceId}]\nterminate [${instanceId}]\n`);
+    await expectGoesOn(instanceId);
+  },
+);
+
+test("without a daemon and without an instance the hardware is made safe all the same", async () => {
+  expect(await press()).toEqual({ deployment: robot, instance: null, by: "here" });
+  expect(await beside("did")).toBe("safe []\n");
+  await expectGoesOn(null);
+});
+
+test("a daemon that is started meanwhile by its supervisor and this command are never two: one of them does it", async () => {
+  const daemon = await startDaemon();
+  const { instanceId } = world.launch(robot);
+  await world.server.report(instanceId, "up");
+  daemon.once("exit", () => void startDaemon().catch(() => {})); // as systemd does; it may lose the race, and ends then
+  daemon.kill("SIGSTOP");
+  const stopped = await press();
+  expect(stopped).toMatchObject({ deployment: robot });
+  if (stopped.by === "here") return expect(await beside("did")).toBe(`safe [${instanceId}]\nterminate [${instanceId}]\n`);
+  expect(await world.server.report(instanceId, "ended")).toMatchObject({ reason: "estop", clean: true });
+  expect(await beside("did")).toContain(`safe [${instanceId}]\n`);
+});
+
+test("two presses at the same time, without a daemon, do it once each, one after the other", async () => {
+  const both = await Promise.all([press(), press()]);
+  expect(both.map(({ by }) => by)).toEqual(["here", "here"]);
+  expect(await beside("did")).toBe("safe []\nsafe []\n");
+});

@@ -1,0 +1,87 @@
+import { AppError, toAppError } from "@hardshare/protocol";
+import { holderOfFolder, OwnedParts, pause } from "@hardshare/runtime";
+import { pressEstop, type Stopped } from "./control-client.ts";
+import { DAEMON_LOCK, openHostCore, type Surroundings } from "./open-host-core.ts";
+
+/** How long a daemon that holds the folder may take until it listens: longer than one that starts takes. */
+const LISTENS_WITHIN_MS = 3000;
+/** Nobody is told when another process begins to listen, or ends. */
+const LOOK_AGAIN_MS = 20;
+/** How often a daemon that hangs is killed, each time another: whoever starts it again wins in the end. */
+const MAX_KILLS = 5;
+
+export interface EstopHereOptions extends Surroundings {
+  /** Id of a deployment of this host's configuration. */
+  deployment: string;
+  /** Who presses, for people. */
+  actor: string;
+  /** Something that takes time, for people. */
+  onProgress?: ((text: string) => void) | undefined;
+}
+
+export interface StoppedHere extends Stopped {
+  /** `daemon`: the daemon does it; `here`: this process did, because no daemon answered. */
+  by: "daemon" | "here";
+}
+
+/**
+ * Stops a deployment of this host, with or without a daemon, and without a server. A daemon that hangs is killed, with
+ * its filters; then this process takes its folders, makes the hardware safe, ends the instance and leaves a journal from
+ * which the next daemon goes on. Where a daemon is started meanwhile, the lock of the folder decides who does it.
+ * @returns when the daemon has made nothing pass any more, or when this process is done with everything
+ * @throws AppError `not_found`, `not_configured`, `config_invalid`, `conflict`, `timed_out`
+ */
+export async function estopHere(options: EstopHereOptions): Promise<StoppedHere> {
+  const { state, clock } = options;
+  let kills = 0;
+  let waitingSinceMs = clock.monotonicMs();
+  for (;;) {
+    let isHung = false;
+    try {
+      const stopped = await pressEstop({ state, id: options.deployment, actor: options.actor });
+      if (stopped !== undefined) return { ...stopped, by: "daemon" };
+    } catch (error) {
+      const { code } = toAppError(error);
+      if (code !== "timed_out" && code !== "connection_lost") throw error;
+      isHung = code === "timed_out";
+    }
+    const holder = await holderOfFolder({ folder: state, name: DAEMON_LOCK });
+    if (holder === undefined) {
+      const done = await stopWithoutDaemon(options);
+      if (done !== undefined) return done;
+    } else if (isHung || clock.monotonicMs() - waitingSinceMs > LISTENS_WITHIN_MS) {
+      if ((kills += 1) > MAX_KILLS) throw new AppError("timed_out", "host daemons are started again and again, and none of them answers");
+      options.onProgress?.(`the host daemon (process ${holder}) does not answer: it is killed`);
+      kill(holder);
+      waitingSinceMs = clock.monotonicMs();
+    }
+    await pause(clock, LOOK_AGAIN_MS, new AbortController().signal);
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // gone meanwhile
+  }
+}
+
+/** @returns undefined when somebody else took the folders first */
+async function stopWithoutDaemon(options: EstopHereOptions): Promise<StoppedHere | undefined> {
+  const { deployment, actor } = options;
+  await using parts = new OwnedParts();
+  let opened: Awaited<ReturnType<typeof openHostCore>>;
+  try {
+    opened = await openHostCore(options, parts);
+  } catch (error) {
+    if (toAppError(error).code === "conflict") return undefined;
+    throw error;
+  }
+  const keeper = opened.core.keepers.find(deployment);
+  options.onProgress?.("no host daemon answers: this command makes the hardware safe and ends the instance itself");
+  keeper.restore();
+  const instance = keeper.estopHere(actor);
+  await keeper.untilFree(false);
+  return { deployment: keeper.deploymentId, instance, by: "here" };
+}
