@@ -37,13 +37,13 @@ export class DeploymentStops {
   #settled = Promise.resolve();
 
   constructor(options: DeploymentStopsOptions) {
-    const { deploymentId, tools, offer, lockOut } = options;
+    const { deploymentId, tools, offer } = options;
     this.#options = options;
     this.#idle = new IdleStop({
       deploymentId,
       tools,
       readContract: () => offer.readContractOrLast(),
-      onUnsafe: (why) => lockOut({ deploymentId, why }),
+      onUnsafe: (why) => options.lockOut({ deploymentId, why }),
     });
   }
 

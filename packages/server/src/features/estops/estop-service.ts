@@ -15,7 +15,7 @@ const RECORDED_WITHIN_MS = 2000;
 const RETRY_FIRST_MS = 100;
 const RETRY_MAX_MS = 5000;
 /** E-stops of one token that nobody may press or that find nothing, in an hour; others are not counted. */
-const MAX_REFUSED_PER_HOUR = 300;
+const MAX_REFUSED_PER_HOUR = 60;
 
 /**
  * E-stops that people press. Who may is found out from memory where that is possible, else from the store; host and hub

@@ -10,7 +10,7 @@ export interface LiveDeployment {
   live: LiveInstance | null;
 }
 
-export interface LiveInstance {
+interface LiveInstance {
   instanceId: InstanceId;
   epoch: number;
   user: string;
