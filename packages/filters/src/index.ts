@@ -2,7 +2,7 @@
  * Filters: programs between an instance and a device that decide, message by message, what passes. The host starts them
  * (through the command line); they know nothing of hosts, servers or instances. A filter that fails passes nothing.
  */
-export { httpFilterKind } from "./http/http-filter-kind.ts";
+export { httpFilterKind, rrhttpFilterKind } from "./http/http-filter-kind.ts";
 export { checkRulesFile } from "./run/check-rules.ts";
 export type { FilterKind } from "./run/filter-kind.ts";
 export { runFilter, type RunFilterOptions } from "./run/run-filter.ts";

@@ -8,8 +8,9 @@ import { programLogger } from "./serving.ts";
 
 /** What kinds of filters take. */
 interface RunFlags {
-  target: string;
-  rules: string;
+  target?: string;
+  rules?: string;
+  config?: string;
   host: string;
   port: number;
   state?: string;
@@ -29,19 +30,18 @@ export const addFilter: AddVerb = (program, shell) => {
     );
 
   /** A verb that runs one kind of filter. */
-  const addKind = (kind: { command: Command; make: (filters: Filters, flags: RunFlags) => FilterKind<unknown> }) =>
+  const addKind = (kind: { command: Command; make: (filters: Filters, target: string) => FilterKind<unknown> }) =>
     kind.command
-      .requiredOption("--rules <file>", "its rules")
       .option("--host <address>", "address to listen on", "127.0.0.1")
       .option("--port <port>", "port to listen on; 0 for a free one", readPort, 0)
       .option("--state <file>", "writes budgets down there, so that a crash can't refill them")
       .option("--decisions <file>", "writes every decision down there with its message, at most 64 MB, for `filter learn`")
       .action(
-        runs(shell, async ({ context, options }, flags: RunFlags) => {
+        runs(shell, async ({ context, options }, flags: RunFlags, target?: string) => {
           const filters = await import("@hardshare/filters");
           await filters.runFilter({
-            kind: kind.make(filters, flags),
-            rulesFile: flags.rules,
+            kind: kind.make(filters, flags.target ?? target ?? ""),
+            rulesFile: flags.rules ?? flags.config,
             host: flags.host,
             port: flags.port,
             stateFile: flags.state,
@@ -60,9 +60,21 @@ export const addFilter: AddVerb = (program, shell) => {
     command: run
       .command("http")
       .description("judges HTTP requests by rules before they reach a device")
-      .requiredOption("--target <host:port>", "the device"),
-    make: ({ httpFilterKind }, { target }) => httpFilterKind({ target }),
+      .requiredOption("--target <host:port>", "the device")
+      .requiredOption("--rules <file>", "its rules"),
+    make: ({ httpFilterKind }, target) => httpFilterKind({ target }),
   }).addHelpText("after", examples(["hardshare filter run http --target 192.168.1.134:80 --rules robot.rules.yaml", "try rules out"]));
+
+  addKind({
+    command: run
+      .command("rrhttp")
+      .description("the filter `http` with a configuration file of the existing program rrhttp; without one, all passes")
+      .argument("[target]", "host:port of the device")
+      .option("--target <host:port>", "the same")
+      .option("--config <file>", "its configuration")
+      .option("--rules <file>", "the same"),
+    make: ({ rrhttpFilterKind }, target) => rrhttpFilterKind({ target }),
+  }).addHelpText("after", examples(["hardshare filter run rrhttp --config misty.yaml 192.168.1.134:80", "use a file that is there"]));
 
   filter
     .command("spare", { hidden: true })

@@ -37,6 +37,8 @@ export interface RunningFilter extends AsyncDisposable {
 export interface FilterKind<Rules> {
   /** As in `filter run NAME` and in decisions. */
   readonly name: string;
+  /** Its rules when there is no rules file; left out by kinds that need one. */
+  readonly withoutFile?: Rules;
   /**
    * Rules of the text of a rules file.
    * @param file name for messages

@@ -1,9 +1,9 @@
 import type { Writable } from "node:stream";
-import { FILTER_PULSE_EVERY_MS, type FilterReport } from "@hardshare/protocol";
+import { AppError, FILTER_PULSE_EVERY_MS, type FilterReport } from "@hardshare/protocol";
 import type { Clock, Logger } from "@hardshare/runtime";
 import { openBudgetBook } from "../rules/budget-book.ts";
 import { LimitKeeper } from "../rules/limits.ts";
-import { type LiveRules, readRules } from "../rules/live-rules.ts";
+import { fixedRules, type LiveRules, readRules } from "../rules/live-rules.ts";
 import { DecisionLog } from "./decision-log.ts";
 import { DecisionsFile } from "./decisions-file.ts";
 import type { FilterKind } from "./filter-kind.ts";
@@ -12,7 +12,8 @@ import { ReportWriter } from "./report-writer.ts";
 
 export interface RunFilterOptions<Rules> {
   readonly kind: FilterKind<Rules>;
-  readonly rulesFile: string;
+  /** Undefined for a kind that can do without. */
+  readonly rulesFile: string | undefined;
   /** Address to listen at. */
   readonly host: string;
   /** Port to listen at; 0 for a free one. */
@@ -45,7 +46,7 @@ export async function runFilter<Rules>(options: RunFilterOptions<Rules>): Promis
   const { kind, clock, logger, host, port, signal } = options;
   using book = openBudgetBook({ file: options.stateFile, clock });
   const limits = new LimitKeeper({ clock, book });
-  const rules = await readRules(options.rulesFile, (text, file) => kind.parseRules(text, file, limits));
+  const rules = await readRulesOf(kind, options.rulesFile, limits);
   const reports = new ReportWriter(options.stderr);
   using file = options.decisionsFile === undefined ? undefined : DecisionsFile.open(options.decisionsFile, { clock, logger });
   using log = new DecisionLog({ filter: kind.name, reports, clock });
@@ -65,6 +66,12 @@ export async function runFilter<Rules>(options: RunFilterOptions<Rules>): Promis
   using _asked = options.onReloadAsked(reloadInTurn(rules, (report) => reports.write(report), clock));
   options.stdout.write(`${filter.address}\n`);
   if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
+
+async function readRulesOf<Rules>(kind: FilterKind<Rules>, file: string | undefined, limits: LimitKeeper): Promise<LiveRules<Rules>> {
+  if (file !== undefined) return readRules(file, (text, name) => kind.parseRules(text, name, limits));
+  if (kind.withoutFile !== undefined) return fixedRules(kind.withoutFile);
+  throw new AppError("bad_input", `rules: expected a rules file for the filter ${kind.name}`, { details: { field: "rules" } });
 }
 
 /** Reads the rules again, one time after the other, and tells what came of each. */

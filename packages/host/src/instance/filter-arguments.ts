@@ -15,7 +15,8 @@ export function isFilter(service: Service): service is FilterService {
  */
 export function filterArguments(service: FilterService, places: { contract: string; state: string; tap: string }): string[] {
   const { name, filter, target, rules, tap } = service;
-  if (filter !== "http") throw new AppError("config_invalid", `filter ${filter} is not yet available`);
-  const args = [filter, "--target", target, "--rules", resolve(places.contract, rules), "--state", join(places.state, `${name}.budgets`)];
+  if (filter === "serial") throw new AppError("config_invalid", `filter ${filter} is not yet available`);
+  const file = rules === undefined ? [] : ["--rules", resolve(places.contract, rules)];
+  const args = [filter, "--target", target, ...file, "--state", join(places.state, `${name}.budgets`)];
   return tap ? [...args, "--decisions", join(places.tap, `${name}.decisions`)] : args;
 }
