@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { MAX_DURATION_S } from "./durations.ts";
-import { DesiredInstance, HostDeployment } from "./host-channel.ts";
+import { DesiredInstance, HostDeployment, HostReport } from "./host-channel.ts";
 import { Epoch, MAX_CLAIMED_EPOCH } from "./ids.ts";
 
 const described = {
@@ -45,4 +45,23 @@ test("names and keys that a host writes into files of an instance are one line e
   expect(accepts({ user: "bob\nLD_PRELOAD=/tmp/x.so" })).toBe(false);
   expect(accepts({ publicKeys: ["ssh-ed25519 AAAA bob\nssh-ed25519 AAAA mallory"] })).toBe(false);
   expect(accepts({ publicKeys: Array<string>(65).fill("ssh-ed25519 AAAA bob") })).toBe(false);
+});
+
+test("a server takes what a newer host says and it does not know, but not what it knows and is wrong", () => {
+  const report = {
+    type: "report",
+    deploymentId: described.deploymentId,
+    instanceId: described.deploymentId,
+    epoch: 1,
+    sequence: 1,
+    at: "2026-01-01T00:00:00.000Z",
+  };
+  const read = (body: unknown) => HostReport.safeParse({ ...report, body });
+  expect(read({ kind: "weather", degrees: 21 }).data?.body).toEqual({ kind: "later", name: "weather" });
+  expect(read({ kind: "notice", level: "info", text: "hello", more: 1 }).data?.body).toEqual({
+    kind: "notice",
+    level: "info",
+    text: "hello",
+  });
+  for (const body of [{ kind: "notice" }, { kind: 5 }, {}, null, "accepted", undefined]) expect(read(body).success).toBe(false);
 });

@@ -126,6 +126,25 @@ test("a failed launch step ends in INIT_FAIL with the step's name and its last l
   expect(withFailed).toContain(id);
 });
 
+test("what filters decide and carry is on the timeline; what a newer host says is acknowledged, and changes nothing", async () => {
+  const { host, deploymentId } = await world.addHost(owner);
+  const { id, wanted } = await launch(owner, host, deploymentId);
+  const at = "2026-01-01T00:00:00.000Z";
+  const decision = { at, filter: "http", direction: "in", rule: "default", decision: "block", mode: "enforce", summary: "GET /" } as const;
+  await host.report(deploymentId, wanted, { kind: "filter", service: "ROBOT", decision: { type: "decision", ...decision }, missed: 4 });
+  await host.report(deploymentId, wanted, { kind: "tap", service: "ROBOT", direction: "out", sizeBytes: 3, excerpt: "ok⏎" });
+  await host.report(deploymentId, wanted, { kind: "weather", degrees: 21 } as never);
+  await host.report(deploymentId, wanted, { kind: "traffic", service: "ROBOT", bytes: { in: 1, out: 2 } });
+  await host.report(deploymentId, wanted, cleanEnd);
+  const { text } = await owner.call("GET", `/instance/${id}/events`);
+  const events = [...text.matchAll(/^data: (\{.*\})$/gm)].map(([, json]) => JSON.parse(json ?? "") as { kind: string; data: object });
+  expect(events.filter(({ kind }) => ["filter", "tap", "traffic", "weather", "later"].includes(kind))).toMatchObject([
+    { kind: "filter", data: { service: "ROBOT", ...decision, missed: 4 } },
+    { kind: "tap", data: { service: "ROBOT", direction: "out", sizeBytes: 3, excerpt: "ok⏎" } },
+    { kind: "traffic", data: { service: "ROBOT", bytes: { in: 1, out: 2 } } },
+  ]);
+});
+
 test("a container that dies while READY ends the instance", async () => {
   const { host, deploymentId } = await world.addHost(owner);
   const { id, wanted } = await launch(owner, host, deploymentId);

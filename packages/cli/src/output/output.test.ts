@@ -115,3 +115,38 @@ test("a timeline tells states, steps with what they took, and the last lines of 
     "
   `);
 });
+
+test("a timeline tells what filters decided, in which direction, by which rule and why, and what went through services", () => {
+  const { colours } = new Output({ ...streams(), format: "table", commandName: "hardshare", hasColours: false });
+  const decided = {
+    service: "ROBOT",
+    filter: "http",
+    direction: "in",
+    rule: "GET /a",
+    decision: "allow",
+    mode: "enforce",
+    summary: "GET /a",
+  };
+  const blocked = { ...decided, decision: "block", because: "no\u001b[2J", rule: "default" };
+  const events: Pick<TimelineEvent, "kind" | "data">[] = [
+    { kind: "filter", data: decided },
+    { kind: "filter", data: { ...decided, count: 3, missed: 12 } },
+    { kind: "filter", data: blocked },
+    { kind: "filter", data: { ...blocked, mode: "shadow", direction: "out" } },
+    { kind: "tap", data: { service: "ARM", direction: "out", sizeBytes: 3, excerpt: "ok⏎" } },
+    { kind: "traffic", data: { service: "ARM", bytes: { in: 12, out: 25_000 } } },
+    { kind: "traffic", data: { service: "ARM", bytes: { in: 12, out: 25_000_000 }, messages: { in: 4, out: 0, blocked: 1 } } },
+  ];
+  const lines = events.map((event, index) => describeEvent({ id: index + 1, at: "2026-01-01T00:00:00Z", ...event }, colours));
+  expect(`\n${lines.join("\n")}\n`).toMatchInlineSnapshot(`
+    "
+      ✓ ROBOT → GET /a  (rule GET /a)
+      ✓ ROBOT → GET /a (×3)  (rule GET /a; 12 more before it are not shown)
+      ✗ ROBOT → GET /a: no�[2J  (rule default)
+      ✗ ROBOT ← GET /a: no�[2J  (rule default; passed all the same, because the rules are on trial)
+        ARM ← 3 bytes: ok⏎
+      ARM: 12 bytes in, 25 kB out
+      ARM: 12 bytes in, 25 MB out; 4 messages in, 0 out, 1 of them refused
+    "
+  `);
+});

@@ -55,7 +55,9 @@ export class BudgetFile implements Disposable {
       return new BudgetFile(path);
     } catch (cause) {
       if (cause instanceof AppError) throw cause;
-      throw new AppError("config_invalid", `cannot keep budgets in ${path}: ${(cause as Error).message}`, {
+      const isFull = ["ENOSPC", "EDQUOT"].includes((cause as NodeJS.ErrnoException).code ?? "");
+      const advice = isFull ? "; free some space on its disk" : "";
+      throw new AppError("config_invalid", `cannot keep budgets in ${path}: ${(cause as Error).message}${advice}`, {
         details: { file: path },
         cause,
       });

@@ -65,6 +65,11 @@ export class TapLog implements AsyncDisposable {
     this.#writing ??= this.#write();
   }
 
+  /** Settles when what was added is written. */
+  get settled(): Promise<void> {
+    return this.#writing ?? Promise.resolve();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#writing;
     if (this.#isStopped) return;

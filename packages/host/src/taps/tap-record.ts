@@ -8,7 +8,7 @@ export const TapRecord = z.object({
   connection: z.int().min(1),
   /** `in` to the device, `out` from it. */
   direction: FilterDirection,
-  /** The bytes as text, if they are UTF-8; else in base64. */
+  /** The bytes as text, if they are UTF-8 without control characters; else in base64. */
   text: z.string().optional(),
   base64: z.base64().optional(),
   /** Bytes, of any connection and direction, that were not written down before this chunk. */
@@ -16,13 +16,18 @@ export const TapRecord = z.object({
 });
 export type TapRecord = z.infer<typeof TapRecord>;
 
+/** JSON would write each of them as six characters. */
+// oxlint-disable-next-line no-control-regex
+const CONTROL_CHARACTER = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The bytes of a chunk as a record has them. */
 export function contentOf(chunk: Buffer): Pick<TapRecord, "text" | "base64"> {
   try {
-    return { text: strictUtf8.decode(chunk) };
+    const text = strictUtf8.decode(chunk);
+    if (!CONTROL_CHARACTER.test(text)) return { text };
   } catch {
-    return { base64: chunk.toString("base64") };
+    // no UTF-8
   }
+  return { base64: chunk.toString("base64") };
 }
