@@ -4,6 +4,7 @@ import type { FilterKind } from "@hardshare/filters";
 import type { Command } from "commander";
 import { readPort } from "../read-port.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
+import { addFilterRules } from "./filter-rules.ts";
 import { programLogger } from "./serving.ts";
 
 /** What kinds of filters take. */
@@ -20,7 +21,7 @@ interface RunFlags {
 type Filters = typeof import("@hardshare/filters");
 
 export const addFilter: AddVerb = (program, shell) => {
-  const filter = program.command("filter").summary("run a filter by hand");
+  const filter = program.command("filter").summary("run a filter by hand, try its rules, propose rules");
   const run = filter
     .command("run")
     .summary("run a filter")
@@ -76,6 +77,7 @@ export const addFilter: AddVerb = (program, shell) => {
     make: ({ rrhttpFilterKind }, target) => rrhttpFilterKind({ target }),
   }).addHelpText("after", examples(["hardshare filter run rrhttp --config misty.yaml 192.168.1.134:80", "use a file that is there"]));
 
+  addFilterRules(filter, shell);
   filter
     .command("spare", { hidden: true })
     .description(

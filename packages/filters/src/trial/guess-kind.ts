@@ -1,0 +1,21 @@
+import { parseYamlWith } from "@hardshare/runtime";
+import { z } from "zod";
+
+/** Kinds of filters whose rules can be tried out. */
+export const TRIAL_KINDS = ["http"] as const;
+export type TrialKind = (typeof TRIAL_KINDS)[number];
+
+const AnyRules = z.looseObject({
+  rules: z.array(z.looseObject({ allow: z.unknown().optional(), block: z.unknown().optional() })).optional(),
+});
+const HTTP_PATTERN = /^(\*|[A-Z]+) \//;
+
+/** The kind of filter that a rules file is for, by its fields and patterns; undefined when that can't be told. @throws AppError `config_invalid` */
+export function guessKind(text: string, name: string): string | undefined {
+  const file = parseYamlWith(AnyRules, text, name);
+  if ("messages" in file || "output" in file || "refusal" in file) return "serial";
+  if ("response" in file) return "http";
+  const patterns = (file.rules ?? []).map(({ allow, block }) => allow ?? block);
+  if (patterns.length === 0) return undefined;
+  return patterns.every((pattern) => typeof pattern === "string" && HTTP_PATTERN.test(pattern)) ? "http" : "serial";
+}

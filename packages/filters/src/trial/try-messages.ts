@@ -1,0 +1,46 @@
+import { readFile } from "node:fs/promises";
+import { AppError } from "@hardshare/protocol";
+import type { Clock } from "@hardshare/runtime";
+import { guessKind, TRIAL_KINDS, type TrialKind } from "./guess-kind.ts";
+import { openHttpTrial } from "./http-trial.ts";
+import { readMessages } from "./read-messages.ts";
+import type { Trial, TriedMessage } from "./trial.ts";
+
+export interface TryMessagesOptions {
+  readonly rulesFile: string;
+  /** Messages, or `@file`s of them. */
+  readonly messages: readonly string[];
+  /** Kind of the filter; undefined: as the rules file looks. */
+  readonly kind: string | undefined;
+  readonly clock: Clock;
+}
+
+const OPEN: Record<TrialKind, (text: string, options: { file: string; clock: Clock }) => Promise<Trial>> = { http: openHttpTrial };
+
+/**
+ * Tries messages on rules, one after the other, without hardware: limits are used up by those before.
+ * @throws AppError `config_invalid` (rules), `bad_input` (messages, kind)
+ */
+export async function* tryMessages({ rulesFile, messages, kind, clock }: TryMessagesOptions): AsyncGenerator<TriedMessage> {
+  let text: string;
+  try {
+    text = await readFile(rulesFile, "utf8");
+  } catch (cause) {
+    throw new AppError("config_invalid", `cannot read the rules file ${rulesFile}: ${(cause as Error).message}`, {
+      details: { file: rulesFile },
+      cause,
+    });
+  }
+  const known = chooseKind(kind, text, rulesFile);
+  const read = (await Promise.all(messages.map((argument) => readMessages(argument, known)))).flat();
+  await using trial = await OPEN[known](text, { file: rulesFile, clock });
+  for (const message of read) yield await trial.try(message);
+}
+
+function chooseKind(kind: string | undefined, text: string, file: string): TrialKind {
+  const named = kind ?? guessKind(text, file);
+  const known = TRIAL_KINDS.find((each) => each === named);
+  if (known !== undefined) return known;
+  const problem = named === undefined ? `it can't be told for which filter ${file} is` : `messages of the filter ${named} can't be tried`;
+  throw new AppError("bad_input", `${problem}: expected --filter ${TRIAL_KINDS.join(" or ")}`, { details: { field: "filter" } });
+}
