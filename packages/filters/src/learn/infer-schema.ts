@@ -49,7 +49,7 @@ export function inferNumber(values: readonly number[]): ProposedSchema {
 /** The texts seen, or, when there are many, texts of the same characters that are no longer. */
 export function inferText(values: readonly string[]): ProposedSchema {
   const different = [...new Set(values)];
-  const maxLength = Math.max(...different.map((text) => [...text].length));
+  const maxLength = Math.max(...different.map((text) => Array.from(text).length));
   if (different.length <= MAX_LISTED_TEXTS && maxLength <= MAX_LISTED_CHARS) return { type: "string", enum: different.toSorted() };
   if (different.some((text) => text.length > MAX_PATTERN_CHARS)) return { type: "string", maxLength };
   const pattern = ["^[0-9]*$", "^[0-9A-Fa-f-]*$", "^[0-9A-Za-z_.-]*$", "^[ -~]*$", "^[^\\p{Cc}]*$"].find((source) =>

@@ -5,7 +5,7 @@ import { compilePlace, findLookalike, findPlaces, type JsonPlace } from "./json-
 import { findUnknownField } from "./schema-fields.ts";
 
 /** What a condition says about a value: what passes (brought into range, with a word on what was changed), or why it does not. */
-export type ValueVerdict = { readonly value: unknown; readonly changed?: string | undefined } | { readonly problem: string };
+type ValueVerdict = { readonly value: unknown; readonly changed?: string | undefined } | { readonly problem: string };
 
 /** A condition on a JSON value: a schema that it must fit, then numbers that are brought into range. */
 export interface ValueCondition {

@@ -37,15 +37,15 @@ export async function openHttpTrial(rulesText: string, { file, clock }: { file: 
   return {
     async try(message) {
       const decisions: Judgement[] = [];
-      const first = new Deferred<void>();
-      const second = new Deferred<void>();
+      const first = new Deferred();
+      const second = new Deferred();
       decided = (judgement) => {
         if (decisions.push(judgement) === 1) first.resolve();
         else second.resolve();
         if (judgement.decision === "block" && judgement.mode === "enforce") second.resolve();
       };
       device.reached.length = 0;
-      const late = new Deferred<void>();
+      const late = new Deferred();
       using _late = clock.after(DECIDED_WITHIN_MS, () => late.resolve());
       const socket = readSocketMessage(message);
       if (socket === undefined) await sendRequest(filter.address, rawRequest(message), { decided: first.promise, late: late.promise });

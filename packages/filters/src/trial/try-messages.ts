@@ -15,7 +15,10 @@ export interface TryMessagesOptions {
   readonly clock: Clock;
 }
 
-const OPEN: Record<TrialKind, (text: string, options: { file: string; clock: Clock }) => Promise<Trial>> = { http: openHttpTrial };
+/** How a trial of each kind is opened: of the text of a rules file. */
+export const OPEN_TRIAL: Record<TrialKind, (text: string, options: { file: string; clock: Clock }) => Promise<Trial>> = {
+  http: openHttpTrial,
+};
 
 /**
  * Tries messages on rules, one after the other, without hardware: limits are used up by those before.
@@ -33,7 +36,7 @@ export async function* tryMessages({ rulesFile, messages, kind, clock }: TryMess
   }
   const known = chooseKind(kind, text, rulesFile);
   const read = (await Promise.all(messages.map((argument) => readMessages(argument, known)))).flat();
-  await using trial = await OPEN[known](text, { file: rulesFile, clock });
+  await using trial = await OPEN_TRIAL[known](text, { file: rulesFile, clock });
   for (const message of read) yield await trial.try(message);
 }
 
