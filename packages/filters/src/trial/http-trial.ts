@@ -38,18 +38,22 @@ export async function openHttpTrial(rulesText: string, { file, clock }: { file: 
     async try(message) {
       const decisions: Judgement[] = [];
       const first = new Deferred();
-      const second = new Deferred();
+      const refused = new Deferred();
       decided = (judgement) => {
         if (decisions.push(judgement) === 1) first.resolve();
-        else second.resolve();
-        if (judgement.decision === "block" && judgement.mode === "enforce") second.resolve();
+        if (judgement.decision === "block" && (judgement.mode === "enforce" || judgement.rule === "strict")) refused.resolve();
       };
       device.reached.length = 0;
+      const arrived = new Deferred();
+      device.onReached = () => arrived.resolve();
       const late = new Deferred();
       using _late = clock.after(DECIDED_WITHIN_MS, () => late.resolve());
       const socket = readSocketMessage(message);
       if (socket === undefined) await sendRequest(filter.address, rawRequest(message), { decided: first.promise, late: late.promise });
-      else await sendSocketMessage(filter.address, socket, { decided: second.promise, late: late.promise });
+      else {
+        const decided = socket.message === "" ? first.promise : Promise.race([refused.promise, arrived.promise]);
+        await sendSocketMessage(filter.address, socket, { decided, late: late.promise });
+      }
       return describe(message, decisions, device.reached);
     },
     async [Symbol.asyncDispose]() {
@@ -73,12 +77,16 @@ function describe(message: string, decisions: readonly Judgement[], reached: rea
 
 /** Answers everything with 200, and keeps what reached it. */
 async function startDevice() {
-  const reached: string[] = [];
+  const device = { onReached: () => {}, reached: [] as string[] };
+  const reach = (message: string) => {
+    device.reached.push(message);
+    device.onReached();
+  };
   const sockets = new WebSocketServer({ noServer: true });
   const server = createServer((request, response) => {
     text(request).then(
       (body) => {
-        reached.push(`${request.method} ${request.url}${body === "" ? "" : ` ${body}`}`);
+        reach(`${request.method} ${request.url}${body === "" ? "" : ` ${body}`}`);
         response.end();
       },
       () => {}, // cut off: not a request
@@ -86,21 +94,20 @@ async function startDevice() {
   });
   server.on("upgrade", (request, socket, head) => {
     sockets.handleUpgrade(request, socket, head, (webSocket) => {
-      webSocket.on("message", (data: Buffer) => reached.push(`WS ${request.url} ${data.toString("utf8")}`));
+      webSocket.on("message", (data: Buffer) => reach(`WS ${request.url} ${data.toString("utf8")}`));
     });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  return {
+  return Object.assign(device, {
     port: (server.address() as AddressInfo).port,
-    reached,
     async [Symbol.asyncDispose]() {
       for (const socket of sockets.clients) socket.terminate();
       server.close();
       server.closeAllConnections();
       await once(server, "close");
     },
-  };
+  });
 }
 
 interface Ends {
@@ -130,15 +137,10 @@ async function sendSocketMessage(address: string, { path, message }: SocketMessa
   const socket = new WebSocket(`ws://${address}${path}`);
   const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
   socket.on("error", () => {}); // "close" follows
-  const passed = new Promise<void>((resolve) => {
-    socket.once("open", () => {
-      if (message !== "") socket.send(message);
-      // The filter answers a ping in its turn: what was sent before it has gone on.
-      socket.once("pong", () => resolve());
-      void decided.then(() => socket.ping());
-    });
+  socket.once("open", () => {
+    if (message !== "") socket.send(message);
   });
-  await Promise.race([passed, closed, late]);
+  await Promise.race([decided, closed, late]);
   socket.terminate();
   await closed;
 }
