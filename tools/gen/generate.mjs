@@ -8,6 +8,7 @@ import { compareWithResults, readFailureTests } from "./failure-tests.mjs";
 import { failuresPage } from "./failures-page.mjs";
 import { importTable } from "./import-table.mjs";
 import { fillMarker } from "./markdown.mjs";
+import { rulesPage } from "./rules-page.mjs";
 
 /**
  * Everything that is generated.
@@ -26,6 +27,7 @@ export async function generate(root) {
     ["docs/reference/errors.md", errorsPage()],
     ...Object.entries(jsonSchemas()).map(([name, schema]) => [`docs/reference/${name}`, `${JSON.stringify(schema, undefined, 2)}\n`]),
     ["docs/reference/contract.md", contractPage()],
+    ["docs/reference/filter-rules.md", rulesPage()],
     ["docs/what-happens-when.md", failuresPage(failures, results)],
     ["ARCHITECTURE.md", fillMarker(map, "imports", importTable(architecture))],
   ]);

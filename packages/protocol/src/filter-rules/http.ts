@@ -3,7 +3,10 @@ import { Because, Clamp, fileFields, JsonSchema, limitFields } from "./condition
 
 const HttpPattern = z
   .string()
-  .regex(/^(\*|[A-Z]+) (\/[^\s?#]*)$/, "expected METHOD /path, such as `GET /api/sensors` or `POST /api/drive/*`");
+  .regex(/^(\*|[A-Z]+) (\/[^\s?#]*)$/, "expected METHOD /path, such as `GET /api/sensors` or `POST /api/drive/*`")
+  .describe(
+    "`METHOD /path`: `{name}` stands for one segment, a final `/*` for one or more; the method may be `*`, or `WS` for a WebSocket.",
+  );
 
 /** What of an answer of the device may go back. */
 const HttpResponse = z
@@ -13,7 +16,10 @@ const HttpResponse = z
       .min(1)
       .optional()
       .describe("Statuses that may go back; any other becomes 502."),
-    drop_headers: z.array(z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, "expected the name of a header")).default([]),
+    drop_headers: z
+      .array(z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, "expected the name of a header"))
+      .default([])
+      .describe("Headers that are left out."),
     remove: z
       .array(z.string().min(1))
       .default([])
@@ -78,7 +84,10 @@ const BlockRule = z.strictObject({ block: HttpPattern, because: Because });
  */
 export const HttpFilterRules = z.strictObject({
   ...fileFields,
-  rules: z.array(z.union([AllowRule, BlockRule])).default([]),
+  rules: z
+    .array(z.union([AllowRule, BlockRule]))
+    .default([])
+    .describe("The first whose pattern matches decides."),
   response: HttpResponse.optional().describe("For every answer, besides what its rule says."),
 });
 export type HttpFilterRules = z.infer<typeof HttpFilterRules>;

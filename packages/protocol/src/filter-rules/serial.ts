@@ -41,13 +41,13 @@ const SerialMessages = z.strictObject({
  */
 export const SerialFilterRules = z.strictObject({
   ...fileFields,
-  messages: SerialMessages.prefault({}),
+  messages: SerialMessages.prefault({}).describe("How the stream of bytes is cut into messages."),
   refusal: z
     .string()
     .max(200)
     .default("")
     .describe("A line that is written back for a refused message, with {rule} and {because}; empty (the default): nothing."),
-  rules: z.array(SerialRule).default([]),
+  rules: z.array(SerialRule).default([]).describe("For what goes to the device: the first whose pattern matches decides."),
   output: z
     .strictObject({ default: z.enum(["allow", "block"]).default("allow"), rules: z.array(SerialRule).default([]) })
     .prefault({})

@@ -1,0 +1,71 @@
+import { jsonSchemas } from "@hardshare/protocol";
+import { fieldTable } from "./field-table.mjs";
+import { GENERATED } from "./markdown.mjs";
+
+/** docs/reference/filter-rules.md */
+export function rulesPage() {
+  const schemas = jsonSchemas();
+  const http = schemas["http-rules.schema.json"].properties;
+  const serial = schemas["serial-rules.schema.json"].properties;
+  return `${GENERATED}
+
+# Filter rules
+
+What a filter lets through. A rules file is YAML; the contract names it (\`rules:\`), and \`hardshare reload\` puts a change
+into force at once, all of it or, with a mistake anywhere, none of it. For editors there are JSON Schemas:
+[http](http-rules.schema.json), [serial](serial-rules.schema.json). \`hardshare filter test RULES MESSAGES…\` tells what is
+decided, by which rule and why, without hardware; \`hardshare filter learn\` proposes rules from what was recorded. What each
+rule must decide stands in [conformance](../../conformance/README.md) too, one case each.
+
+**The first rule whose pattern matches decides**, \`default\` decides the rest. An \`allow\` whose conditions fail blocks: no later
+rule is asked. Conditions are tried in this order, and the first that fails is the reason which the user sees:
+
+1. what two parsers could read in two ways is refused (\`strict\`), whatever the rules say, also with \`mode: shadow\`;
+2. schemas of path, query and body, or of the named parts of a line;
+3. \`clamp\`: numbers that fit the schema are brought into range. A range that contradicts the schema refuses;
+4. \`rate\`: at most so many in _any_ such time, not on average. After a crash of the filter it starts empty;
+5. \`budget\`: written down before the message passes. When that fails, as on a full disk, nothing passes.
+
+A message that was judged as a whole is written anew from its parsed form. An \`allow\` matches the very text of its pattern, a
+\`block\` also what a device could take for it, such as other letter case.
+
+**Schemas** are [JSON Schema](https://json-schema.org/draft/2020-12), draft 2020-12, read strictly: an unknown keyword, a
+\`minimum\` without \`type: number\`, \`properties\` without \`type: object\` and \`format\` (which nothing checks) are mistakes.
+Fields that are not named pass unless the schema says \`additionalProperties: false\`. A text of more than 1,024 characters fits
+no schema that has a \`pattern\` for it, and \`uniqueItems\` needs a \`maxItems\` of at most 1,000: the expression is the owner's, the
+text is not. JSON may not hold a field twice (also in another letter case), whole numbers beyond what a double holds, NUL,
+half surrogate pairs, or more than 64 levels.
+
+**A limit belongs to a pattern**: it goes on where it was when the file is read again, also with another number. A \`budget\`
+survives a crash; it lasts as long as the instance. Both count by a clock that only grows, a budget by wall time as well:
+setting the clock forward fills none.
+
+## http
+
+${fieldTable(http)}
+
+### rules
+
+An entry is one of these.
+
+${http.rules.items.anyOf.map((form) => fieldTable(form.properties)).join("\n\n")}
+
+### response
+
+${fieldTable(http.response.properties)}
+
+## serial
+
+${fieldTable(serial)}
+
+### messages
+
+${fieldTable(serial.messages.properties)}
+
+### rules, output.rules
+
+An entry is one of these.
+
+${serial.rules.items.anyOf.map((form) => fieldTable(form.properties)).join("\n\n")}
+`;
+}
