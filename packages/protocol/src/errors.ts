@@ -117,6 +117,12 @@ export const ERROR_CATALOGUE = {
   },
   image_missing: { httpStatus: 503, exitCode: 1, isRetryable: false, meaning: "The container image is not there and cannot be fetched." },
   device_missing: { httpStatus: 503, exitCode: 1, isRetryable: false, meaning: "A device file named in the contract does not exist." },
+  device_unusable: {
+    httpStatus: 503,
+    exitCode: 1,
+    isRetryable: true,
+    meaning: "A device file is there but cannot be opened: it is busy, not permitted, or no device of this kind; the message says which.",
+  },
   program_failed: {
     httpStatus: 500,
     exitCode: 1,

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { FilterKind } from "@hardshare/filters";
+import { AppError } from "@hardshare/protocol";
 import type { Command } from "commander";
 import { readPort } from "../read-port.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
@@ -16,6 +17,17 @@ interface RunFlags {
   port: number;
   state?: string;
   decisions?: string;
+  baud?: number;
+}
+
+const DEFAULT_BAUD = 115_200;
+
+function readBaud(text: string): number {
+  const baud = Number(text);
+  if (/^\d+$/.test(text) && baud >= 50 && baud <= 12_000_000) return baud;
+  throw new AppError("bad_input", `"${text}" is no speed; expected bits per second, such as 9600 or 115200`, {
+    details: { field: "baud" },
+  });
 }
 
 type Filters = typeof import("@hardshare/filters");
@@ -31,7 +43,7 @@ export const addFilter: AddVerb = (program, shell) => {
     );
 
   /** A verb that runs one kind of filter. */
-  const addKind = (kind: { command: Command; make: (filters: Filters, target: string) => FilterKind<unknown> }) =>
+  const addKind = (kind: { command: Command; make: (filters: Filters, target: string, flags: RunFlags) => FilterKind<unknown> }) =>
     kind.command
       .option("--host <address>", "address to listen on", "127.0.0.1")
       .option("--port <port>", "port to listen on; 0 for a free one", readPort, 0)
@@ -41,7 +53,7 @@ export const addFilter: AddVerb = (program, shell) => {
         runs(shell, async ({ context, options }, flags: RunFlags, target?: string) => {
           const filters = await import("@hardshare/filters");
           await filters.runFilter({
-            kind: kind.make(filters, flags.target ?? target ?? ""),
+            kind: kind.make(filters, flags.target ?? target ?? "", flags),
             rulesFile: flags.rules ?? flags.config,
             host: flags.host,
             port: flags.port,
@@ -76,6 +88,17 @@ export const addFilter: AddVerb = (program, shell) => {
       .option("--rules <file>", "the same"),
     make: ({ rrhttpFilterKind }, target) => rrhttpFilterKind({ target }),
   }).addHelpText("after", examples(["hardshare filter run rrhttp --config misty.yaml 192.168.1.134:80", "use a file that is there"]));
+
+      .command("serial")
+      .description("judges lines (or other messages) by rules before they reach a serial device")
+      .requiredOption("--target <device>", "the device file, such as /dev/ttyUSB0")
+      .requiredOption("--rules <file>", "its rules")
+      .option("--baud <rate>", "bits per second", readBaud, DEFAULT_BAUD),
+    make: ({ serialFilterKind }, target, { baud }) => serialFilterKind({ target, baud: baud ?? DEFAULT_BAUD }),
+  }).addHelpText(
+    "after",
+    examples(["hardshare filter run serial --target /dev/ttyUSB0 --baud 115200 --rules gcode.rules.yaml", "try rules out"]),
+  );
 
   addFilterRules(filter, shell);
   filter

@@ -1,0 +1,192 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { isDeepStrictEqual } from "node:util";
+import { AppError } from "@hardshare/protocol";
+import type { CompiledSerialRules } from "../rules/serial-rules.ts";
+import type { FilterTools, RunningFilter } from "../run/filter-kind.ts";
+import { type SerialFraming, SerialFramer } from "./framer.ts";
+import { MessageJudge } from "./message-judge.ts";
+import { SerialClient } from "./serial-client.ts";
+import { SerialDevice } from "./serial-device.ts";
+
+/** Clients at the same time; more are dropped as they come. */
+const MAX_CLIENTS = 64;
+/** How long a client that does not read may hold up what others read. */
+const HOLDS_UP_MS = 5000;
+
+export interface SerialFilterOptions extends FilterTools<CompiledSerialRules> {
+  /** Path of the device file. */
+  readonly device: string;
+  /** Bits per second. */
+  readonly baud: number;
+}
+
+/**
+ * Starts the `serial` filter: a TCP server before one serial device. Messages of all clients go to the device whole, one
+ * after the other; what it sends goes to all. A message is judged when the device has taken the one before, so that none
+ * waits, judged, to be written late. When the device is gone all connections are cut.
+ * @throws AppError `device_missing`, `device_unusable`, `port_in_use`, `not_configured`
+ */
+export async function startSerialFilter(options: SerialFilterOptions): Promise<RunningFilter> {
+  const filter = new SerialFilter(options);
+  await filter.start();
+  return filter;
+}
+
+class SerialFilter implements RunningFilter {
+  readonly #options: SerialFilterOptions;
+  readonly #clients = new Set<SerialClient>();
+  readonly #server = createServer({ allowHalfOpen: true, noDelay: true });
+  readonly #outJudge: MessageJudge;
+  #device: SerialDevice | undefined;
+  #framing: SerialFraming;
+  #outFramer: SerialFramer;
+  /** Whose message the device got last. */
+  #lastWriter: SerialClient | undefined;
+  #patience: Disposable | undefined;
+  address = "";
+
+  constructor(options: SerialFilterOptions) {
+    this.#options = options;
+    const { rules, onDecision } = options;
+    this.#outJudge = new MessageJudge({ direction: "out", rules, onDecision });
+    this.#framing = rules.current.messages;
+    this.#outFramer = new SerialFramer(outputFraming(this.#framing));
+  }
+
+  async start(): Promise<void> {
+    const { device: path, baud, clock, logger, host, port } = this.#options;
+    this.#device = await SerialDevice.open({
+      path,
+      baud,
+      clock,
+      logger,
+      onData: (bytes) => this.#sendToAll(this.#judgeOutput(bytes)),
+      onDrain: () => this.#pumpAll(),
+      onGone: () => this.#cutAll(),
+    });
+    this.#server.maxConnections = MAX_CLIENTS;
+    this.#server.on("connection", (socket) => this.#accept(socket));
+    try {
+      this.#server.listen(port, host);
+      await once(this.#server, "listening");
+    } catch (error) {
+      await this.#device[Symbol.asyncDispose]();
+      throw describeListenError(error as NodeJS.ErrnoException, host, port);
+    }
+    this.#server.on("error", (error) => logger.warn("a connection was not accepted", { error }));
+    const { address, port: bound, family } = this.#server.address() as AddressInfo;
+    this.address = `${family === "IPv6" ? `[${address}]` : address}:${bound}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#cutAll();
+    await this.#device?.[Symbol.asyncDispose]();
+    await closed;
+  }
+
+  #accept(socket: Socket): void {
+    if (this.#device?.isThere !== true) {
+      socket.on("error", () => {});
+      socket.resetAndDestroy();
+      return;
+    }
+    const { rules, onDecision, clock } = this.#options;
+    const client: SerialClient = new SerialClient({
+      socket,
+      clock,
+      judge: new MessageJudge({ direction: "in", rules, onDecision }),
+      framing: () => this.#currentFraming(),
+      canWrite: () => this.#device?.canTake === true,
+      write: (bytes) => {
+        this.#lastWriter = client;
+        this.#device?.write(bytes);
+      },
+      hasLostTurn: () => this.#lastWriter !== client,
+      onRelieved: () => this.#readOn(),
+    });
+    this.#clients.add(client);
+    socket.once("close", () => {
+      this.#clients.delete(client); // a message that has begun is dropped with it
+      this.#readOn();
+    });
+  }
+
+  /** The same object for as long as the same is in force, whatever else the rules file says. */
+  #currentFraming(): SerialFraming {
+    const { messages } = this.#options.rules.current;
+    if (messages !== this.#framing && !isDeepStrictEqual(messages, this.#framing)) this.#framing = messages;
+    return this.#framing;
+  }
+
+  /** After the device took all: those that waited, each in its turn. */
+  #pumpAll(): void {
+    for (const client of [...this.#clients]) {
+      if (this.#device?.canTake !== true) return;
+      client.pump();
+      if (!this.#clients.delete(client)) continue;
+      this.#clients.add(client); // to the end of the queue
+    }
+  }
+
+  /** Without rules for it, what the device sends passes as it comes, also half a line. */
+  #judgeOutput(bytes: Buffer): Buffer {
+    const { out } = this.#options.rules.current;
+    if (out.default === "allow" && out.rules.length === 0) return bytes;
+    const framing = this.#currentFraming();
+    if (!isDeepStrictEqual(outputFraming(framing), this.#outFramer.framing)) this.#outFramer = new SerialFramer(outputFraming(framing));
+    this.#outFramer.push(bytes);
+    const passing: Buffer[] = [];
+    for (let piece = this.#outFramer.next(); piece !== undefined; piece = this.#outFramer.next()) {
+      const passage = this.#outJudge.judge(piece);
+      if (passage.bytes !== undefined) passing.push(passage.bytes);
+    }
+    return Buffer.concat(passing);
+  }
+
+  #sendToAll(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    for (const client of this.#clients) client.send(bytes);
+    if (![...this.#clients].some((client) => client.isBurdened)) return;
+    this.#device?.pause();
+    this.#patience ??= this.#options.clock.after(HOLDS_UP_MS, () => this.#cutWhoHoldsUp());
+  }
+
+  /** One alone may hold up the device for as long as it likes. */
+  #cutWhoHoldsUp(): void {
+    this.#patience = undefined;
+    if (this.#clients.size < 2) return;
+    for (const client of this.#clients) {
+      if (!client.isBurdened) continue;
+      this.#options.logger.warn("a client that does not read was cut, because it held up the others");
+      client.cut();
+    }
+  }
+
+  #readOn(): void {
+    if ([...this.#clients].some((client) => client.isBurdened)) return;
+    this.#patience?.[Symbol.dispose]();
+    this.#patience = undefined;
+    this.#device?.resume();
+  }
+
+  #cutAll(): void {
+    this.#patience?.[Symbol.dispose]();
+    this.#patience = undefined;
+    this.#outFramer = new SerialFramer(this.#outFramer.framing);
+    for (const client of this.#clients) client.cut();
+  }
+}
+
+/** Real-time bytes are a matter of what goes to the device. */
+function outputFraming(framing: SerialFraming): SerialFraming {
+  return { ...framing, realtime: [] };
+}
+
+function describeListenError(error: NodeJS.ErrnoException, host: string, port: number): AppError {
+  const options = { details: { host, port }, cause: error };
+  return error.code === "EADDRINUSE"
+    ? new AppError("port_in_use", `Port ${port} of ${host} is in use: choose another, or 0 for a free one.`, options)
+    : new AppError("not_configured", `The filter cannot listen at ${host}:${port}: ${error.message}`, options);
+}
