@@ -19,12 +19,8 @@ export type LineMatch = ReadonlyMap<string, { readonly text: string; readonly st
  * @returns the pattern, or what is wrong with it
  */
 export function compileLinePattern(source: string): LinePattern | { readonly problem: string } {
-  try {
-    new RegExp(source, "u"); // by itself: a bracket too many must not reach the anchors
-  } catch (error) {
-    const what = (error as Error).message.replace(/^Invalid regular expression: /, "").replace(/^\/.*\/u: /s, "");
-    return { problem: `expected a regular expression of ECMAScript: ${what}` };
-  }
+  const problem = findProblem(source);
+  if (problem !== undefined) return { problem: `expected a regular expression of ECMAScript: ${problem}` };
   const repeated = findRepeatedPart(source);
   if (repeated !== undefined) {
     return { problem: `expected no named part in what may be repeated: of (?<${repeated}>…) only the last would be judged` };
@@ -53,6 +49,15 @@ export function compileLinePattern(source: string): LinePattern | { readonly pro
       return loose.test(printed) || loose.test(printed.trim()) || loose.test(printed.replaceAll(" ", ""));
     },
   };
+}
+
+/** What is wrong with it by itself: a bracket too many must not reach the anchors. */
+function findProblem(source: string): string | undefined {
+  try {
+    return new RegExp(source, "u") && undefined;
+  } catch (error) {
+    return (error as Error).message.replace(/^Invalid regular expression: /, "").replace(/^\/.*\/u: /s, "");
+  }
 }
 
 /** The tokens of a regular expression that matter here; those in a class or behind a backslash are no group. */

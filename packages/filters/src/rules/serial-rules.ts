@@ -1,6 +1,5 @@
 import { type FilterDirection, SerialFilterRules, type Clamp, type JsonSchema } from "@hardshare/protocol";
 import { parseYamlWith } from "@hardshare/runtime";
-import type { z } from "zod";
 import { type LineMatch, type LinePattern, compileLinePattern } from "./line-pattern.ts";
 import type { LimitKeeper, Limits } from "./limits.ts";
 import { compileValueCondition, type ValueCondition } from "./value-condition.ts";
@@ -27,7 +26,7 @@ type CompiledSerialRule = { readonly pattern: LinePattern; readonly because: str
 );
 
 /** Named parts of a message; those that are decimal numbers are numbers. */
-export type SerialParts = Readonly<Record<string, string | number>>;
+type SerialParts = Readonly<Record<string, string | number>>;
 
 /** What the rules say about one message. */
 export type SerialVerdict = { readonly rule: string; readonly parts?: SerialParts } & (
@@ -56,7 +55,8 @@ function compiledRulesFile(limits: LimitKeeper) {
   });
 }
 
-type Context = z.core.$RefinementCtx;
+/** What tells an issue at a field of the file. */
+type Context = { addIssue(issue: { code: "custom"; path: PropertyKey[]; message: string }): void };
 
 function checkMessages({ messages, refusal }: SerialFilterRules, context: Context): void {
   const refuse = (field: string, message: string) => context.addIssue({ code: "custom", path: ["messages", field], message });

@@ -14,13 +14,13 @@ export interface SerialClientOptions {
   readonly judge: MessageJudge;
   readonly clock: Clock;
   /** The framing in force now: another object only when another one was read. */
-  framing(): SerialFraming;
-  canWrite(): boolean;
-  write(bytes: Buffer): void;
+  readonly framing: () => SerialFraming;
+  readonly canWrite: () => boolean;
+  readonly write: (bytes: Buffer) => void;
   /** Whether the device was written to by somebody else since this client's last message. */
-  hasLostTurn(): boolean;
+  readonly hasLostTurn: () => boolean;
   /** It takes more again, or is gone. */
-  onRelieved(): void;
+  readonly onRelieved: () => void;
 }
 
 /** One connection to a `serial` filter: cuts what comes in into messages, and has each judged when the device takes it. */

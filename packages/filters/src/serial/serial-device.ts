@@ -14,11 +14,11 @@ export interface SerialDeviceOptions {
   readonly baud: number;
   readonly clock: Clock;
   readonly logger: Logger;
-  onData(bytes: Buffer): void;
+  readonly onData: (bytes: Buffer) => void;
   /** It takes more again, after `canTake` was false. */
-  onDrain(): void;
+  readonly onDrain: () => void;
   /** It was unplugged, or ended otherwise. What waited to be written is dropped. */
-  onGone(): void;
+  readonly onGone: () => void;
 }
 
 /** A serial device, opened again whenever it comes back. */

@@ -122,7 +122,8 @@ class SerialFilter implements RunningFilter {
 
   /** After the device took all: those that waited, each in its turn. */
   #pumpAll(): void {
-    for (const client of [...this.#clients]) {
+    const waiting = [...this.#clients];
+    for (const client of waiting) {
       if (this.#device?.canTake !== true) return;
       client.pump();
       if (!this.#clients.delete(client)) continue;

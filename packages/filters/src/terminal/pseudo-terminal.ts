@@ -10,9 +10,11 @@ const UNLOCK = "0x40045431";
 
 export interface PseudoTerminalEvents {
   /** A program that has the device file open wrote this. */
-  onData(bytes: Buffer): void;
+  readonly onData: (bytes: Buffer) => void;
   /** What was left of a write is taken. */
-  onDrain(): void;
+  readonly onDrain: () => void;
+  /** The last program that had the device file open closed it; what it was not yet handed is dropped. */
+  readonly onClosed: () => void;
 }
 
 /**
@@ -37,7 +39,10 @@ export class PseudoTerminal implements AsyncDisposable {
         events.onData(bytes);
       },
       onDrain: () => events.onDrain(),
-      onHangUp: () => this.#onLastClosed(),
+      onHangUp: () => {
+        this.#onLastClosed();
+        events.onClosed();
+      },
     });
     this.#file.resume();
   }

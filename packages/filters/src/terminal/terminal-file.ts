@@ -9,11 +9,11 @@ const READ_BYTES = 64 * 1024;
 const READS_PER_TURN = 4;
 
 export interface TerminalEvents {
-  onData(bytes: Buffer): void;
+  readonly onData: (bytes: Buffer) => void;
   /** What was left of a write is written. */
-  onDrain(): void;
+  readonly onDrain: () => void;
   /** Nobody is at the other end: reading has stopped. */
-  onHangUp(): void;
+  readonly onHangUp: () => void;
 }
 
 /** The part of the library's port that is used. */

@@ -54,6 +54,7 @@ export class PluggedDevice implements AsyncDisposable {
         });
       },
       onDrain: () => this.#onDrain(),
+      onClosed: () => {},
     });
     await symlink(this.#terminal.path, join(this.folder, "new"));
     await rename(join(this.folder, "new"), this.path);

@@ -235,6 +235,8 @@ function containerJson(spec: ContainerSpec): unknown {
       LogConfig: { Type: "json-file", Config: { "max-size": MAX_LOG_SIZE } },
       CapDrop: UNNEEDED_CAPABILITIES,
       Devices: spec.devices.map((path) => ({ PathOnHost: path, PathInContainer: path, CgroupPermissions: "rw" })),
+      // A pseudo-terminal can be opened inside devpts alone, so as a device it would answer with an error.
+      Binds: (spec.mounts ?? []).map(({ host, inside }) => `${host}:${inside}`),
     },
   };
 }

@@ -48,8 +48,8 @@ interface ContainerLimits {
 }
 
 /**
- * A container to create. It gets podman's default capabilities at most, no-new-privileges, no mount, and only its own
- * loopback as network.
+ * A container to create. It gets podman's default capabilities at most, no-new-privileges, and only its own loopback as
+ * network.
  */
 export interface ContainerSpec {
   image: string;
@@ -62,6 +62,8 @@ export interface ContainerSpec {
   limits: ContainerLimits;
   /** Device files of the host, shown inside under the same path with read and write access. */
   devices: readonly string[];
+  /** Terminals of the host that are shown inside as files; none when left out. */
+  mounts?: readonly { host: string; inside: string }[];
   network: "none";
 }
 

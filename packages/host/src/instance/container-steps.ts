@@ -46,6 +46,7 @@ export async function createContainer(parts: InstanceParts, signal: AbortSignal)
     command: image.command.length > 0 ? undefined : DEFAULT_COMMAND,
     limits: { memoryBytes: contract.limits.memory, cpus: contract.limits.cpus, pids: contract.limits.pids },
     devices: contract.devices,
+    mounts: parts.deviceFiles,
     network: "none",
   };
   try {

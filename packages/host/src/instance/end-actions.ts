@@ -2,6 +2,7 @@ import { access, rm } from "node:fs/promises";
 import { AppError } from "@hardshare/protocol";
 import { killLabelledProcesses } from "../programs/labelled-processes.ts";
 import { removeContainers, verifyNoContainer } from "./container-steps.ts";
+import { KEEPER_EVENT } from "./device-file/keeper-process.ts";
 import type { StepAction } from "./execute.ts";
 import { runHostPrograms } from "./host-programs.ts";
 import type { InstanceParts } from "./instance-parts.ts";
@@ -20,7 +21,9 @@ export function endActions(parts: InstanceParts, makeSafe: StepAction): Record<E
       await parts.relay?.[Symbol.asyncDispose]();
       parts.relay = undefined;
     },
-    network: () => rm(parts.folder, { recursive: true, force: true }),
+    network: async () => {
+      for (const folder of [parts.folder, parts.keeperFolder]) await rm(folder, { recursive: true, force: true });
+    },
     verify: () => verify(parts),
   };
 }
@@ -45,8 +48,8 @@ export async function closeFilters(parts: InstanceParts): Promise<void> {
   parts.pumps = [];
   const results = await Promise.allSettled([...services, ...pumps].map((part) => part[Symbol.asyncDispose]()));
   for (const service of services) parts.events.onServiceClosed(service.traffic);
-  // Relays are ended in their turn.
-  await killLabelledProcesses(parts.facts.instanceId, parts.tools.clock, ["safe_state", RELAY_EVENT]);
+  // Relays are ended in their turn, and keepers, to which nothing is connected any more, with the container.
+  await killLabelledProcesses(parts.facts.instanceId, parts.tools.clock, ["safe_state", RELAY_EVENT, KEEPER_EVENT]);
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 

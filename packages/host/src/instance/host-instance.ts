@@ -93,6 +93,8 @@ export class HostInstance {
       onServiceClosed: (traffic) => this.#services.onClosed(traffic),
       onRelayLost: (how) => this.#losses.onRelayLost(how),
       onRelayRestored: () => this.#losses.onRelayRestored(),
+      onDeviceFileLost: (inside) =>
+        this.#notice("alert", `what keeps the device file ${inside} ended: it answers with errors until the end of this instance`),
       onTunnelBroken: (isBroken) =>
         this.#notice("info", isBroken ? "the tunnel to the hub broke; dialling again" : "the tunnel stands again"),
       warn: (message) => this.#notice("warning", message),

@@ -82,6 +82,8 @@ export interface PartEvents {
   onServiceRestored(name: string): void;
   onRelayLost(how: string): void;
   onRelayRestored(): void;
+  /** A device file in the container answers with errors until the end of the instance. */
+  onDeviceFileLost(inside: string): void;
   onTunnelBroken(isBroken: boolean): void;
   onServiceOutput(name: string, text: string): void;
   /** What its filter says of itself. */
@@ -106,6 +108,8 @@ export class InstanceParts {
   readonly containerLife = new AbortController();
   services: RunningService[] = [];
   pumps: AsyncDisposable[] = [];
+  /** Terminals that are shown in the container as device files. */
+  deviceFiles: { host: string; inside: string }[] = [];
   relay: RunningRelay | undefined;
   containerId: string | undefined;
   /** Whether the engine may still create a container: it did not answer when it was asked. */
@@ -150,6 +154,11 @@ export class InstanceParts {
     return join(this.tools.stateFolder, "instances", this.facts.instanceId);
   }
 
+  /** Folder of the sockets of what keeps its device files: not that of the others, which a daemon that starts removes. */
+  get keeperFolder(): string {
+    return join(this.tools.socketFolder, "k", this.facts.instanceId);
+  }
+
   /** Where a program in the container finds each service, and the socket outside that leads there. */
   get servicePlaces(): { name: string; port: number; socket: string }[] {
     return this.contract.services.map(({ name }, index) => ({ name, port: FIRST_SERVICE_PORT + index, socket: `s${index}.sock` }));
@@ -163,6 +172,15 @@ export class InstanceParts {
       () => {},
     );
     return result;
+  }
+
+  /** The device files by which programs in the container find services, each with the socket of its keeper. */
+  get deviceFilePlaces(): { name: string; inside: string; socket: string }[] {
+    return this.contract.services.flatMap((service, index) =>
+      "device" in service && service.device !== undefined
+        ? [{ name: service.name, inside: service.device, socket: join(this.keeperFolder, `${index}.sock`) }]
+        : [],
+    );
   }
 
   /** How programs on the host are run for an event of this instance. */

@@ -1,4 +1,5 @@
 import { killContainerProcesses, killLabelledProcesses } from "../programs/labelled-processes.ts";
+import { KEEPER_EVENT } from "./device-file/keeper-process.ts";
 import { closeFilters, endActions } from "./end-actions.ts";
 import type { StepAction } from "./execute.ts";
 import { runHostPrograms } from "./host-programs.ts";
@@ -10,7 +11,7 @@ import type { EndStep, LaunchStep } from "./plan.ts";
 export interface InstanceWorks {
   readonly launch: Readonly<Record<LaunchStep, StepAction>>;
   readonly end: Readonly<Record<EndStep, StepAction>>;
-  /** Ends what the daemon before left running of the instance, but its container. */
+  /** Ends what the daemon before left running of the instance, but its container, and what keeps its device files. */
   endFormer(): Promise<void>;
   /**
    * Nothing more reaches the hardware, whatever the steps are doing: filters and programs are killed, but for those that

@@ -5,6 +5,7 @@ import { BackOff, makePrivateFolder } from "@hardshare/runtime";
 import { readHostKey } from "@hardshare/wire/ssh";
 import { Supervised } from "../programs/supervised.ts";
 import { adoptContainer, containerOf, createContainer, describeDeadContainer, putKeys, startContainer } from "./container-steps.ts";
+import { startKeeper } from "./device-file/keeper-process.ts";
 import type { StepAction } from "./execute.ts";
 import { runHostPrograms } from "./host-programs.ts";
 import { runInside } from "./init-inside.ts";
@@ -28,6 +29,7 @@ export function launchActions(parts: InstanceParts, makeSafe: StepAction): Recor
     adopt: ({ signal }) => adoptContainer(parts, signal),
     network: () => makeSocketFolder(parts),
     filters: (context) => startServices(parts, context),
+    device_files: ({ signal }) => makeDeviceFiles(parts, signal),
     container: ({ signal }) => createContainer(parts, signal),
     authorized_keys: ({ signal }) => putKeys(parts, signal),
     start: ({ signal }) => startContainer(parts, signal),
@@ -47,6 +49,16 @@ async function makeSocketFolder(parts: InstanceParts): Promise<void> {
   await makePrivateFolder(dirname(parts.folder));
   await mkdir(parts.folder, { mode: 0o700, recursive: true });
   if (process.geteuid?.() === 0) await chown(parts.folder, RELAY_UID, RELAY_UID);
+}
+
+/** Starts what keeps the device files; the container mounts their terminals. */
+async function makeDeviceFiles(parts: InstanceParts, signal: AbortSignal): Promise<void> {
+  const { facts, tools } = parts;
+  await mkdir(parts.keeperFolder, { mode: 0o700, recursive: true });
+  for (const { inside, socket } of parts.deviceFilePlaces) {
+    const host = await startKeeper({ instanceId: facts.instanceId, socket, path: tools.environment["PATH"], signal });
+    parts.deviceFiles.push({ host, inside });
+  }
 }
 
 async function enterNetwork(parts: InstanceParts, signal: AbortSignal): Promise<void> {

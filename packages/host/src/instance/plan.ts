@@ -19,6 +19,8 @@ export type LaunchStep =
   | "network"
   /** Services, filters first of all, listen. */
   | "filters"
+  /** The terminals that the container shows as device files of services. */
+  | "device_files"
   /** The container is created; nothing runs in it. */
   | "container"
   /** The user's keys and the environment are in it. */
@@ -40,6 +42,7 @@ export function launchPlan(contract: Contract): Plan<LaunchStep> {
   const plan = contract.provider === "proxy" ? PROXY_LAUNCH : CONTAINER_LAUNCH;
   const idle: LaunchStep[] = [];
   if (contract.services.length === 0) idle.push("filters");
+  if (!contract.services.some((service) => "device" in service && service.device !== undefined)) idle.push("device_files");
   if (contract.init.length === 0) idle.push("init");
   if (contract.init_inside.length === 0) idle.push("init_inside");
   return dropSteps(plan, idle);
@@ -53,8 +56,9 @@ const PROXY_LAUNCH: Plan<LaunchStep> = [
 
 const CONTAINER_LAUNCH: Plan<LaunchStep> = [
   { name: "network", after: [] },
-  { name: "filters", after: ["network"] },
-  { name: "container", after: [] },
+  { name: "device_files", after: [] },
+  { name: "filters", after: ["network", "device_files"] },
+  { name: "container", after: ["device_files"] },
   { name: "authorized_keys", after: ["container"] },
   { name: "start", after: ["authorized_keys"] },
   { name: "relay", after: ["network", "start"] },

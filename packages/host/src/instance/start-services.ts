@@ -9,6 +9,7 @@ import { ServicePump } from "../services/service-pump.ts";
 import { ServiceTap } from "../taps/service-tap.ts";
 import { makeTapFolder, tapFolder } from "../taps/tap-folders.ts";
 import { TapLog } from "../taps/tap-log.ts";
+import { DeviceFileLink } from "./device-file/device-file-link.ts";
 import type { StepContext } from "./execute.ts";
 import { filterArguments, isFilter } from "./filter-arguments.ts";
 import type { InstanceParts } from "./instance-parts.ts";
@@ -27,9 +28,21 @@ export async function startServices(parts: InstanceParts, { signal }: StepContex
       if (signal.aborted) running.cut(); // too late: those before it are cut already
       const socket = places[index]?.socket;
       if (!parts.isProxy && socket !== undefined) parts.pumps.push(await ServicePump.listen(join(parts.folder, socket), running));
+      parts.pumps.push(...linkDeviceFiles(parts, running));
     }),
   );
   for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
+/** Carries what programs in the container write to the device file of a service, if it has one, and back. */
+function linkDeviceFiles(parts: InstanceParts, service: InstanceService): DeviceFileLink[] {
+  const { clock, random } = parts.tools;
+  return parts.deviceFilePlaces
+    .filter(({ name }) => name === service.name)
+    .map(({ inside, socket }) => {
+      const onLost = () => parts.events.onDeviceFileLost(inside);
+      return new DeviceFileLink({ socket, dial: () => service.dial(), clock, random, onLost });
+    });
 }
 
 async function startService(parts: InstanceParts, service: Service, signal: AbortSignal): Promise<InstanceService> {

@@ -29,6 +29,18 @@ const MemorySize = z
 
 const EnvironmentName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, "expected the name of an environment variable");
 
+/** Each device file inside stands for one thing. */
+function checkDevicePaths(contract: { devices: string[]; services: Service[] }, context: z.core.$RefinementCtx): void {
+  const taken = new Set(contract.devices);
+  for (const [index, service] of contract.services.entries()) {
+    if (!("device" in service) || service.device === undefined) continue;
+    if (taken.has(service.device)) {
+      context.addIssue({ code: "custom", path: ["services", index, "device"], message: "expected a path that no other device has" });
+    }
+    taken.add(service.device);
+  }
+}
+
 /**
  * The contract of a deployment: all that its owner enforces around an instance.
  * An empty contract enforces nothing.
@@ -96,6 +108,7 @@ export const Contract = z
       .describe("How long an instance lasts that asks for no time (default 8h)."),
   })
   .superRefine((contract, context) => {
+    checkDevicePaths(contract, context);
     if (contract.provider === "proxy") {
       if (contract.services.length !== 1) {
         context.addIssue({

@@ -114,6 +114,7 @@ export function simulatedWorks(
       network: take,
       filters: ({ signal }) => openFilter(signal),
       container: ({ signal }) => createContainer(parts, signal),
+      device_files: async () => {},
       authorized_keys: ({ signal }) => putKeys(parts, signal),
       start: ({ signal }) => startContainer(parts, signal),
       relay: async () => {

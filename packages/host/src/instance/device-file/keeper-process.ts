@@ -1,0 +1,60 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { AppError } from "@hardshare/protocol";
+import { EVENT_VARIABLE, INSTANCE_VARIABLE } from "../../programs/program-place.ts";
+
+/** What the label of keepers says that they run for. */
+export const KEEPER_EVENT = "device_file";
+
+export interface StartKeeperOptions {
+  readonly instanceId: string;
+  /** Unix socket at which it serves. */
+  readonly socket: string;
+  /** Where it finds programs; it gets nothing else of the daemon's environment. */
+  readonly path: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Starts the keeper of a device file. It goes on when the daemon ends, as the container does; it is ended with the
+ * instance, by its label.
+ * @returns path of the pseudo-terminal, to be mounted into the container
+ * @throws AppError `program_failed`, `cancelled`
+ */
+export async function startKeeper({ instanceId, socket, path, signal }: StartKeeperOptions): Promise<string> {
+  const [command = "", ...args] = [...keeperCommand(), socket];
+  const child = spawn(command, args, {
+    cwd: "/",
+    env: { PATH: path, [INSTANCE_VARIABLE]: instanceId, [EVENT_VARIABLE]: KEEPER_EVENT },
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let words = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (words = (words + text).slice(-2000)));
+  try {
+    const [line] = (await Promise.race([
+      once(createInterface(child.stdout), "line", { signal }),
+      once(child, "close").then(() => [""]),
+    ])) as [string];
+    if (line === "") throw new AppError("program_failed", `the keeper of the device file ended: ${words.trim()}`);
+    return line;
+  } catch (error) {
+    child.kill("SIGKILL");
+    if (signal.aborted) throw new AppError("cancelled", "making the device file was cancelled");
+    throw error instanceof AppError ? error : new AppError("program_failed", `the keeper of the device file cannot be started: ${(error as Error).message}`);
+  } finally {
+    child.stdout.destroy();
+    child.stderr.destroy();
+    child.unref();
+  }
+}
+
+function keeperCommand(): string[] {
+  const isSource = import.meta.url.endsWith(".ts"); // in tests and `npm run dev`, where the source runs by tsx
+  const file = fileURLToPath(new URL(isSource ? "./main.ts" : "./main.js", import.meta.url));
+  const loader = isSource ? ["--conditions=@hardshare/source", "--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href] : [];
+  return [process.execPath, ...loader, file];
+}
