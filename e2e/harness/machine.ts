@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -27,7 +27,8 @@ export class Machine implements AsyncDisposable {
     await expectSuccess("avr-gcc", ["-mmcu=atmega328p", "-Os", "-Wall", "-Werror", "-o", program, SOURCE]);
     const board = ["-M", "uno", "-bios", program, "-nographic", "-monitor", "none"];
     const uart = ["-chardev", `pty,id=uart,logfile=${ledger}`, "-serial", "chardev:uart"];
-    const child = spawn("setpriv", ["--pdeathsig", "KILL", "qemu-system-avr", ...board, ...uart], { stdio: ["ignore", "pipe", "pipe"] });
+    // The firmware waits by asking again and again, as firmware does: it is not to take the processor from others.
+    const child = spawn("nice", ["setpriv", "--pdeathsig", "KILL", "qemu-system-avr", ...board, ...uart], { stdio: ["ignore", "pipe", "pipe"] });
     let words = "";
     child.stderr.on("data", (chunk: Buffer) => (words += chunk.toString()));
     const early = once(child, "exit").then(() => {
@@ -45,6 +46,18 @@ export class Machine implements AsyncDisposable {
   async ledger(): Promise<string[]> {
     const said = (await readFile(this.#ledger, "latin1")).split("\r\n");
     return said.filter((line) => /^ran: |^hold$/.test(line)).map((line) => line.replace("ran: ", ""));
+  }
+
+  /** Process id of the one program that has the device file open. */
+  async opener(): Promise<number> {
+    const found: number[] = [];
+    for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+      const files = await readdir(`/proc/${pid}/fd`).catch((): string[] => []);
+      const paths = await Promise.all(files.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => "")));
+      if (paths.includes(this.path)) found.push(Number(pid));
+    }
+    if (found.length !== 1) throw new Error(`${found.length} programs have ${this.path} open`);
+    return found[0] ?? 0;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

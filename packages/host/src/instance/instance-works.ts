@@ -30,7 +30,7 @@ export function instanceWorks(parts: InstanceParts): InstanceWorks {
     launch: launchActions(parts, makeSafe),
     end: endActions(parts, makeSafe),
     makeSafe,
-    endFormer: () => killLabelledProcesses(facts.instanceId, tools.clock),
+    endFormer: () => killLabelledProcesses(facts.instanceId, tools.clock, [KEEPER_EVENT]),
     async cutOff() {
       const hasDevices = parts.contract.devices.length > 0;
       await Promise.all([closeFilters(parts), hasDevices ? killContainerProcesses(facts.instanceId, tools.clock) : undefined]);
