@@ -65,6 +65,7 @@ const NO_EVENTS: PartEvents = {
   onServiceClosed: () => {},
   onRelayLost: () => {},
   onRelayRestored: () => {},
+      onDeviceFileLost: () => {},
   onTunnelBroken: () => {},
   warn: () => {},
 };

@@ -1,5 +1,5 @@
 import { join, resolve } from "node:path";
-import { AppError, type Service } from "@hardshare/protocol";
+import type { Service } from "@hardshare/protocol";
 
 /** A service that is a filter of ours. */
 export type FilterService = Exclude<Service, { command: string }>;
@@ -15,8 +15,8 @@ export function isFilter(service: Service): service is FilterService {
  */
 export function filterArguments(service: FilterService, places: { contract: string; state: string; tap: string }): string[] {
   const { name, filter, target, rules, tap } = service;
-  if (filter === "serial") throw new AppError("config_invalid", `filter ${filter} is not yet available`);
   const file = rules === undefined ? [] : ["--rules", resolve(places.contract, rules)];
   const args = [filter, "--target", target, ...file, "--state", join(places.state, `${name}.budgets`)];
+  if (filter === "serial") args.push("--baud", String(service.baud));
   return tap ? [...args, "--decisions", join(places.tap, `${name}.decisions`)] : args;
 }
