@@ -13,9 +13,10 @@ import { formatRows, type Race, type RaceContext, type Row } from "./race.ts";
 import { atRest } from "./at-rest.ts";
 import { cablePulled } from "./cable-pulled.ts";
 import { contention } from "./contention.ts";
+import { serialLine } from "./serial-line.ts";
 import { streams } from "./streams/streams.ts";
 
-const RACES: readonly Race[] = [atRest, launches, contention, streams, cablePulled];
+const RACES: readonly Race[] = [atRest, launches, contention, streams, cablePulled, serialLine];
 
 const known = RACES.flatMap((race) => race.ids);
 const { options, wanted } = readOptions(process.argv.slice(2));
@@ -44,7 +45,7 @@ const rows: Row[] = [];
   const profiler = options.profile === undefined ? undefined : await Profiler.open(options.profile);
   await using world = await World.create(profiler?.variables);
   const isWanted = (id: string) => wanted.length === 0 || wanted.includes(id);
-  const context: RaceContext = { world, isShort: options.short ?? false, isWanted, profiler, tell };
+  const context: RaceContext = { world, isShort: options.short ?? false, isLong: options.long ?? false, isWanted, profiler, tell };
   for (const race of chosen) {
     tell(`${race.ids.join(", ")} …`);
     rows.push(...(await race.run(context)));

@@ -1,7 +1,7 @@
 /** The command line of `npm run bench`. */
 import { parseArgs } from "node:util";
 
-const OPTIONS = { help: { type: "boolean" }, short: { type: "boolean" }, json: { type: "string" }, profile: { type: "string" } } as const;
+const OPTIONS = { help: { type: "boolean" }, short: { type: "boolean" }, long: { type: "boolean" }, json: { type: "string" }, profile: { type: "string" } } as const;
 
 /** @throws TypeError on an option that there is not */
 export function readOptions(args: string[]) {
@@ -13,6 +13,7 @@ export function readOptions(args: string[]) {
 export function describeOptions(races: readonly string[]): string {
   return `npm run bench [-- P1 P6 …] [options]     (build first: npx tsc -b)
   --short        fewer repetitions: to see that the races run, not how fast
+  --long         P11: an hour
   --json FILE    writes the rows
   --profile DIR  P6, P7, P8: writes DIR/<race>-{hub,host,server}.cpuprofile (open in Chrome's or VS Code's profiler)
                  and tells the functions that took most time; the profiled figures are not comparable

@@ -29,6 +29,8 @@ export interface RaceContext {
   world: World;
   /** Fewer repetitions: to see that the races run, not how fast. */
   isShort: boolean;
+  /** As long as the promise says. */
+  isLong: boolean;
   /** Whether this race was asked for. */
   isWanted: (id: string) => boolean;
   /** With `--profile`, for races that can be profiled. */

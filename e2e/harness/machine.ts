@@ -28,7 +28,9 @@ export class Machine implements AsyncDisposable {
     const board = ["-M", "uno", "-bios", program, "-nographic", "-monitor", "none"];
     const uart = ["-chardev", `pty,id=uart,logfile=${ledger}`, "-serial", "chardev:uart"];
     // The firmware waits by asking again and again, as firmware does: it is not to take the processor from others.
-    const child = spawn("nice", ["setpriv", "--pdeathsig", "KILL", "qemu-system-avr", ...board, ...uart], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn("nice", ["setpriv", "--pdeathsig", "KILL", "qemu-system-avr", ...board, ...uart], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let words = "";
     child.stderr.on("data", (chunk: Buffer) => (words += chunk.toString()));
     const early = once(child, "exit").then(() => {

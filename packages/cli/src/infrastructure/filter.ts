@@ -89,6 +89,8 @@ export const addFilter: AddVerb = (program, shell) => {
     make: ({ rrhttpFilterKind }, target) => rrhttpFilterKind({ target }),
   }).addHelpText("after", examples(["hardshare filter run rrhttp --config misty.yaml 192.168.1.134:80", "use a file that is there"]));
 
+  addKind({
+    command: run
       .command("serial")
       .description("judges lines (or other messages) by rules before they reach a serial device")
       .requiredOption("--target <device>", "the device file, such as /dev/ttyUSB0")
@@ -101,6 +103,7 @@ export const addFilter: AddVerb = (program, shell) => {
   );
 
   addFilterRules(filter, shell);
+
   filter
     .command("spare", { hidden: true })
     .description(

@@ -54,7 +54,8 @@ export function compileLinePattern(source: string): LinePattern | { readonly pro
 /** What is wrong with it by itself: a bracket too many must not reach the anchors. */
 function findProblem(source: string): string | undefined {
   try {
-    return new RegExp(source, "u") && undefined;
+    "".search(new RegExp(source, "u"));
+    return undefined;
   } catch (error) {
     return (error as Error).message.replace(/^Invalid regular expression: /, "").replace(/^\/.*\/u: /s, "");
   }

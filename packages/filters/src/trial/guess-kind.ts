@@ -2,7 +2,7 @@ import { parseYamlWith } from "@hardshare/runtime";
 import { z } from "zod";
 
 /** Kinds of filters whose rules can be tried out. */
-export const TRIAL_KINDS = ["http"] as const;
+export const TRIAL_KINDS = ["http", "serial"] as const;
 export type TrialKind = (typeof TRIAL_KINDS)[number];
 
 const AnyRules = z.looseObject({

@@ -65,7 +65,7 @@ const NO_EVENTS: PartEvents = {
   onServiceClosed: () => {},
   onRelayLost: () => {},
   onRelayRestored: () => {},
-      onDeviceFileLost: () => {},
+  onDeviceFileLost: () => {},
   onTunnelBroken: () => {},
   warn: () => {},
 };

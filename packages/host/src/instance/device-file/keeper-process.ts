@@ -25,8 +25,7 @@ export interface StartKeeperOptions {
  * @throws AppError `program_failed`, `cancelled`
  */
 export async function startKeeper({ instanceId, socket, path, signal }: StartKeeperOptions): Promise<string> {
-  const [command = "", ...args] = [...keeperCommand(), socket];
-  const child = spawn(command, args, {
+  const child = spawn(process.execPath, [...keeperArguments(), socket], {
     cwd: "/",
     env: { PATH: path, [INSTANCE_VARIABLE]: instanceId, [EVENT_VARIABLE]: KEEPER_EVENT },
     detached: true,
@@ -44,7 +43,9 @@ export async function startKeeper({ instanceId, socket, path, signal }: StartKee
   } catch (error) {
     child.kill("SIGKILL");
     if (signal.aborted) throw new AppError("cancelled", "making the device file was cancelled");
-    throw error instanceof AppError ? error : new AppError("program_failed", `the keeper of the device file cannot be started: ${(error as Error).message}`);
+    throw error instanceof AppError
+      ? error
+      : new AppError("program_failed", `the keeper of the device file cannot be started: ${(error as Error).message}`);
   } finally {
     child.stdout.destroy();
     child.stderr.destroy();
@@ -52,9 +53,11 @@ export async function startKeeper({ instanceId, socket, path, signal }: StartKee
   }
 }
 
-function keeperCommand(): string[] {
+function keeperArguments(): string[] {
   const isSource = import.meta.url.endsWith(".ts"); // in tests and `npm run dev`, where the source runs by tsx
   const file = fileURLToPath(new URL(isSource ? "./main.ts" : "./main.js", import.meta.url));
-  const loader = isSource ? ["--conditions=@hardshare/source", "--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href] : [];
-  return [process.execPath, ...loader, file];
+  const loader = isSource
+    ? ["--conditions=@hardshare/source", "--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href]
+    : [];
+  return [...loader, file];
 }
