@@ -13,26 +13,18 @@ import { Deferred } from "@hardshare/runtime";
 import type { ReportStream } from "../channel/report-stream.ts";
 import type { ContainerExit } from "../engine/engine.ts";
 import type { Journal } from "../journal/journal.ts";
+import type { Beginning } from "./beginning.ts";
 import { LABELS } from "./container-steps.ts";
 import { DeadlineWatch } from "./deadline-watch.ts";
 import { EmergencyStop } from "./emergency-stop.ts";
 import { describe, executeEnd, executeLaunch, isLocking, type LaunchOutcome, type StepFailure } from "./execute.ts";
-import { isFilter } from "./filter-arguments.ts";
 import { type HostTools, type InstanceFacts, InstanceParts } from "./instance-parts.ts";
 import type { InstanceWorks } from "./instance-works.ts";
 import { Losses } from "./losses.ts";
 import { adoptionPlan, endPlan, launchPlan } from "./plan.ts";
+import { rereadRules, type RereadRules } from "./reread-rules.ts";
 import { ServiceReports } from "./service-reports.ts";
 import { TimelineReporter } from "./timeline-reporter.ts";
-
-/** How an instance begins at this daemon. */
-export type Beginning =
-  /** Written to the journal, then launched. */
-  | { kind: "launch" }
-  /** Its container may have outlived the daemon that launched it. */
-  | { kind: "adopt" }
-  /** It cannot be adopted: whatever is left of it is undone. */
-  | { kind: "clean_up"; reason: EndReason; problem?: string | undefined };
 
 export interface HostInstanceOptions {
   facts: InstanceFacts;
@@ -174,17 +166,9 @@ export class HostInstance {
     if (deadline.wallMs !== known.wallMs && this.#hasBegun) this.#recordDeadline();
   }
 
-  /** Has its filters read their rules again. @returns for each what kept it from that, or undefined; then the rules before stay in force */
-  async rereadRules(): Promise<{ service: string; problem: string | undefined }[]> {
-    const filters = new Set(this.#parts.contract.services.filter(isFilter).map(({ name }) => name));
-    return Promise.all(
-      this.#parts.services
-        .filter(({ name }) => filters.has(name))
-        .map(async (service) => ({
-          service: service.name,
-          problem: await service.rereadRules().catch((error: unknown) => toAppError(error).message),
-        })),
-    );
+  /** Has its filters read their rules again. */
+  rereadRules(): Promise<RereadRules[]> {
+    return rereadRules(this.#parts);
   }
 
   /** Ends it, whatever it is doing: nothing more reaches the hardware, and a running step is stopped. The first reason holds. */
