@@ -16,8 +16,15 @@ const CONTRACT = `services: [{ name: ROBOT, command: ${process.execPath} serve.m
 init: [./init.sh]
 init_inside: [echo inside]
 terminate: [./terminate.sh]
+baseline: ["true"]
 `;
-const PLANNED = Contract.parse({ services: [{ name: "ROBOT", command: "x" }], init: ["x"], init_inside: ["x"], terminate: ["x"] });
+const PLANNED = Contract.parse({
+  services: [{ name: "ROBOT", command: "x" }],
+  init: ["x"],
+  init_inside: ["x"],
+  terminate: ["x"],
+  baseline: ["x"],
+});
 
 const problem = whyNoNamespaces();
 describe.skipIf(problem !== undefined)(

@@ -19,6 +19,7 @@ const VICTIM_FILE = fileURLToPath(new URL("../testing/dying-daemon.fixture.ts", 
 const PROGRAMS = `services: [{ name: ROBOT, command: ${process.execPath} serve.mjs }]
 init: [./begun.sh]
 terminate: [./ended.sh]
+baseline: [./is-clean.sh]
 safe_state: [./safe.sh]
 `;
 const INSIDE = 'limits: { memory: 256m }\ninit_inside: ["true"]\n';
@@ -36,6 +37,7 @@ function casesOf(provider: keyof typeof SHARES): [when: When, failpoint: string]
     init: ["x"],
     init_inside: provider === "proxy" ? [] : ["x"],
     terminate: ["x"],
+    baseline: ["x"],
     safe_state: ["x"],
   });
   return [
@@ -63,6 +65,7 @@ for (const engine of [noEngine, ...(await findRealEngines())]) {
       for (const [script, file] of [
         ["begun.sh", "begun"],
         ["ended.sh", "ended"],
+        ["is-clean.sh", "looked-at"],
         ["safe.sh", "safe"],
       ] as const) {
         await world.script(script, `echo "$HARDSHARE_INSTANCE" >> ${file}`);
@@ -110,6 +113,7 @@ for (const engine of [noEngine, ...(await findRealEngines())]) {
       await world.daemon?.stop({ endInstances: true });
 
       expect(await linesOf("ended")).toContain(instanceId);
+      expect((await linesOf("looked-at")).at(-1)).toBe(instanceId);
       const begun = (await linesOf("begun")).filter((line) => line === instanceId);
       expect(begun.length).toBeLessThanOrEqual(1); // an epoch runs at most once
       expect(await world.instanceFolders()).toEqual([]);

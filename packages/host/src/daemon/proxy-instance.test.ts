@@ -146,6 +146,30 @@ test("a failing terminate program locks the deployment out before the end is rep
   });
 });
 
+test("a deployment whose baseline fails is locked out; it is asked after all else, and `warn` is its owner's waiver, told on the timeline", async () => {
+  await world.script("is-clean.sh", 'tail -n 1 ended; echo "the bench is not clear"; exit 3');
+  const write = (entry: string) => writeFile(world.contractFile(robot), `${CONTRACT}baseline: [${entry}]\n`);
+  await write("{ run: ./is-clean.sh, on_fail: warn }");
+  await world.start();
+  const warned = world.launch(robot);
+  await world.server.report(warned.instanceId, "up");
+  world.end(robot, warned);
+  expect(await world.server.report(warned.instanceId, "ended")).toMatchObject({ clean: true, residue: [] });
+  const { text } = await world.server.report(warned.instanceId, "notice", (body) => body.level === "warning");
+  expect(text).toContain("baseline: ./is-clean.sh ended with exit code 3; the deployment is not locked out, because");
+  expect(text).toContain(`${warned.instanceId}\nthe bench is not clear`); // its terminate program had run before
+  expect(world.server.heard.filter((each) => each.type === "lockout")).toEqual([]);
+  await write("./is-clean.sh");
+  const { reloadContracts } = await import("./control-client.ts");
+  await reloadContracts({ state: world.state });
+  const locking = world.launch(robot);
+  await world.server.report(locking.instanceId, "up");
+  world.end(robot, locking);
+  const residue = ["baseline: ./is-clean.sh ended with exit code 3"];
+  expect(await world.server.report(locking.instanceId, "ended")).toMatchObject({ clean: false, residue });
+  expect(world.server.heard.find((each) => each.type === "lockout")).toMatchObject({ reason: expect.stringContaining(residue[0]!) });
+});
+
 test("cancelling during a running init program kills it and ends the instance", async () => {
   await world.script("init.sh", "echo $$ > pid; echo waiting; exec sleep 60");
   await world.start();

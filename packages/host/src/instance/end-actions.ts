@@ -24,6 +24,7 @@ export function endActions(parts: InstanceParts, makeSafe: StepAction): Record<E
     network: async () => {
       for (const folder of [parts.folder, parts.keeperFolder]) await rm(folder, { recursive: true, force: true });
     },
+    baseline: (context) => untilUnstopped(parts, (signal) => runHostPrograms(parts, "baseline", { ...context, signal })),
     verify: () => verify(parts),
   };
 }

@@ -86,7 +86,7 @@ export function isLocking(error: AppError): boolean {
 }
 
 /** Steps of an end plan that are work of their own; the others undo a launch step, and are reported as its undoing. */
-const OWN_STEPS: ReadonlySet<string> = new Set(["safe_state", "terminate", "verify"]);
+const OWN_STEPS: ReadonlySet<string> = new Set(["safe_state", "terminate", "baseline", "verify"]);
 
 /**
  * Walks an end plan to its end, whatever fails: a step that fails leaves its residue, and the others go on.

@@ -1,10 +1,20 @@
 import { AppError, type LifecycleProgram, type OnFail } from "@hardshare/protocol";
 
 /** Lists of lifecycle programs in a contract. */
-export type ProgramEvent = "init" | "init_inside" | "terminate" | "safe_state";
+export type ProgramEvent = "init" | "init_inside" | "terminate" | "safe_state" | "baseline";
 
 /** What a failure means when the entry does not say so: before the instance is ready it ends it, afterwards it locks. */
-const DEFAULT_ON_FAIL: Record<ProgramEvent, OnFail> = { init: "end", init_inside: "end", terminate: "lock", safe_state: "lock" };
+const DEFAULT_ON_FAIL: Record<ProgramEvent, OnFail> = {
+  init: "end",
+  init_inside: "end",
+  terminate: "lock",
+  baseline: "lock",
+  safe_state: "lock",
+};
+
+/** What a failure that `on_fail: warn` waives is told with; afterwards it is the owner's waiver of a lock-out. */
+const WAIVED = "the launch goes on, because its entry says `on_fail: warn`";
+const WAIVED_LOCK = "the deployment is not locked out, because its entry says `on_fail: warn`";
 
 /** `isLeft`: a process of it goes on and cannot be killed. */
 export type ProgramResult = { isOk: true } | { isOk: false; message: string; log: string; isLeft?: true };
@@ -29,7 +39,7 @@ export async function runProgramList(
     if (result.isOk) continue;
     const onFail = program.on_fail ?? DEFAULT_ON_FAIL[event];
     if (onFail === "warn" && result.isLeft !== true) {
-      warn(`${event}: ${result.message}${result.log === "" ? "" : `\n${result.log}`}`);
+      warn(`${event}: ${result.message}; ${isBefore ? WAIVED : WAIVED_LOCK}${result.log === "" ? "" : `\n${result.log}`}`);
       continue;
     }
     failures.push({ ...result, locks: !isBefore || onFail === "lock" || result.isLeft === true });

@@ -4,9 +4,9 @@ import { adoptionPlan, endPlan, failpointsOf, launchPlan, type Plan } from "./pl
 
 const services = [{ name: "ROBOT", command: "./filter" }];
 const container = (more: object = {}) =>
-  Contract.parse({ services, init: ["a"], init_inside: ["b"], terminate: ["c"], safe_state: ["d"], ...more });
+  Contract.parse({ services, init: ["a"], init_inside: ["b"], terminate: ["c"], baseline: ["e"], safe_state: ["d"], ...more });
 const proxy = (more: object = {}) =>
-  Contract.parse({ provider: "proxy", services, init: ["a"], terminate: ["c"], safe_state: ["d"], ...more });
+  Contract.parse({ provider: "proxy", services, init: ["a"], terminate: ["c"], baseline: ["e"], safe_state: ["d"], ...more });
 const show = (plan: Plan<string>) => plan.map(({ name, after }) => (after.length === 0 ? name : `${name} after ${after.join(", ")}`));
 
 /** Steps that are done before a step begins. */
@@ -47,7 +47,8 @@ test("at the end filters and the tunnel are closed before the programs for the e
   const plan = endPlan(container(), false);
   expect(before(plan, "terminate")).toEqual(new Set(["filters", "tunnel"]));
   expect(before(plan, "container")).toContain("terminate");
-  expect(before(plan, "verify")).toEqual(new Set(["filters", "tunnel", "terminate", "container", "relay", "network"]));
+  expect(before(plan, "baseline")).toEqual(new Set(["filters", "tunnel", "terminate", "container", "relay", "network"]));
+  expect(before(plan, "verify")).toEqual(new Set([...before(plan, "baseline"), "baseline"]));
 });
 
 test("a container that was given devices is removed before the programs for the end run", () => {
@@ -63,7 +64,13 @@ test("after a crash the hardware is made safe, by the end plan or by the adoptio
 });
 
 test("every step waits only for steps of its plan, and each has its failpoints", () => {
-  const contracts = [container(), container({ devices: ["/dev/x"] }), Contract.parse({}), proxy(), proxy({ init: [], terminate: [] })];
+  const contracts = [
+    container(),
+    container({ devices: ["/dev/x"] }),
+    Contract.parse({}),
+    proxy(),
+    proxy({ init: [], terminate: [], baseline: [] }),
+  ];
   for (const contract of contracts) {
     for (const plan of [launchPlan(contract), endPlan(contract, true), endPlan(contract, false)] as Plan<string>[]) {
       const names = plan.map((step) => step.name);

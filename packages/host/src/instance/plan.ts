@@ -35,7 +35,18 @@ export type LaunchStep =
   /** The hub forwards to it. */
   | "tunnel";
 
-export type EndStep = "filters" | "safe_state" | "tunnel" | "terminate" | "container" | "relay" | "network" | "verify";
+export type EndStep =
+  | "filters"
+  | "safe_state"
+  | "tunnel"
+  | "terminate"
+  | "container"
+  | "relay"
+  | "network"
+  /** The owner's programs look whether the workspace is as it has to be. */
+  | "baseline"
+  /** Nothing of the instance is left. */
+  | "verify";
 
 /** From nothing to an instance that can be reached. */
 export function launchPlan(contract: Contract): Plan<LaunchStep> {
@@ -101,11 +112,14 @@ export function endPlan(contract: Contract, mustMakeSafe: boolean): Plan<EndStep
     { name: "terminate", after: ["filters", "safe_state", "tunnel", ...(hasDevices ? (["container"] as const) : [])] },
     { name: "relay", after: ["tunnel"] },
     { name: "network", after: ["container", "relay"] },
-    { name: "verify", after: ["terminate", "container", "relay", "network"] },
+    // When nothing of the instance can change any more what it looks at.
+    { name: "baseline", after: ["terminate", "container", "relay", "network"] },
+    { name: "verify", after: ["baseline"] },
   ];
   const idle: EndStep[] = contract.provider === "proxy" ? ["container", "relay", "network"] : [];
   if (!mustMakeSafe || contract.safe_state.length === 0) idle.push("safe_state");
   if (contract.terminate.length === 0) idle.push("terminate");
+  if (contract.baseline.length === 0) idle.push("baseline");
   return dropSteps(plan, idle);
 }
 

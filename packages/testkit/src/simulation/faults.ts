@@ -135,7 +135,7 @@ export class Faults {
       }
       case "mishaps": {
         const { place } = random.pick(hosts);
-        place.mishaps = { init: 0.3, terminate: 0.05, safeState: 0.05, filterStart: 0.2 };
+        place.mishaps = { init: 0.3, terminate: 0.05, baseline: 0.05, safeState: 0.05, filterStart: 0.2 };
         later(15_000, () => (place.mishaps = NO_MISHAPS));
         return;
       }

@@ -74,7 +74,10 @@ export function findMisdeeds(all: readonly LedgerEntry[], instances: readonly In
       const after = stopped < 0 ? [] : deeds.slice(stopped).filter(({ deed }) => deed !== "estop");
       if (after.some(({ deed }) => deed === "action" || deed === "init")) say(`G6: instance ${instanceId} acts after an E-stop`);
       if (after[0]?.deed === "terminate") say(`G6: instance ${instanceId} was ended after an E-stop before the hardware was safe`);
-      if (ended < 0 && over.has(instanceId)) say(`G4: another instance followed ${instanceId}, whose programs for the end never ran`);
+      if (!over.has(instanceId)) continue;
+      if (ended < 0) say(`G4: another instance followed ${instanceId}, whose programs for the end never ran`);
+      const last = deeds.findLast(({ deed }) => deed !== "estop" && deed !== "safe_state")?.deed;
+      if (last !== "baseline") say(`G4: another instance followed ${instanceId}, whose last deed, ${last}, was not seen by its baseline`);
     }
   }
   return problems;

@@ -3,6 +3,7 @@ export type Deed =
   | "init"
   | "action"
   | "terminate"
+  | "baseline"
   | "safe_state"
   /** An E-stop reached the host; nothing may reach the device after it but what makes it safe. */
   | "estop";

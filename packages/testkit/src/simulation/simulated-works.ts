@@ -19,11 +19,12 @@ import type { SimulatedProcess } from "./simulated-process.ts";
 export interface Mishaps {
   init: number;
   terminate: number;
+  baseline: number;
   safeState: number;
   filterStart: number;
 }
 
-export const NO_MISHAPS: Mishaps = { init: 0, terminate: 0, safeState: 0, filterStart: 0 };
+export const NO_MISHAPS: Mishaps = { init: 0, terminate: 0, baseline: 0, safeState: 0, filterStart: 0 };
 
 /** Filters that stand open to a device, whatever daemon opened them. */
 export type OpenFilters = Set<{ instanceId: string; close(): void }>;
@@ -44,7 +45,7 @@ export function simulatedWorks(
   const { facts } = parts;
 
   const take = () => process.pass(random.fraction() ** 2 * MAX_STEP_MS);
-  const program = async (deed: "init" | "terminate" | "safe_state", mishap: number, signal?: AbortSignal) => {
+  const program = async (deed: "init" | "terminate" | "baseline" | "safe_state", mishap: number, signal?: AbortSignal) => {
     await take();
     signal?.throwIfAborted(); // it was killed
     ledger.write(facts, deed);
@@ -145,6 +146,7 @@ export function simulatedWorks(
         parts.relay = undefined;
       },
       network: take,
+      baseline: () => untilUnstopped(parts, (signal) => program("baseline", at.mishaps().baseline, signal)),
       verify: async () => {
         await parts.safeState;
         if (!parts.isProxy) await verifyNoContainer(parts);

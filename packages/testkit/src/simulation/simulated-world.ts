@@ -181,6 +181,6 @@ export class SimulatedWorld {
 export type ProviderName = "proxy" | "podman";
 
 function contractOf(provider: ProviderName): string {
-  const programs = "init: [./init]\nterminate: [{ run: ./terminate, timeout: 20 }]\nsafe_state: [./safe]\n";
+  const programs = "init: [./init]\nterminate: [{ run: ./terminate, timeout: 20 }]\nbaseline: [./is-clean]\nsafe_state: [./safe]\n";
   return `provider: ${provider}\nservices: [{ name: ROBOT, command: ./filter }]\n${programs}`;
 }

@@ -29,6 +29,7 @@ describe.each(ways)("a $provider instance, $kind", ({ provider, kind }) => {
       services: [{ name: "ROBOT", command: "x" }],
       init: ["x"],
       terminate: ["x"],
+      baseline: ["x"],
       safe_state: ["x"],
     });
     const { steps } = await walk(kind, provider, "host");

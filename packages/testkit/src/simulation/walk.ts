@@ -41,7 +41,7 @@ export async function walk(kind: WalkKind, provider: ProviderName, role: VictimR
   };
   const user = new SimulatedUser("user", world);
   void live(kind, world, user);
-  const isOver = () => world.ledger.has("terminate") && victim.isRunning;
+  const isOver = () => world.ledger.has("baseline") && victim.isRunning;
   await time.runUntil(time.nowMs + 30_000, isOver);
   const { facts, problems } = await untilRest(world, user.acknowledged, false);
   world.onStep = () => {};
