@@ -87,7 +87,7 @@ async function launchService(parts: InstanceParts, service: Service): Promise<Ch
   const { folder } = facts.loaded;
   const { selfCommand, spareFilter } = tools;
   const place = parts.placeFor("service");
-  if (!isFilter(service)) return startProgram(await resolveCommand(service.command, folder), place, "ignore");
+  if (!isFilter(service)) return startProgram(await resolveCommand(service.command, place), place, "ignore");
   const args = filterArguments(service, { contract: folder, state: stateFolder, tap: tapFolder(tools.stateFolder, facts.instanceId) });
   return (await spareFilter.take(args)) ?? startProgram([...selfCommand, "filter", "run", ...args], place, "ignore");
 }

@@ -75,12 +75,25 @@ test("a program that is missing or not executable is an outcome that says what t
   expect(await run({ run: "./nothing.sh" })).toMatchObject({ isOk: false, message: expect.stringContaining("is not there") });
   await writeFile(join(folder, "plain.sh"), "#!/bin/sh\n");
   expect(await run({ run: "./plain.sh" })).toMatchObject({ isOk: false, message: expect.stringContaining("chmod +x") });
-  expect(await run({ run: "no-such-program-anywhere" })).toMatchObject({ isOk: false });
   place = { ...place, folder: join(folder, "moved") };
   expect(await run({ run: "true" })).toMatchObject({
     isOk: false,
     message: expect.stringContaining(`folder ${folder}/moved is not there`),
   });
+});
+
+test.each([
+  ["is missing on the PATH", "no-such-program", undefined, "there is no program no-such-program on the PATH"],
+  ["lies beside the contract, without ./", "here.sh", "#!/bin/sh\n", "is written ./here.sh"],
+  ["is a folder", "./", undefined, "is a folder, not a program"],
+  ["names no interpreter", "./plain.py", "print('hello')\n", "does not say which program runs it"],
+  ["is empty", "./empty.sh", "", "does not say which program runs it"],
+  ["names an interpreter that is not there", "./far.py", "#!/opt/python9 -u\n", "names /opt/python9, which is not there"],
+  ["was saved on Windows", "./win.sh", "#!/bin/sh\r\ntrue\r\n", "the lines of"],
+])("a program that %s is an outcome that says so", async (_what, command, content, says) => {
+  if (content !== undefined) await writeFile(join(folder, command), content, { mode: 0o755 });
+  const outcome = { isOk: false, message: expect.stringContaining(says), log: "" };
+  expect(await run({ run: command })).toEqual(outcome);
 });
 
 test("a program that hangs and ignores SIGTERM is killed after its time", async () => {
@@ -114,18 +127,29 @@ test("cancelling kills the whole process group of a running program", async () =
   await gone;
 });
 
-test("children that a program leaves behind are killed with it, and those in a group of their own by their label", async () => {
+test("children that a program leaves behind are killed with it, also those in a group of their own, but not those of other events", async () => {
   const gone = fifo("gone");
   const name = await script(
     "leave.sh",
-    "sleep 60 > gone & setsid sh -c 'echo $$ > far; exec sleep 61' < /dev/null & while [ ! -s far ]; do :; done",
+    `sleep 60 > gone & setsid sh -c 'echo $$ > far; exec sleep 61' < /dev/null &
+    HARDSHARE_EVENT=service setsid sh -c 'echo $$ > other; exec sleep 62' < /dev/null & while [ ! -s far ] || [ ! -s other ]; do :; done`,
   );
   expect(await run({ run: name })).toEqual({ isOk: true });
   await gone;
-  const far = Number(await readFile(join(folder, "far"), "utf8"));
-  expect(await isAlive(far)).toBe(true);
+  const pidIn = async (file: string) => Number(await readFile(join(folder, file), "utf8"));
+  expect([await isAlive(await pidIn("far")), await isAlive(await pidIn("other"))]).toEqual([false, true]);
   await killLabelledProcesses(instance.instanceId, systemClock);
-  expect(await isAlive(far)).toBe(false);
+  expect(await isAlive(await pidIn("other"))).toBe(false);
+});
+
+test("what a daemon makes of itself, by children of children that end, is found", async () => {
+  // Each is another program in a session of its own, and ends when it has started the next.
+  const name = await script("hop.sh", 'n=${1:-0}; if [ "$n" -lt 3 ]; then setsid ./hop.sh $((n + 1)) & else exec sleep 63; fi');
+  for (let round = 0; round < 10; round += 1) {
+    expect(await run({ run: name })).toEqual({ isOk: true });
+    const look = `grep -lsz "HARDSHARE_INSTANCE=${instance.instanceId}" /proc/[0-9]*/environ || true`;
+    expect(execFileSync("sh", ["-c", look], { encoding: "utf8" })).toBe("");
+  }
 });
 
 test("a flood of output is bounded, and what is dropped is said", async () => {

@@ -4,12 +4,13 @@ import { access } from "node:fs/promises";
 import { AppError, DEFAULT_PROGRAM_TIMEOUT_S, formatDuration, type LifecycleProgram } from "@hardshare/protocol";
 import { type Clock, Deferred, endProcessGroup, pause } from "@hardshare/runtime";
 import { resolveCommand } from "./command-line.ts";
+import { killProcessesOfEvent } from "./labelled-processes.ts";
 import { ProgramOutput } from "./program-output.ts";
-import type { ProgramPlace } from "./program-place.ts";
+import { EVENT_VARIABLE, INSTANCE_VARIABLE, type ProgramPlace } from "./program-place.ts";
 
 /** How long a program that is to end may take after SIGTERM before its group is killed. */
 const END_GRACE_MS = 1000;
-/** How long its last output is waited for after it has ended; only processes that left its group can hold it open. */
+/** How long its last output is waited for after it has ended; only processes that lost its label can hold it open. */
 const DRAIN_MS = 250;
 
 export interface RunOptions {
@@ -28,8 +29,9 @@ export interface RunOptions {
 export type ProgramOutcome = { isOk: true } | { isOk: false; message: string; log: string; isLeft?: true };
 
 /**
- * Runs one lifecycle program on the host to its end, in a process group of its own, which is killed at the end with
- * all that it left behind. Failing, hanging and not being startable are outcomes, not errors.
+ * Runs one lifecycle program on the host to its end, in a process group of its own. At the end all that it left behind
+ * is killed, in its group and, by the label, outside: so programs of one event of an instance run one after the other.
+ * Failing, hanging and not being startable are outcomes, not errors.
  * @throws AppError `cancelled` when aborted
  */
 export async function runLifecycleProgram(program: LifecycleProgram, options: RunOptions): Promise<ProgramOutcome> {
@@ -39,10 +41,9 @@ export async function runLifecycleProgram(program: LifecycleProgram, options: Ru
   using output = new ProgramOutput({ emit: options.onOutput, clock });
   let child: ChildProcess;
   try {
-    child = await startProgram(await resolveCommand(program.run, place.folder), place, "ignore");
+    child = await startProgram(await resolveCommand(program.run, place), place, "ignore");
   } catch (error) {
-    const message = (error as Error).message;
-    return { isOk: false, message: `${program.run}: ${message}`, log: message };
+    return { isOk: false, message: `${program.run}: ${(error as Error).message}`, log: "" };
   }
   let stopped: "timeout" | "cancelled" | undefined;
   const stuck = new Deferred<never>();
@@ -57,7 +58,7 @@ export async function runLifecycleProgram(program: LifecycleProgram, options: Ru
   signal?.addEventListener("abort", cancel, { once: true });
   if (signal?.aborted === true) cancel();
   try {
-    await Promise.race([waitForEnd(child, clock), stuck.promise]);
+    await Promise.race([waitForEnd(child, place, clock), stuck.promise]);
   } catch (error) {
     return { isOk: false, message: `${program.run}: ${(error as Error).message}`, log: output.tail, isLeft: true };
   } finally {
@@ -94,11 +95,13 @@ export async function startProgram(argv: readonly string[], place: ProgramPlace,
   return child;
 }
 
-/** Waits until a program has ended, kills what it left in its group, and reads its last output. */
-async function waitForEnd(child: ChildProcess, clock: Clock): Promise<void> {
+/** Waits until a program has ended, kills what it left behind, and reads its last output. */
+async function waitForEnd(child: ChildProcess, place: ProgramPlace, clock: Clock): Promise<void> {
   const closed = once(child, "close");
   if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
   await endProcessGroup(child, 0, clock);
+  const { [INSTANCE_VARIABLE]: instanceId, [EVENT_VARIABLE]: event } = place.env;
+  if (instanceId !== undefined && event !== undefined) await killProcessesOfEvent(instanceId, event, clock);
   const drained = new AbortController();
   await Promise.race([closed, pause(clock, DRAIN_MS, drained.signal)]);
   drained.abort();
