@@ -28,7 +28,7 @@ afterEach(() => made[Symbol.asyncDispose]());
 const beside = (name: string) => made.beside(name);
 const startWithEngine = () => made.startWithEngine();
 
-test("a proxy instance whose daemon was killed is made safe, ended, and what it left is gone", async () => {
+test("a proxy instance whose daemon was killed is made safe once nothing of that runs any more, ended, and what it left is gone", async () => {
   const instanceId = systemRandom.uuid();
   const started = {
     kind: "started",
@@ -44,14 +44,15 @@ test("a proxy instance whose daemon was killed is made safe, ended, and what it 
   };
   await mkdir(world.state, { recursive: true });
   await writeFile(join(world.state, "journal"), `${JSON.stringify(started)}\n{"kind":"up","inst`);
-  const orphan = spawn("sleep", ["60"], {
-    env: { PATH: process.env["PATH"], HARDSHARE_INSTANCE: instanceId },
-    detached: true,
-    stdio: "ignore",
+  const orphans = ["terminate", "safe_state"].map((event) => {
+    const env = { PATH: process.env["PATH"], HARDSHARE_INSTANCE: instanceId, HARDSHARE_EVENT: event };
+    return spawn("sleep", ["60"], { env, detached: true, stdio: "ignore" });
   });
-  const orphanEnded = once(orphan, "exit");
+  const orphansEnded = Promise.all(orphans.map((orphan) => once(orphan, "exit")));
+  const look = orphans.map(({ pid }) => `! grep -qsz ${instanceId} /proc/${pid}/environ`).join(" && ");
+  await world.script("safe.sh", `${look} && echo "$HARDSHARE_INSTANCE" >> made-safe`);
   await world.start();
-  await orphanEnded;
+  await orphansEnded;
   expect(await world.server.report(instanceId, "ended")).toMatchObject({ reason: "host_restarted", clean: true });
   expect(await beside("made-safe")).toContain(instanceId);
   expect(await beside("ended")).toContain(instanceId);

@@ -248,6 +248,7 @@ export class HostInstance {
       if (beginning.problem !== undefined) this.#problems.push(beginning.problem);
       this.#isStopped ||= beginning.reason === "estop"; // the daemon before was told; the end makes the hardware safe
       this.end(beginning.reason);
+      await this.#works.endFormer().catch((error: unknown) => this.#problems.push(toAppError(error).message));
       return { kind: "cancelled" };
     }
     if (beginning.kind === "adopt") {
