@@ -39,8 +39,8 @@ async function runOneInside(parts: InstanceParts, program: LifecycleProgram, con
   } catch (error) {
     if (context.signal.aborted) throw error;
     const failure = toAppError(error);
-    const how = failure.code === "timed_out" ? `took longer than ${formatDuration(timeoutS)} and was killed` : failure.message;
-    return { isOk: false, message: `${program.run}: ${how}`, log: output.tail };
+    const how = failure.code === "timed_out" ? ` took longer than ${formatDuration(timeoutS)} and was killed` : `: ${failure.message}`;
+    return { isOk: false, message: `${program.run}${how}`, log: output.tail };
   }
 }
 
