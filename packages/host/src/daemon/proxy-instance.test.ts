@@ -165,9 +165,9 @@ test("a deployment whose baseline fails is locked out; it is asked after all els
   const locking = world.launch(robot);
   await world.server.report(locking.instanceId, "up");
   world.end(robot, locking);
-  const residue = ["baseline: ./is-clean.sh ended with exit code 3"];
-  expect(await world.server.report(locking.instanceId, "ended")).toMatchObject({ clean: false, residue });
-  expect(world.server.heard.find((each) => each.type === "lockout")).toMatchObject({ reason: expect.stringContaining(residue[0]!) });
+  const problem = "baseline: ./is-clean.sh ended with exit code 3";
+  expect(await world.server.report(locking.instanceId, "ended")).toMatchObject({ clean: false, residue: [problem] });
+  expect(world.server.heard.find((each) => each.type === "lockout")).toMatchObject({ reason: expect.stringContaining(problem) });
 });
 
 test("cancelling during a running init program kills it and ends the instance", async () => {
