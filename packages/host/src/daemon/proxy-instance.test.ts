@@ -160,8 +160,8 @@ test("a deployment whose baseline fails is locked out; it is asked after all els
   expect(text).toContain(`${warned.instanceId}\nthe bench is not clear`); // its terminate program had run before
   expect(world.server.heard.filter((each) => each.type === "lockout")).toEqual([]);
   await write("./is-clean.sh");
-  const { reloadContracts } = await import("./control-client.ts");
-  await reloadContracts({ state: world.state });
+  const { reloadFiles } = await import("./control-client.ts");
+  await reloadFiles({ state: world.state });
   const locking = world.launch(robot);
   await world.server.report(locking.instanceId, "up");
   world.end(robot, locking);
