@@ -43,8 +43,13 @@ export async function walk(kind: WalkKind, provider: ProviderName, role: VictimR
   void live(kind, world, user);
   const isOver = () => world.ledger.has("baseline") && victim.isRunning;
   await time.runUntil(time.nowMs + 30_000, isOver);
-  const { facts, problems } = await untilRest(world, user.acknowledged, false);
+  let { facts, problems } = await untilRest(world, user.acknowledged, false);
   world.onStep = () => {};
+  if (!victim.isRunning) {
+    // Killed at a step that it made while all was at rest: the store did not know yet.
+    await time.runUntil(time.nowMs + 2 * BACK_AFTER_MS, () => victim.isRunning);
+    ({ facts, problems } = await untilRest(world, user.acknowledged, false));
+  }
   const known = new Set(user.acknowledged.map(({ instanceId }) => instanceId));
   for (const { id, state, readyAt, endReason, endedAt } of facts.instances) {
     // Neither server nor hub ends an instance by its death (G9); one that was not READY yet may fail.
