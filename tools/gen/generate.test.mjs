@@ -1,12 +1,13 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Contract, ERROR_CATALOGUE } from "@hardshare/protocol";
+import { Contract, ERROR_CATALOGUE, HttpFilterRules, jsonSchemas, SerialFilterRules } from "@hardshare/protocol";
 import { expect, test } from "vitest";
-import { contractPage, contractSchema } from "./contract-page.mjs";
+import { contractPage } from "./contract-page.mjs";
 import { errorsPage } from "./errors-page.mjs";
 import { importTable } from "./import-table.mjs";
 import { fillMarker } from "./markdown.mjs";
+import { rulesPage } from "./rules-page.mjs";
 import { updateFiles } from "./update-files.mjs";
 
 test("the error page has every code with its meaning", () => {
@@ -21,7 +22,23 @@ test("the contract page explains every field that an owner can write", () => {
   const page = contractPage();
   for (const field of Object.keys(Contract.shape)) {
     expect(page).toContain(`| \`${field}\` |`);
-    expect(contractSchema().properties[field].description, `${field} needs .describe() in protocol's contract.ts`).toBeTruthy();
+    expect(
+      jsonSchemas()["contract.schema.json"].properties[field].description,
+      `${field} needs .describe() in protocol's contract.ts`,
+    ).toBeTruthy();
+  }
+});
+
+test("the page of filter rules explains every field of a rules file", () => {
+  const page = rulesPage();
+  for (const [schema, name] of [
+    [HttpFilterRules, "http-rules.schema.json"],
+    [SerialFilterRules, "serial-rules.schema.json"],
+  ]) {
+    for (const field of Object.keys(schema.shape)) {
+      expect(page).toContain(`| \`${field}\` |`);
+      expect(jsonSchemas()[name].properties[field].description, `${field} needs .describe() in protocol's filter-rules`).toBeTruthy();
+    }
   }
 });
 
