@@ -8,7 +8,8 @@ export type TrialKind = (typeof TRIAL_KINDS)[number];
 const AnyRules = z.looseObject({
   rules: z.array(z.looseObject({ allow: z.unknown().optional(), block: z.unknown().optional() })).optional(),
 });
-const HTTP_PATTERN = /^(\*|[A-Z]+) \//;
+/** Also one that is not yet right, so that its mistake is told. */
+const HTTP_PATTERN = /^(?:(?:\*|[A-Z]+) \/|(?:GET|POST|PUT|PATCH|DELETE|WS) )/;
 
 /** The kind of filter that a rules file is for, by its fields and patterns; undefined when that can't be told. @throws AppError `config_invalid` */
 export function guessKind(text: string, name: string): string | undefined {
