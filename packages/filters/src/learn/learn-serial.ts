@@ -8,6 +8,8 @@ const MIN_DIFFERENT = 3;
 /** A number in a line; the digits of a word such as `X2Y` are numbers too. */
 const NUMBER = /[+-]?(?:\d+\.?\d*|\.\d+)/g;
 const NUMBER_SOURCE = "[+-]?(?:\\d+\\.?\\d*|\\.\\d+)";
+/** The pattern of an empty line. */
+const EMPTY = "(?:)";
 /** Longer ones are no numbers to the filter. */
 const MAX_DIGITS = 15;
 
@@ -34,7 +36,10 @@ export function learnSerial(messages: readonly SerialMessage[]): ProposedRule[] 
   const exceptions = ordered.flatMap(({ lines }, index) =>
     lines.filter((line) => expressions.findIndex((each) => each.test(line)) < index),
   );
-  const literal = [...groupBy(exceptions, (line) => line)].map(([line, { length }]) => ({ count: length, rule: { allow: escape(line) } }));
+  const literal = [...groupBy(exceptions, (line) => line)].map(([line, { length }]) => ({
+    count: length,
+    rule: { allow: escape(line) || EMPTY },
+  }));
   return [...literal, ...ordered.map(({ lines, rule }) => ({ count: lines.length, rule }))];
 }
 
@@ -86,7 +91,7 @@ function proposeRule(lines: readonly Parts[], varying: readonly boolean[]): Line
     }
     allow += escape(texts[place + 1] ?? "");
   }
-  return { lines: lines.map(({ line }) => line), rule: { allow, ...(Object.keys(groups).length === 0 ? {} : { groups }) } };
+  return { lines: lines.map(({ line }) => line), rule: { allow: allow || EMPTY, ...(Object.keys(groups).length === 0 ? {} : { groups }) } };
 }
 
 /** The word before a number, or `n`, with a number when it is taken. */
