@@ -1,7 +1,13 @@
 /** The command line of `npm run bench`. */
 import { parseArgs } from "node:util";
 
-const OPTIONS = { help: { type: "boolean" }, short: { type: "boolean" }, long: { type: "boolean" }, json: { type: "string" }, profile: { type: "string" } } as const;
+const OPTIONS = {
+  help: { type: "boolean" },
+  short: { type: "boolean" },
+  long: { type: "boolean" },
+  json: { type: "string" },
+  profile: { type: "string" },
+} as const;
 
 /** @throws TypeError on an option that there is not */
 export function readOptions(args: string[]) {

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeWithContainers } from "./harness/containers.ts";
 import { HARDSHARE, run } from "./harness/commands.ts";
+import { Machine } from "./harness/machine.ts";
 import { findFreePort } from "./harness/network.ts";
 import { Person, World } from "./harness/world.ts";
 
@@ -97,6 +98,16 @@ describeWithContainers("guides", () => {
       "launch misty": "launch sim_robot",
       "launch sim_proxy": "launch sim_robot_http",
     });
+  });
+
+  test("every example of «A G-code machine» works as it is written, on real firmware", async () => {
+    await using machine = await Machine.start(world.folder);
+    const reader = await world.user("gerda");
+    await follow(reader, await examplesOf("g-code-machine.md"), {
+      "https://robots.example.org": world.ready.url,
+      "/dev/serial/by-id/usb-machine": machine.path,
+    });
+    expect(await machine.ledger()).toEqual(["G0 X10 Y-5"]);
   });
 
   test("every example of «Share a robot» works as it is written", async () => {

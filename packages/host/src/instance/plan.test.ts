@@ -36,6 +36,13 @@ test("a container is launched beside its filters, and reached only when all is d
   `);
 });
 
+test("device files of services are kept before the container, which mounts them, and before the filters", () => {
+  const services = [{ name: "ARM", filter: "serial", target: "/dev/ttyUSB0", rules: "r", device: "/dev/ttyUSB0" }];
+  const plan = launchPlan(container({ services }));
+  expect(before(plan, "container")).toEqual(new Set(["device_files"]));
+  expect(before(plan, "filters")).toContain("device_files");
+});
+
 test("steps with nothing to do are left out, and those behind them wait for what is before them", () => {
   const plan = launchPlan(Contract.parse({}));
   expect(plan.map((step) => step.name)).toEqual(["network", "container", "authorized_keys", "start", "relay", "banner", "tunnel"]);
