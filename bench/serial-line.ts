@@ -10,6 +10,7 @@ import { ReadStream } from "node:tty";
 import { spawn } from "node:child_process";
 import { PseudoTerminal } from "@hardshare/filters/terminal";
 import { HARDSHARE } from "../e2e/harness/commands.ts";
+import { processorMs } from "./profile/processor-time.ts";
 import { figuresOf, type Race, type RaceContext, type Row } from "./race.ts";
 
 /** What 3 Mbaud carry each way: 8 bits, a start and a stop bit for each byte. */
@@ -42,7 +43,9 @@ export const serialLine: Race = {
       const filtered = await measure(device, await openTcp(port), trips);
       const seconds = isShort ? 2 : isLong ? 3600 : 10;
       tell(`P11 both ways at ${BYTES_PER_SECOND / 1000} kB/s for ${seconds} s …`);
+      const before = processorMs(filter.pid ?? 0);
       const { lost, times } = await runAtFullSpeed(device, await openTcp(port), seconds);
+      const share = (processorMs(filter.pid ?? 0) - before) / (10 * seconds);
       const added = filtered.p50 - direct.p50;
       return [
         {
@@ -72,6 +75,7 @@ export const serialLine: Race = {
           peer: null,
           target: "0 (in an hour: --long)",
           isReached: lost === 0,
+          note: `the filter took ${share.toFixed(0)} % of a core for that`,
         },
       ];
     } finally {
