@@ -98,6 +98,20 @@ while IFS= read -t 20 -r line <&3; do printf '%s\\n' "\${line%$'\\r'}"; [[ $line
     expect((await containersWith(`io.hardshare.instance=${launched.id}`)).length).toBe(1);
   });
 
+  test("is not launched while its device is missing, or is another filter's, and the launch says what to do", async () => {
+    const rules = join(world.folder, "machine.rules.yaml");
+    for (const [target, words] of [
+      ["/dev/ttyNone", "the device /dev/ttyNone is not there: plug it in"],
+      [machine.path, `the device ${machine.path} is busy: node`],
+    ] as const) {
+      const other = await host.share(`provider: proxy\nservices: [{ name: ARM, filter: serial, target: ${target}, rules: ${rules} }]\n`);
+      await expectAnswer(owner.run(["ad", other]));
+      const { code, stderr } = await owner.run(["launch", other, "--wait"]);
+      expect(code).toBe(1);
+      expect(stderr).toContain(words);
+    }
+  });
+
   test("is left with nothing of the instance at its end, and no refused command ever reached it", async () => {
     await expectAnswer(owner.run(["terminate", launched.id]));
     expect(await processesWith(launched.id)).toEqual([]);

@@ -59,6 +59,10 @@ test.each([
   ["init: ['  ']", /init\.0: expected a program/],
   ["init: [{ run: ' ' }]", /init\.0\.run: expected a program/],
   ["init: [{ run: ./a, timeout: 0s }]", /init\.0\.timeout: expected more than 0s/],
+  [
+    "devices: [/dev/ttyUSB0]\nservices: [{ name: ARM, filter: serial, target: /dev/ttyUSB1, rules: r, device: /dev/ttyUSB0 }]",
+    /services\.0\.device: expected a path that no other device has/,
+  ],
   ["services: [{ name: ARM, command: ' ' }]", /services\.0\.command: expected a program/],
 ])("what would fail at a launch is refused in the file: %s", (text, problem) => {
   expect(problemsOf(text).join()).toMatch(problem);

@@ -1,4 +1,5 @@
 /** What only a real engine can show. */
+import { PseudoTerminal } from "@hardshare/filters/terminal";
 import { systemRandom } from "@hardshare/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { GENERIC_IMAGE } from "../image/ensure-image.ts";
@@ -60,6 +61,20 @@ for (const real of await findRealEngines()) {
     test("shows a device file of the contract inside", async () => {
       const id = await startOne({ devices: ["/dev/full"] });
       expect(await shell(id, "echo x > /dev/full || echo full")).toContain("full");
+    });
+
+    test("shows a terminal of this computer inside as the device file that it is told, for ordinary tools", async () => {
+      let came = "";
+      await using terminal = await PseudoTerminal.open({
+        onData: (bytes) => (came += bytes.toString("latin1")),
+        onDrain: () => {},
+        onClosed: () => {},
+      });
+      const id = await startOne({ mounts: [{ host: terminal.path, inside: "/dev/ttyUSB0" }] });
+      expect(
+        await shell(id, "test -c /dev/ttyUSB0 && stty -F /dev/ttyUSB0 9600 && stty -F /dev/ttyUSB0 speed && echo hi > /dev/ttyUSB0"),
+      ).toBe("9600\n");
+      await expect.poll(() => came).toBe("hi\n");
     });
 
     test("loses no output of a program", async () => {
