@@ -88,6 +88,24 @@ export const HostEstop = z.object({
 });
 export type HostEstop = z.infer<typeof HostEstop>;
 
+/** A sign of life of the user, signed by a program that runs at the user's side; the server only carries it. */
+export const Heartbeat = z.object({
+  type: z.literal("heartbeat"),
+  deploymentId: DeploymentId,
+  instanceId: InstanceId,
+  epoch: Epoch,
+  /** Milliseconds on a clock of the user's computer; grows. */
+  at: z.number(),
+  /** Of `heartbeatTranscript` by an Ed25519 key that may log in at the instance, base64. */
+  signature: z.base64().max(128),
+});
+export type Heartbeat = z.infer<typeof Heartbeat>;
+
+/** Text that is signed in a heartbeat. */
+export function heartbeatTranscript(instanceId: string, epoch: number, at: number): string {
+  return ["hardshare-heartbeat-1", instanceId, String(epoch), String(at)].join("\n");
+}
+
 /** Id of the lock-out that an E-stop means: one for an instance, however often it is pressed; without one for each press. */
 export function estopLockoutOf(instanceOrPress: string): string {
   return `estop:${instanceOrPress}`;
@@ -109,6 +127,7 @@ export const ServerToHost = z.discriminatedUnion("type", [
   Refused,
   HostDesired,
   HostEstop,
+  Heartbeat,
   DeploymentsAck,
   ReportAck,
   LockoutAck,
@@ -128,6 +147,8 @@ export const HostDeployment = z.object({
   maxDurationS: z.number().positive().max(MAX_DURATION_S),
   /** Sum of the timeouts of the programs that run at the end. */
   endTimeoutS: z.number().nonnegative(),
+  /** Window of the dead-man's switch of the instance that runs, null for none: heartbeats come each quarter of it. */
+  deadManS: z.number().positive().nullable().default(null),
   /** Whether `hardshare ad` offers it now. */
   isAdvertised: z.boolean(),
   /** Highest epoch in the host's journal, 0 if none: the server raises its counter above it. */

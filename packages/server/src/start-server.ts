@@ -19,6 +19,7 @@ import { Strangers } from "./http/strangers.ts";
 import { serveUpgrades } from "./http/upgrades.ts";
 import { openServerSecrets } from "./secrets/server-secrets.ts";
 import { ServerCore } from "./server-core.ts";
+import { heartbeatRoute } from "./tunnels/heartbeat-route.ts";
 import { tunnelRoute } from "./tunnels/tunnel-route.ts";
 
 export interface ServerOptions {
@@ -113,6 +114,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       peerChannelRoute(core.hosts, { ...deps, presence, connected }),
       peerChannelRoute(core.hubs, { ...deps, presence, connected }),
       tunnelRoute(deps),
+      heartbeatRoute({ ...deps, connected, deployments: core.estops.deployments }),
     ];
     const upgrades = owned(serveUpgrades(app.server, routes, deps));
     undo.push(async () => presence[Symbol.dispose]());

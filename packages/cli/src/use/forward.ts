@@ -16,6 +16,7 @@ import { WEB_SUFFIX } from "../launches/ssh-config.ts";
 import { type Access, openAccess } from "../login/credentials.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
 import { readPort } from "../read-port.ts";
+import { beHeard } from "./heartbeats.ts";
 import { followUntilEnded, followUntilReady } from "./follow.ts";
 import { reachReady, sshMissing, variablesForSsh } from "./ssh.ts";
 
@@ -42,6 +43,7 @@ export const addForward: AddVerb = (program, shell) => {
         const { openTunnel, serveTunnel } = await import("@hardshare/client/node");
         await using way = await openWay(invocation, { access, chosen, port, openTunnel });
         await using local = await serveTunnel({ port: flags.localPort ?? 0, open: way.open, onProblem: (error) => invocation.tell(error) });
+        await using _heard = beHeard(invocation, access, chosen);
         const address = `127.0.0.1:${local.port}`;
         invocation.output.result(
           { instance: chosen.id, host: "127.0.0.1", port: local.port },

@@ -8,6 +8,7 @@ import { WEB_SUFFIX } from "../launches/ssh-config.ts";
 import { type Access, openAccess } from "../login/credentials.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
 import { followUntilReady } from "./follow.ts";
+import { beHeard } from "./heartbeats.ts";
 
 /** What `hardshare ssh`, like ssh itself, ends with for failures that are not the remote command's. */
 export const SSH_FAILED = 255;
@@ -34,6 +35,7 @@ export const addSsh: AddVerb = (program, shell) => {
             `${ready.view.deployment}${WEB_SUFFIX}`,
             ...(command.length === 0 ? [] : ["--", ...command]),
           ];
+          await using _heard = beHeard(invocation, access, ready.view);
           return await runSsh(invocation.context, access, words);
         } catch (error) {
           invocation.tell(error, { namesCode: true });

@@ -5,6 +5,7 @@ import {
   type DesiredInstance,
   endTimeoutSeconds,
   estopLockoutOf,
+  type Heartbeat,
   type HostDeployment,
   type InstanceId,
   MAX_REPORT_LOG_CHARS,
@@ -84,6 +85,7 @@ export class DeploymentKeeper {
       maxDurationS: contract.max_duration,
       // Also that of an instance which began with another contract.
       endTimeoutS: Math.max(endTimeoutSeconds(contract), current === undefined ? 0 : endTimeoutSeconds(current.facts.loaded.contract)),
+      deadManS: current?.facts.loaded.contract.dead_man ?? null,
       isAdvertised: this.offer.isOpen,
       highestEpoch: this.#highestEpoch,
       current:
@@ -141,6 +143,10 @@ export class DeploymentKeeper {
   estop(estop: Estop): void {
     this.#stops.press(estop, this.#current);
     this.#options.onChange();
+  }
+
+  onHeartbeat(heartbeat: Heartbeat): void {
+    if (this.#current?.facts.instanceId === heartbeat.instanceId) this.#current.onHeartbeat(heartbeat);
   }
 
   onContainerExit(exit: ContainerExit): void {

@@ -126,6 +126,9 @@ export class ServerLink implements AsyncDisposable {
         keepers.get(message.deploymentId).estop(message);
         this.#channel?.send({ type: "estop_ack", estopId: message.estopId });
         break;
+      case "heartbeat":
+        keepers.get(message.deploymentId).onHeartbeat(message);
+        break;
       case "deployments_ack":
         this.#recordedRevision = Math.max(this.#recordedRevision, message.revision);
         if (this.#recordedRevision < this.#revision) break;

@@ -5,6 +5,7 @@ import {
   type EndReason,
   type HostPhase,
   MAX_REASON_CHARS,
+  type Heartbeat,
   MAX_REPORT_LOG_CHARS,
   type ServiceTraffic,
   toAppError,
@@ -15,6 +16,7 @@ import type { ContainerExit } from "../engine/engine.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Beginning } from "./beginning.ts";
 import { LABELS } from "./container-steps.ts";
+import { DeadMan } from "../dead-man/dead-man.ts";
 import { DeadlineWatch } from "./deadline-watch.ts";
 import { EmergencyStop } from "./emergency-stop.ts";
 import { describe, executeEnd, executeLaunch, isLocking, type LaunchOutcome, type StepFailure } from "./execute.ts";
@@ -55,6 +57,9 @@ export class HostInstance {
   readonly #emergencyStop: EmergencyStop;
   readonly #reporter: TimelineReporter;
   readonly #watch: DeadlineWatch;
+  readonly #deadMan: DeadMan | undefined;
+  /** OpenSSH public key lines of the user; of an instance that is adopted, as soon as the server has told them. */
+  #publicKeys: readonly string[];
   readonly #stop = new AbortController();
   /** Aborted with the failure when a launch lost what a step had made. */
   readonly #broken = new AbortController();
@@ -80,7 +85,10 @@ export class HostInstance {
       onServiceLost: (name, how) => this.#onServiceLost(name, how),
       onServiceRestored: (name) => this.#losses.onServiceRestored(name),
       onServiceOutput: (name, text) => this.#services.onOutput(name, text),
-      onServiceReport: (name, report) => this.#services.onReport(name, report),
+      onServiceReport: (name, report) => {
+        this.#services.onReport(name, report);
+        this.#deadMan?.onReport(name, report);
+      },
       onServiceTapped: (name, direction, chunk) => this.#services.onTapped(name, direction, chunk),
       onServiceClosed: (traffic) => this.#services.onClosed(traffic),
       onRelayLost: (how) => this.#losses.onRelayLost(how),
@@ -113,6 +121,8 @@ export class HostInstance {
       reporter: this.#reporter,
       onUnsafe: options.lockOut,
     });
+    this.#publicKeys = facts.publicKeys;
+    this.#deadMan = this.#makeDeadMan();
     this.#watch = new DeadlineWatch({
       deadline: options.deadline,
       clock: tools.clock,
@@ -159,6 +169,7 @@ export class HostInstance {
   /** Takes over what the server may change while it runs. */
   update(desired: DesiredInstance): void {
     this.#options.reports.continueAbove(desired.lastSequence);
+    this.#publicKeys = desired.publicKeys;
     this.#parts.tunnel.setTarget(desired.tunnel);
     const known = this.#watch.deadline;
     const deadline = replaceDeadline(known, placeDeadline(desired, this.#options.tools.time()));
@@ -216,6 +227,31 @@ export class HostInstance {
     if (this.#phase === "up") this.#onContainerDied(); // else the launch step that needs it fails
   }
 
+  /** The user's program says that somebody is there. */
+  onHeartbeat(heartbeat: Heartbeat): void {
+    if (this.#phase === "up" && heartbeat.epoch === this.facts.epoch) this.#deadMan?.onHeartbeat(heartbeat, this.#publicKeys);
+  }
+
+  #makeDeadMan(): DeadMan | undefined {
+    const { facts, tools, lockOut } = this.#options;
+    const { dead_man: windowS } = this.#parts.contract;
+    if (windowS === undefined) return undefined;
+    return new DeadMan({
+      parts: this.#parts,
+      facts,
+      windowS,
+      makeSafe: this.#works.makeSafe,
+      reporter: this.#reporter,
+      clock: tools.clock,
+      notice: (level, text) => this.#notice(level, text),
+      isEnding: () => this.isEnding,
+      onUnsafe: async (reason) => {
+        await lockOut(reason);
+        this.end("dead_man");
+      },
+    });
+  }
+
   async #live(): Promise<void> {
     try {
       const outcome = await this.#begin();
@@ -231,6 +267,7 @@ export class HostInstance {
       await this.#finish().catch(() => this.#recordEnd([]));
     } finally {
       this.#watch[Symbol.dispose]();
+      this.#deadMan?.[Symbol.dispose]();
     }
   }
 
@@ -283,6 +320,7 @@ export class HostInstance {
     if (this.isEnding) return "end";
     if (this.#isLeaving) return "leave";
     this.#phase = "up";
+    this.#deadMan?.announce();
     if (beginning.kind === "adopt") {
       this.#notice("info", "adopted: the host daemon was restarted, the container went on");
       tunnel.open();

@@ -68,6 +68,9 @@ interface RunningService extends AsyncDisposable {
   rereadRules(): Promise<string | undefined>;
   /** Lets nothing more through, from now on. */
   cut(): void;
+  /** Cuts its connections, and lets nothing through until it is released. */
+  hold(): void;
+  release(): void;
 }
 
 /** The way into the network of an instance's container. */

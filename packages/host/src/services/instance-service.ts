@@ -37,6 +37,7 @@ export class InstanceService implements AsyncDisposable {
   readonly #traffic = new TrafficCounter();
   #program: Supervised<ServiceProgram> | undefined;
   #isClosed = false;
+  #isHeld = false;
   /** Those who wait for the filter to read its rules again, in turn. */
   #rereaders: Deferred<FilterRulesRead>[] = [];
 
@@ -77,6 +78,7 @@ export class InstanceService implements AsyncDisposable {
   async dial(): Promise<Socket> {
     const program = this.#program?.current;
     if (this.#isClosed || program === undefined) throw new AppError("connection_lost", `service ${this.name} does not run`);
+    if (this.#isHeld) throw new AppError("connection_lost", `nothing passes service ${this.name} until the hardware is safe`);
     if (this.#sockets.size >= MAX_CONNECTIONS) throw new AppError("connection_lost", `service ${this.name} has too many connections`);
     const socket = this.#tap === undefined ? new Socket({ allowHalfOpen: true }) : new TappedSocket(this.#tap.connection());
     socket.connect({ ...program.address, noDelay: true });
@@ -114,6 +116,16 @@ export class InstanceService implements AsyncDisposable {
       "program_failed",
       `service ${this.name} did not say that it read its rules again; it reads them when it is started anew`,
     );
+  }
+
+  /** Cuts all connections, and makes none until it is released. */
+  hold(): void {
+    this.#isHeld = true;
+    this.#cut();
+  }
+
+  release(): void {
+    this.#isHeld = false;
   }
 
   /** Cuts all connections, and makes no more: nothing passes from now on. */

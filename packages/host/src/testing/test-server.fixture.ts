@@ -100,6 +100,10 @@ export class TestServer implements AsyncDisposable {
     await this.until(() => this.heard.find((each) => each.type === "estop_ack" && each.estopId === estopId));
   }
 
+  send(message: ServerToHost): void {
+    this.#channel?.send(message);
+  }
+
   /** Where the host is to dial for an instance. */
   target(instanceId: string): DesiredInstance["tunnel"] {
     return {

@@ -7,15 +7,13 @@ import { openThroughHub } from "@hardshare/wire/ssh";
 import type { WebSocket } from "ws";
 import { requireInstanceWriter, getInstanceAs } from "../features/instances/policy.ts";
 import type { TokenService } from "../features/tokens/token-service.ts";
-import { watchToken } from "../features/tokens/token-watch.ts";
 import { bearerToken, type Identify } from "../http/authentication.ts";
 import { type Caller, wrongToken } from "../http/caller.ts";
 import type { Strangers } from "../http/strangers.ts";
 import type { UpgradeRoute } from "../http/upgrades.ts";
-import { Refresher } from "../wake-ups/refresher.ts";
-import { scopes } from "../wake-ups/topics.ts";
 import type { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
 import { DRAIN_MS, pumpTunnel } from "./pump.ts";
+import { watchReady } from "./watch-ready.ts";
 
 /** Largest WebSocket message from a user; the bytes of one are held while the instance does not read. */
 const MAX_MESSAGE_BYTES = 256 * 1024;
@@ -92,7 +90,7 @@ export function tunnelRoute(deps: TunnelDeps): UpgradeRoute {
   };
 }
 
-async function identifyCaller(deps: TunnelDeps, request: IncomingMessage): Promise<Caller> {
+export async function identifyCaller(deps: Pick<TunnelDeps, "identify" | "addressOf">, request: IncomingMessage): Promise<Caller> {
   const token = bearerToken(request.headers.authorization);
   const caller = token === undefined ? undefined : await deps.identify(token, deps.addressOf(request));
   if (caller === undefined) throw wrongToken();
@@ -128,27 +126,13 @@ function carry(deps: TunnelDeps, tunnel: { id: InstanceId; caller: Caller; socke
     socket.close(1008, reason);
     deps.clock.after(CLOSE_GRACE_MS, () => socket.terminate());
   };
-  const refresher = new Refresher(
-    async () => {
-      const found = await deps.wakeUps.look(() => deps.database.transaction((tx) => deps.database.instances.get(tx, id)));
-      if (found?.instance.state !== "READY") cut("the instance has ended");
-    },
-    (error) => {
-      deps.logger.warn("cannot check an instance; its tunnel is cut", { instanceId: id, error });
-      cut("the instance cannot be checked");
-    },
-  );
-  const subscription = deps.wakeUps.subscribe(scopes.instance(id), () => refresher.request(null));
-  const watch = watchToken(deps, caller, cut);
-  refresher.request(null); // it may have ended between the first check and the subscription
+  const watch = watchReady(deps, { id, caller }, cut);
   socket.once("close", () => {
     if (!stream.closed) {
       const drain = deps.clock.after(DRAIN_MS, () => stream.destroy());
       stream.once("close", () => drain[Symbol.dispose]());
     }
-    subscription[Symbol.dispose]();
     watch[Symbol.dispose]();
-    void refresher.stop();
   });
   pumpTunnel(socket, stream, deps.clock);
 }

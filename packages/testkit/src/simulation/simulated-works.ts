@@ -80,6 +80,8 @@ export function simulatedWorks(
       traffic: { service: "ROBOT", bytes: { in: 0, out: 0 } },
       rereadRules: async () => undefined,
       cut: filter.close,
+      hold: filter.close,
+      release: () => {},
       async [Symbol.asyncDispose]() {
         filter.close();
         await take();

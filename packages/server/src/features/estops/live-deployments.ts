@@ -1,5 +1,5 @@
 import type { DesiredAtHost } from "@hardshare/db";
-import type { DeploymentId, HostId, HubId, InstanceId } from "@hardshare/protocol";
+import type { DeploymentId, HostDeployment, HostId, HubId, InstanceId } from "@hardshare/protocol";
 
 /** What this replica knows of a deployment without asking the store: as its host was last told. */
 export interface LiveDeployment {
@@ -20,7 +20,21 @@ interface LiveInstance {
 /** The deployments of all hosts that were connected here. */
 export class LiveDeployments {
   readonly #known = new Map<DeploymentId, LiveDeployment>();
+  readonly #deadManS = new Map<DeploymentId, number>();
   readonly #byInstance = new Map<InstanceId, LiveDeployment>();
+
+  /** Takes over what a host says of itself. */
+  describe(described: readonly HostDeployment[]): void {
+    for (const { deploymentId, deadManS } of described) {
+      if (deadManS === null) this.#deadManS.delete(deploymentId);
+      else this.#deadManS.set(deploymentId, deadManS);
+    }
+  }
+
+  /** Window of the dead-man's switch of the instance that runs, as its host said; undefined for none. */
+  deadManS(id: DeploymentId): number | undefined {
+    return this.#deadManS.get(id);
+  }
 
   /** Takes over what a host is told. */
   learn(hostId: HostId, told: readonly DesiredAtHost[]): void {

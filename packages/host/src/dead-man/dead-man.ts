@@ -1,0 +1,109 @@
+import { type FilterReport, formatDuration, type Heartbeat } from "@hardshare/protocol";
+import type { Clock } from "@hardshare/runtime";
+import { isFilter } from "../instance/filter-arguments.ts";
+import type { StepAction, StepReporter } from "../instance/execute.ts";
+import type { InstanceFacts, InstanceParts } from "../instance/instance-parts.ts";
+import { runSafeState } from "../instance/safe-state.ts";
+import { DeadManSwitch } from "./dead-man-switch.ts";
+import { HeartbeatCheck } from "./heartbeat-check.ts";
+
+/** A sign of life of a filter that took longer than this was written by another clock. */
+const OLDEST_PULSE_MS = 2000;
+
+interface DeadManOptions {
+  parts: Pick<InstanceParts, "contract" | "services" | "inTurn">;
+  facts: InstanceFacts;
+  windowS: number;
+  /** Runs the contract's programs for the safe state. */
+  makeSafe: StepAction;
+  reporter: StepReporter;
+  clock: Clock;
+  notice: (level: "info" | "warning" | "alert", text: string) => void;
+  isEnding: () => boolean;
+  /** The programs for the safe state failed. */
+  onUnsafe: (reason: string) => Promise<void>;
+}
+
+/**
+ * The dead-man's switch of one instance: after the first message of the user a silence that is longer than the window cuts
+ * the connections to all services and makes the hardware safe; then messages pass again. It needs no server.
+ */
+export class DeadMan implements Disposable {
+  readonly #options: DeadManOptions;
+  readonly #switch: DeadManSwitch;
+  readonly #check: HeartbeatCheck;
+  readonly #judged = new Map<string, number>();
+  /** No filter tells when the user acts, so that a heartbeat has to. */
+  readonly #isByHeartbeatsOnly: boolean;
+  #isFiring = false;
+
+  constructor(options: DeadManOptions) {
+    this.#options = options;
+    const { parts, facts, windowS, clock } = options;
+    this.#switch = new DeadManSwitch({ windowMs: windowS * 1000, clock, onSilence: () => this.#fire() });
+    this.#check = new HeartbeatCheck(facts, clock);
+    this.#isByHeartbeatsOnly = !parts.contract.services.some(isFilter);
+  }
+
+  /** Tells people what it means for them. */
+  announce(): void {
+    const { windowS, notice } = this.#options;
+    const window = formatDuration(windowS);
+    const what = `dead-man's switch: after the first message, a silence of ${window} makes the robot safe.`;
+    const heard = "Messages to the robot count, and `hardshare ssh` and `forward` while they run; plain ssh does not.";
+    if (!this.#isByHeartbeatsOnly) return notice("warning", `${what} ${heard}`);
+    notice(
+      "warning",
+      `dead-man's switch: no filter here tells when you act, so it is armed by \`hardshare ssh\` or \`forward\` alone: ${window} after their last sign of life the robot is made safe. With plain ssh there is no switch.`,
+    );
+  }
+
+  onReport(service: string, report: FilterReport): void {
+    if (report.type !== "pulse") return;
+    const judged = report.judged.in;
+    const before = this.#judged.get(service) ?? 0;
+    this.#judged.set(service, judged);
+    const isNew = judged > before || (judged < before && judged > 0); // less: the filter was started again
+    if (!isNew || this.#isFiring) return;
+    const ageMs = this.#options.clock.now() - Date.parse(report.at);
+    this.#switch.arm(ageMs >= 0 && ageMs <= OLDEST_PULSE_MS ? ageMs : 0);
+  }
+
+  /** @param publicKeys that may log in at the instance */
+  onHeartbeat(heartbeat: Heartbeat, publicKeys: readonly string[]): void {
+    const ageMs = this.#check.ageMs(heartbeat, publicKeys);
+    if (ageMs === undefined || this.#isFiring) return;
+    if (this.#isByHeartbeatsOnly && ageMs < this.#options.windowS * 1000) this.#switch.arm(ageMs);
+    else this.#switch.hear(ageMs);
+  }
+
+  [Symbol.dispose](): void {
+    this.#switch[Symbol.dispose]();
+  }
+
+  #fire(): void {
+    const { parts, windowS, notice, isEnding } = this.#options;
+    if (isEnding()) return;
+    this.#isFiring = true;
+    const held = [...parts.services];
+    for (const service of held) service.hold();
+    notice(
+      "alert",
+      `dead-man's switch: nothing was heard from the user for ${formatDuration(windowS)}; nothing passes until the robot is safe`,
+    );
+    void parts.inTurn(async () => {
+      if (!isEnding()) await this.#makeSafe();
+      this.#isFiring = false;
+      for (const service of held) service.release();
+    });
+  }
+
+  async #makeSafe(): Promise<void> {
+    const { parts, makeSafe, notice, onUnsafe } = this.#options;
+    if (parts.contract.safe_state.length > 0) {
+      const failure = await runSafeState({ ...this.#options, runPrograms: makeSafe });
+      if (failure !== undefined) return onUnsafe(`dead-man's switch: safe_state: ${failure.message}`);
+    }
+    notice("info", "the robot is safe after the user's silence; messages pass again");
+  }
+}
