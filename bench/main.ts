@@ -14,9 +14,10 @@ import { atRest } from "./at-rest.ts";
 import { cablePulled } from "./cable-pulled.ts";
 import { contention } from "./contention.ts";
 import { serialLine } from "./serial-line.ts";
+import { stop } from "./stop/stop.ts";
 import { streams } from "./streams/streams.ts";
 
-const RACES: readonly Race[] = [atRest, launches, contention, streams, cablePulled, serialLine];
+const RACES: readonly Race[] = [atRest, launches, contention, streams, stop, cablePulled, serialLine];
 
 const known = RACES.flatMap((race) => race.ids);
 const { options, wanted } = readOptions(process.argv.slice(2));

@@ -3,9 +3,11 @@ import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import type { DeploymentId, DesiredInstance } from "@hardshare/protocol";
-import { Deferred } from "@hardshare/runtime";
+import { AppError, type DeploymentId, type DesiredInstance } from "@hardshare/protocol";
+import { Deferred, systemClock } from "@hardshare/runtime";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import type { Engine } from "../engine/engine.ts";
+import { FakeEngine } from "../engine/fake-engine.ts";
 import { HostWorld } from "../testing/host-world.fixture.ts";
 import { pressEstop } from "./control-client.ts";
 
@@ -202,6 +204,45 @@ test("a step that hangs does not keep the hardware from being made safe", async 
   expect(await did()).toEqual(["init", "safe"]);
   goOn.resolve();
   expect(await world.server.report(instance.instanceId, "ended")).toMatchObject({ reason: "estop", clean: true });
+});
+
+test("an engine that hangs does not keep the hardware from being made safe", async () => {
+  await writeFile(world.contractFile(robot), CONTRACT.replace("provider: proxy", "provider: podman"));
+  const engine = new FakeEngine({
+    clock: systemClock,
+    images: { "localhost/hardshare/generic": { id: "i", labels: {}, command: ["sleep"] } },
+  });
+  const goOn = new Deferred();
+  const hangs = new Proxy<Engine>(engine, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (name !== "createContainer" && name !== "removeContainer") return typeof value === "function" ? value.bind(target) : value;
+      return () => goOn.promise.then(() => Promise.reject(new AppError("engine_failed", "it hung", { details: { status: 500 } })));
+    },
+  });
+  await world.start({ openEngine: async () => hangs });
+  const { instanceId } = world.launch(robot);
+  await world.server.report(instanceId, "step", ({ step, phase }) => step === "filters" && phase === "done");
+  await world.server.estop(ofOwner());
+  await world.server.report(instanceId, "step", ({ step, phase }) => step === "safe_state" && phase === "done");
+  expect(await did()).toEqual(["safe"]);
+  goOn.resolve();
+  expect(await world.server.report(instanceId, "ended")).toMatchObject({ reason: "estop" });
+});
+
+test("a flood of output, which the server does not take, goes before no E-stop and no answer to it", async () => {
+  await world.script("init.sh", "echo begins; yes moving");
+  await world.start();
+  world.server.isAcknowledging = false;
+  const { instanceId } = world.launch(robot);
+  await world.server.until(() =>
+    world.server.reports(instanceId).filter(({ body }) => body.kind === "log").length > 10 ? true : undefined,
+  );
+  await world.server.estop(ofOwner());
+  world.server.isAcknowledging = true;
+  world.server.disconnect();
+  expect(await world.server.report(instanceId, "ended")).toMatchObject({ reason: "estop", clean: true });
+  expect(await did()).toEqual(["safe", "terminate"]);
 });
 
 test("whoever sits at the host stops it through the daemon, without a server", async () => {
