@@ -11,7 +11,7 @@ const server = net.createServer({ noDelay: true }, (socket) => {
     bytes += chunk.length;
   });
 });
-server.listen(0, "127.0.0.1", () => console.log(`127.0.0.1:${server.address().port}`));
+server.listen(0, "127.0.0.1", () => process.stdout.write(`127.0.0.1:${server.address().port}\n`));
 createInterface(process.stdin)
-  .on("line", () => console.log(`${lastNs} ${bytes}`))
+  .on("line", () => process.stdout.write(`${lastNs} ${bytes}\n`))
   .on("close", () => process.exit(0));

@@ -7,4 +7,4 @@ const server = net.createServer((socket) => {
   socket.pipe(device).pipe(socket);
   for (const each of [socket, device]) each.on("error", () => [socket, device].forEach((other) => other.destroy()));
 });
-server.listen(0, "127.0.0.1", () => console.log(`127.0.0.1:${server.address().port}`));
+server.listen(0, "127.0.0.1", () => process.stdout.write(`127.0.0.1:${server.address().port}\n`));

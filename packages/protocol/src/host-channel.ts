@@ -147,8 +147,8 @@ export const HostDeployment = z.object({
   maxDurationS: z.number().positive().max(MAX_DURATION_S),
   /** Sum of the timeouts of the programs that run at the end. */
   endTimeoutS: z.number().nonnegative(),
-  /** Window of the dead-man's switch of the instance that runs, null for none: heartbeats come each quarter of it. */
-  deadManS: z.number().positive().nullable().default(null),
+  /** Window of the dead-man's switch of the instance that runs, if it has one: heartbeats come each quarter of it. */
+  deadManS: z.number().positive().optional(),
   /** Whether `hardshare ad` offers it now. */
   isAdvertised: z.boolean(),
   /** Highest epoch in the host's journal, 0 if none: the server raises its counter above it. */

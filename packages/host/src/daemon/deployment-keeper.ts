@@ -85,7 +85,7 @@ export class DeploymentKeeper {
       maxDurationS: contract.max_duration,
       // Also that of an instance which began with another contract.
       endTimeoutS: Math.max(endTimeoutSeconds(contract), current === undefined ? 0 : endTimeoutSeconds(current.facts.loaded.contract)),
-      deadManS: current?.facts.loaded.contract.dead_man ?? null,
+      ...(current?.facts.loaded.contract.dead_man === undefined ? {} : { deadManS: current.facts.loaded.contract.dead_man }),
       isAdvertised: this.offer.isOpen,
       highestEpoch: this.#highestEpoch,
       current:

@@ -26,7 +26,7 @@ export class LiveDeployments {
   /** Takes over what a host says of itself. */
   describe(described: readonly HostDeployment[]): void {
     for (const { deploymentId, deadManS } of described) {
-      if (deadManS === null) this.#deadManS.delete(deploymentId);
+      if (deadManS === undefined) this.#deadManS.delete(deploymentId);
       else this.#deadManS.set(deploymentId, deadManS);
     }
   }
