@@ -92,6 +92,7 @@ test("a filter that hangs lets nothing through; the hardware is made safe, and i
   expect((await untilEvent(says("gave no sign of life for 2 s"))).kind).toBe("alert");
   expect(await stuck).toBe("cut");
   await untilEvent(says("service ROBOT runs again"));
+  await untilEvent(({ kind, data }) => kind === "step" && data["step"] === "safe_state" && data["phase"] === "done");
   expect(await site.reach(instance)).toBe(200);
   expect(await filters()).not.toContain(hung);
   expect(await site.programs.safe_state.runsFor(instance.id)).toBe(madeSafe + 1);
