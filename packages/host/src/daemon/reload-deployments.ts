@@ -3,7 +3,7 @@ import { AppError, toAppError } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
 import { z } from "zod";
 import type { LoadedContract } from "../contract/load-contract.ts";
-import { isFilter } from "../instance/filter-arguments.ts";
+import { type FilterService, isFilter } from "../instance/filter-arguments.ts";
 import type { DeploymentKeeper } from "./deployment-keeper.ts";
 
 /** What came of reading the files of one deployment anew. */
@@ -67,7 +67,7 @@ async function reload(keeper: DeploymentKeeper): Promise<ReloadedDeployment> {
 }
 
 /** The rules files that a contract names. */
-function rulesFilesOf({ contract, folder }: LoadedContract): { name: string; filter: string; file: string }[] {
+function rulesFilesOf({ contract, folder }: LoadedContract): { name: string; filter: FilterService["filter"]; file: string }[] {
   return contract.services
     .filter(isFilter)
     .flatMap(({ name, filter, rules }) => (rules === undefined ? [] : [{ name, filter, file: resolve(folder, rules) }]));

@@ -64,6 +64,7 @@ beforeEach(() => {
       onServiceReport: quiet,
       onServiceTapped: quiet,
       onServiceClosed: quiet,
+      onDeviceFileLost: quiet,
       warn: quiet,
     },
   );

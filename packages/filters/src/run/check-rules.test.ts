@@ -1,0 +1,32 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ManualClock } from "@hardshare/runtime";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { checkRulesFile } from "./check-rules.ts";
+
+let file: string;
+beforeAll(async () => {
+  file = join(await mkdtemp(join(tmpdir(), "hardshare-check-")), "rules.yaml");
+});
+afterAll(() => rm(join(file, ".."), { recursive: true }));
+
+test.each([
+  ["http", "rules:\n  - allow: GET b\n", "2:12: rules.0.allow: "],
+  ["http", "rules:\n  - { allow: POST /a, body: { type: nonsense } }\n", "2:"],
+  ["rrhttp", "default: perhaps\n", "1:"],
+  ["serial", "rules:\n  - allow: '('\n", "2:12: rules.0.allow: "],
+] as const)("rules of the %s filter that are wrong are told with file, line and column: %s", async (filter, text, place) => {
+  await writeFile(file, text);
+  const checking = checkRulesFile({ filter, file, clock: new ManualClock() });
+  await expect(checking).rejects.toMatchObject({ code: "config_invalid", message: expect.stringContaining(`${file}:${place}`) });
+});
+
+test.each([
+  ["http", ""],
+  ["rrhttp", "default: block\nrules: []\n"],
+  ["serial", ""],
+] as const)("the least that may be in a rules file of the %s filter is right", async (filter, text) => {
+  await writeFile(file, text);
+  await checkRulesFile({ filter, file, clock: new ManualClock() });
+});
