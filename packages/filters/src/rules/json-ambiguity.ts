@@ -14,6 +14,7 @@ const CARRIAGE_RETURN = 0x0d;
 const BLANK = 0x20;
 const QUOTE = 0x22;
 const PLUS = 0x2b;
+const COMMA = 0x2c;
 const MINUS = 0x2d;
 const POINT = 0x2e;
 const DIGIT_0 = 0x30;
@@ -57,6 +58,10 @@ class Scan {
   /** The names in each object around the place looked at; undefined for an array. */
   readonly #around: (Names | undefined)[] = [];
   #at = 0;
+  /** Whether a string here may be a name: not after a colon, before the next comma or brace. */
+  #mayBeName = false;
+  /** The first backslash that is not before `#at`, or what was looked at last; -1 for none. */
+  #backslash = 0;
 
   constructor(text: string, isQuick: boolean) {
     this.#text = text;
@@ -75,6 +80,8 @@ class Scan {
         if (problem !== undefined) return { problem };
       } else {
         this.#at += 1;
+        if (code === COLON) this.#mayBeName = false;
+        else if (code === COMMA || code === OPEN_BRACE) this.#mayBeName = true;
         if (code === CLOSE_BRACE || code === CLOSE_BRACKET) this.#around.pop();
         else if (code === OPEN_BRACE || code === OPEN_BRACKET) {
           if (this.#around.push(code === OPEN_BRACE ? new Names() : undefined) > MAX_DEPTH) {
@@ -89,6 +96,7 @@ class Scan {
   #string(): string | undefined {
     const text = this.#text;
     const start = this.#at;
+    if (!this.#mayBeName && this.#skipPlainValue()) return undefined;
     let hash = 0;
     let isPlain = true;
     let at = start + 1;
@@ -110,6 +118,16 @@ class Scan {
       return undefined;
     }
     return this.#unusualString(text.slice(start, at + 1), isName);
+  }
+
+  /** Most texts hold no backslash: nothing in them can be read in two ways. */
+  #skipPlainValue(): boolean {
+    const end = this.#text.indexOf('"', this.#at + 1);
+    if (end < 0) return false;
+    if (this.#backslash >= 0 && this.#backslash < this.#at) this.#backslash = this.#text.indexOf("\\", this.#at);
+    if (this.#backslash >= 0 && this.#backslash < end) return false;
+    this.#at = end + 1;
+    return true;
   }
 
   #unusualString(quoted: string, isName: boolean): string | undefined {
