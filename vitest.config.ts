@@ -1,16 +1,46 @@
 import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 // Not "import": vitest hands these on to Node, where CommonJS packages would then get each other's ES modules.
 const source = ["@hardshare/source", "node", "module"];
 /** Starts nothing unless a test asks for it. */
 const dockerDoor = "packages/testkit/src/docker/docker-door.ts";
 
+/**
+ * Files that take long, the longest first. Without the times of a run before, as in CI, vitest goes by the size of files:
+ * then a short file that takes long begins last, and the other processors wait for it.
+ */
+const LONGEST = [
+  "simulation/simulation.test.ts",
+  "daemon/kill-walk.test.ts",
+  "simulation/walk.test.ts",
+  "engine/engine.test.ts",
+  "cluster/private-cluster.test.ts",
+  "e2e/race.test.ts",
+  "e2e/bad-line.test.ts",
+  "e2e/up.test.ts",
+  "e2e/bad-input.test.ts",
+  "e2e/documents.test.ts",
+];
+
+/** Vitest's order of files, but for those that take long: they begin first. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const index = LONGEST.findIndex((name) => moduleId.endsWith(`/${name}`));
+      return index < 0 ? LONGEST.length : index;
+    };
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
+  }
+}
+
 /** Tests run on the source of every package: no build is needed, except for `e2e`, which runs what users run. */
 export default defineConfig({
   resolve: { conditions: source },
   ssr: { resolve: { conditions: source } },
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         extends: true,
