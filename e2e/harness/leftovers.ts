@@ -16,9 +16,12 @@ export async function networksWith(label: string): Promise<string[]> {
   return text.split("\n").filter((line) => line !== "");
 }
 
-/** Processes whose command line or environment contains a text, such as the folder of a test, as `pid command`. */
+/**
+ * Processes whose command line or environment contains a text, such as the folder of a test, as `pid command`. One that
+ * was forked, and has not become another program yet, counts as its parent.
+ */
 export async function processesWith(text: string): Promise<string[]> {
-  const found: string[] = [];
+  const found = new Map<string, { parent: string; command: string }>();
   for (const pid of await readdir("/proc")) {
     if (!/^\d+$/.test(pid) || Number(pid) === process.pid) continue;
     const [command, environment, state] = await Promise.all([
@@ -27,9 +30,11 @@ export async function processesWith(text: string): Promise<string[]> {
       read(`/proc/${pid}/stat`),
     ]);
     const isZombie = /\) Z /.test(state);
-    if (!isZombie && (command.includes(text) || environment.includes(text))) found.push(`${pid} ${command.replaceAll("\0", " ")}`);
+    const parent = /.*\) \S (\d+)/s.exec(state)?.[1] ?? "";
+    if (!isZombie && (command.includes(text) || environment.includes(text))) found.set(pid, { parent, command });
   }
-  return found;
+  const own = [...found].filter(([, { parent, command }]) => found.get(parent)?.command !== command);
+  return own.map(([pid, { command }]) => `${pid} ${command.replaceAll("\0", " ")}`);
 }
 
 /** Ids of the processes that have a file open. */
