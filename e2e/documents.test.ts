@@ -93,8 +93,12 @@ test("every example of «Run the infrastructure» works as it is written", async
 
 describeWithContainers("guides", () => {
   test("every example of «Use a robot» works as it is written", async () => {
+    const port = await findFreePort();
     await follow(await world.admin(), await examplesOf("use-a-robot.md"), {
       "https://robots.example.org": world.ready.url,
+      // Others on this machine may use the written one.
+      "--local-port 8080": `--local-port ${port}`,
+      "127.0.0.1:8080": `127.0.0.1:${port}`,
       "launch misty": "launch sim_robot",
       "launch sim_proxy": "launch sim_robot_http",
     });
