@@ -56,6 +56,7 @@ class StrictMachine {
 
 const numbers = fc.oneof(
   fc.integer({ min: -60, max: 60 }).map(String),
+  fc.integer({ min: -99_999, max: 999_999 }).map(String),
   fc.double().map(String),
   fc.constantFrom("050", "1e9", "0x99", "5 ", "5.", ".5", "+5", "NaN", "inf", "-0", "49.999999999999999999", "4294967297", "\u00b9", "5\0"),
 );

@@ -27,7 +27,7 @@ const SerialMessages = z.strictObject({
   end: z
     .union([z.literal("line"), z.array(Byte).min(1).max(8)])
     .optional()
-    .describe("What ends a message: `line` (CR, LF or both; the default), or these bytes."),
+    .describe("What ends a message: `line` (CR, LF or both; the default), or these bytes, one after the other."),
   length: z.int().min(1).max(4096).optional().describe("Every message has so many bytes; instead of `end`."),
   limit: z.int().min(1).max(65_536).default(256).describe("Most bytes of a message; a longer one is blocked."),
   realtime: z
