@@ -27,7 +27,10 @@ beforeEach(async () => {
   instanceId = systemRandom.uuid();
   [came, accepts, connection] = ["", true, undefined];
   service = createServer((socket) => {
-    if (!accepts) return socket.destroy();
+    if (!accepts) {
+      socket.destroy();
+      return;
+    }
     connection = socket;
     socket.on("data", (bytes: Buffer) => (came += bytes.toString("latin1")));
     socket.on("error", () => {});
