@@ -32,9 +32,11 @@ export class ClientConnection {
     this.#context = context;
     this.#device = new DeviceConnection(context.device, context.clock);
     socket.on("error", () => {}); // "close" follows
-    const leave = () => this.#beginClosing();
-    socket.once("end", leave);
-    socket.once("close", leave);
+    socket.once("close", () => this.#beginClosing());
+    socket.once("end", () => {
+      this.#beginClosing();
+      socket.destroySoon(); // not left to Node, which would wait for an answer that is not coming any more
+    });
   }
 
   /** A request whose head has been parsed. */
