@@ -7,6 +7,7 @@ import { arch, cpus, release } from "node:os";
 import { usesNativeCrypto } from "@hardshare/client/node";
 import { World } from "../e2e/harness/world.ts";
 import { Profiler } from "./profile/profiler.ts";
+import { httpFilter } from "./http-filter.ts";
 import { launches } from "./launches.ts";
 import { describeOptions, readOptions } from "./options.ts";
 import { formatRows, type Race, type RaceContext, type Row } from "./race.ts";
@@ -17,7 +18,7 @@ import { serialLine } from "./serial-line.ts";
 import { stop } from "./stop/stop.ts";
 import { streams } from "./streams/streams.ts";
 
-const RACES: readonly Race[] = [atRest, launches, contention, streams, stop, cablePulled, serialLine];
+const RACES: readonly Race[] = [atRest, launches, contention, streams, stop, cablePulled, httpFilter, serialLine];
 
 const known = RACES.flatMap((race) => race.ids);
 const { options, wanted } = readOptions(process.argv.slice(2));

@@ -34,6 +34,13 @@ export const TEST_PACKAGES = [
   { name: "iproute2", provides: "ip", why: "network namespaces that stand in for a network" },
   { name: "procps", provides: "pgrep", why: "looking for processes that are left" },
   { name: "curl", provides: "curl", why: "the examples of the guides" },
+  { name: "wrk", provides: "wrk", why: "many requests at once, for the http filter" },
+  {
+    name: "nginx-light",
+    provides: "nginx",
+    why: "what the http filter is measured beside; its own service is not started",
+    units: ["nginx.service"],
+  },
   { name: "gcc-avr", provides: "avr-gcc", why: "firmware of a machine behind the serial filter" },
   { name: "avr-libc", provides: "/usr/lib/avr/include/avr/io.h", why: "that firmware" },
   { name: "qemu-system-misc", provides: "qemu-system-avr", why: "the board on which that firmware runs" },
