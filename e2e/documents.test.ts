@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeWithContainers } from "./harness/containers.ts";
-import { HARDSHARE, run } from "./harness/commands.ts";
+import { expectSuccess, HARDSHARE, run } from "./harness/commands.ts";
 import { Machine } from "./harness/machine.ts";
 import { findFreePort } from "./harness/network.ts";
 import { Person, World } from "./harness/world.ts";
@@ -42,7 +42,7 @@ async function follow(person: Person, examples: readonly string[], replaced: Rec
   const folder = readerFolder(person);
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, "my.token"), person.token);
-  const lines = ["set -eu", "trap 'kill $(jobs -p); wait' EXIT"];
+  const lines = ["set -eu", "trap 'jobs -p | xargs -r kill; wait' EXIT"];
   for (const line of examples
     .join("\n")
     .replaceAll(/\\\n\s*/g, "")
@@ -89,6 +89,19 @@ test("every example of «Run the infrastructure» works as it is written", async
     "hub.example.org": "127.0.0.1",
   });
   expect(await readFile(join(readerFolder(reader), "ada.token"), "utf8")).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+});
+
+test("every example of «Cookbook: an HTTP robot» works as it is written", async () => {
+  const reader = new Person(world.folder, "hera");
+  await follow(reader, await examplesOf("http-robot.md"), {});
+  const text = await readFile(fileURLToPath(new URL("http-robot.md", GUIDES)), "utf8");
+  const files = [...text.matchAll(/^```yaml\n([^]*?)^```$/gm)].map((match) => match[1] ?? "").filter((file) => /^rules:/m.test(file));
+  expect(files).toHaveLength(2);
+  for (const [index, file] of files.entries()) {
+    const path = join(readerFolder(reader), `${index}.rules.yaml`);
+    await writeFile(path, file);
+    await expectSuccess(process.execPath, [HARDSHARE, "filter", "test", path, "GET /api/network"], { env: reader.env });
+  }
 });
 
 describeWithContainers("guides", () => {

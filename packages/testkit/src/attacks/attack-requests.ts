@@ -35,39 +35,40 @@ const FIELDS = [
   '"a',
 ];
 const BODIES = [
-  ...[
-    "",
-    "{}",
-    "[]",
-    "null",
-    "\xef\xbb\xbf{}",
-    `{"a":${"[".repeat(70)}${"]".repeat(70)}}`,
-    "{'LinearVelocity':1}",
-    '{"LinearVelocity":1/**/}',
-  ],
-  ...["POST /api/reboot HTTP/1.1\r\nHost: robot\r\nContent-Length: 0\r\n\r\n", "0\r\n\r\nPOST /api/reboot HTTP/1.1\r\n\r\n"],
+  "",
+  "{}",
+  "[]",
+  "null",
+  "\xef\xbb\xbf{}",
+  `{"a":${"[".repeat(70)}${"]".repeat(70)}}`,
+  "{'LinearVelocity':1}",
+  '{"LinearVelocity":1/**/}',
+  "POST /api/reboot HTTP/1.1\r\nHost: robot\r\nContent-Length: 0\r\n\r\n",
+  "0\r\n\r\nPOST /api/reboot HTTP/1.1\r\n\r\n",
 ];
 const TARGETS = [
-  ...[
-    "/api/reboot",
-    "/api/head",
-    "/API/drive/time",
-    "/api/drive/time/",
-    "/api//reboot",
-    "/api/./reboot",
-    "/api/x/../reboot",
-    "/api/reb\xc3\xb6ot",
-  ],
-  ...[
-    "/api/%72eboot",
-    "/api%2Freboot",
-    "/api/sensors%3f",
-    "/api/reboot%00",
-    "/api/sensors;/../reboot",
-    "\\api\\reboot",
-    "/%2e%2e/api/reboot",
-  ],
-  ...["http://robot/api/reboot", "//robot/api/reboot", "*", "robot:80", "/api/drive/time?LinearVelocity=50", "/api/sensors#/reboot", ""],
+  "/api/reboot",
+  "/api/head",
+  "/API/drive/time",
+  "/api/drive/time/",
+  "/api//reboot",
+  "/api/./reboot",
+  "/api/x/../reboot",
+  "/api/reb\xc3\xb6ot",
+  "/api/%72eboot",
+  "/api%2Freboot",
+  "/api/sensors%3f",
+  "/api/reboot%00",
+  "/api/sensors;/../reboot",
+  "\\api\\reboot",
+  "/%2e%2e/api/reboot",
+  "http://robot/api/reboot",
+  "//robot/api/reboot",
+  "*",
+  "robot:80",
+  "/api/drive/time?LinearVelocity=50",
+  "/api/sensors#/reboot",
+  "",
 ];
 const METHODS = ["HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "post", "Get", "CONNECT", "TRACE", "PRI", "PO ST", "\tGET", "REBOOT", ""];
 const VERSIONS = ["HTTP/1.0", "HTTP/1.2", "HTTP/2.0", "HTTP/0.9", "http/1.1", "HTTP/1.1 ", "HTTP/11", ""];
@@ -81,44 +82,43 @@ const HARMLESS = [
   "Cookie: a=\xe9",
 ];
 const HEADERS = [
-  ...[
-    "Connection: close",
-    "Content-Type: text/html",
-    "Expect: 100-continue",
-    "Expect: x",
-    "Upgrade: h2c",
-    "Host: other",
-    "X: a\r\n b",
-    "X : y",
-    ": y",
-  ],
-  ...["Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="],
-  ...[
-    "X-HTTP-Method-Override: DELETE",
-    "X-Original-URL: /api/reboot",
-    "Content-Encoding: gzip",
-    "X: a\rb",
-    "X: a\0b",
-    "Connection: Content-Length",
-  ],
-  ...[
-    "Content-Length: 0",
-    "Content-Length: 5",
-    "Content-Length : 5",
-    "Content_Length: 5",
-    "Content-Length: +5",
-    "Content-Length: 0x5",
-    "Content-Length: 5, 5",
-  ],
-  ...["Transfer-Encoding: chunked", "Transfer-Encoding: identity", "Transfer-Encoding: xchunked", "Transfer-Encoding:\x0bchunked"],
-  ...["Transfer-Encoding: chunked, chunked", "Transfer-Encoding: \r\n chunked", "X: y\nTransfer-Encoding: chunked"],
+  "Connection: close",
+  "Content-Type: text/html",
+  "Expect: 100-continue",
+  "Expect: x",
+  "Upgrade: h2c",
+  "Host: other",
+  "X: a\r\n b",
+  "X : y",
+  ": y",
+  "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+  "X-HTTP-Method-Override: DELETE",
+  "X-Original-URL: /api/reboot",
+  "Content-Encoding: gzip",
+  "X: a\rb",
+  "X: a\0b",
+  "Connection: Content-Length",
+  "Content-Length: 0",
+  "Content-Length: 5",
+  "Content-Length : 5",
+  "Content_Length: 5",
+  "Content-Length: +5",
+  "Content-Length: 0x5",
+  "Content-Length: 5, 5",
+  "Transfer-Encoding: chunked",
+  "Transfer-Encoding: identity",
+  "Transfer-Encoding: xchunked",
+  "Transfer-Encoding:\x0bchunked",
+  "Transfer-Encoding: chunked, chunked",
+  "Transfer-Encoding: \r\n chunked",
+  "X: y\nTransfer-Encoding: chunked",
 ];
 const FRAMINGS = ["none", "short", "long", "both", "twice", "no end", "extension", "bad size"] as const;
 const LINE_ENDS = ["\n", "\r", "\r\r\n", "\n\r"];
 const BYTES = ["\r", "\n", "\0", " ", ":", "0", "\xff", "\t", ";", "%"];
 
-/** Most requests of a conversation; each is an attack with one chance in ten, after which nothing more is looked at. */
-const MAX_REQUESTS = 24;
+/** Most requests of a conversation; each is an attack with a chance of 7 %, after which nothing more is looked at. */
+const MAX_REQUESTS = 32;
 
 /** Makes up a conversation: the same for the same number. */
 export function makeConversation(seed: number): Conversation {
@@ -127,7 +127,7 @@ export function makeConversation(seed: number): Conversation {
   const draw: Draw = (values) => values[below(values.length)] as never;
   const happens = (chance: number) => next() < chance;
   let bytes = "";
-  for (let count = 1 + below(MAX_REQUESTS); count > 0; count -= 1) bytes += makeRequest(happens(0.1) ? 0.35 : 0, { draw, below, happens });
+  for (let count = 1 + below(MAX_REQUESTS); count > 0; count -= 1) bytes += makeRequest(happens(0.07) ? 0.35 : 0, { draw, below, happens });
   for (let count = happens(0.15) ? 1 + below(2) : 0; count > 0; count -= 1) {
     const at = below(bytes.length);
     bytes = bytes.slice(0, at) + draw(["", bytes.charAt(at), draw(BYTES)]) + bytes.slice(at + below(2));

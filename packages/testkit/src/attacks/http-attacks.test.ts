@@ -92,6 +92,7 @@ test(
         next += 1;
       }
     }
+    // oxlint-disable-next-line no-console -- what a long run checked is told
     console.log(`seed ${seed}: ${JSON.stringify(judged)}`);
     expect(judged.reached).toBeGreaterThan(judged.allowed / 2);
     expect(judged.allowed).toBeGreaterThan(CASES / 20);
