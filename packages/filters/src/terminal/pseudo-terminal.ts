@@ -83,6 +83,11 @@ export class PseudoTerminal implements AsyncDisposable {
     this.#file.write(bytes);
   }
 
+  /** Has all told that programs wrote until now, also while paused. */
+  readAll(): void {
+    this.#file.readAll(); // that nobody is there any more is told in its turn
+  }
+
   pause(): void {
     this.#file.pause();
   }

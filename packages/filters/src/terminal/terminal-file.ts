@@ -82,6 +82,11 @@ export class TerminalFile {
     return this.#read() === "hung up";
   }
 
+  /** Reads all that has come until now, also while paused. */
+  readAll(): void {
+    while (this.#read() === "data");
+  }
+
   #onReadable(): void {
     for (let turn = 0; turn < READS_PER_TURN && this.#isReading && !this.#isClosed; turn += 1) {
       const result = this.#read();

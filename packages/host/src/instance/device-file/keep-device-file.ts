@@ -35,6 +35,8 @@ export async function keepDeviceFile(socketPath: string): Promise<string> {
   });
   const server = createServer((socket) => {
     client?.destroy();
+    client = undefined;
+    terminal.readAll(); // what was written before is not for this one
     client = socket;
     waiting = [];
     terminal.resume();
