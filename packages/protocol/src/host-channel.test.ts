@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { MAX_DURATION_S } from "./durations.ts";
-import { DesiredInstance, HostDeployment, HostReport } from "./host-channel.ts";
+import { DesiredInstance, HostDeployment, HostReport, ServerToHost } from "./host-channel.ts";
 import { Epoch, MAX_CLAIMED_EPOCH } from "./ids.ts";
 
 const described = {
@@ -64,4 +64,11 @@ test("a server takes what a newer host says and it does not know, but not what i
     text: "hello",
   });
   for (const body of [{ kind: "notice" }, { kind: 5 }, {}, null, "accepted", undefined]) expect(read(body).success).toBe(false);
+});
+
+test("a host does nothing about what a newer server says and it does not know, and refuses what it knows and is wrong", () => {
+  const read = (message: unknown) => ServerToHost.safeParse(message);
+  expect(read({ type: "weather", degrees: 21 }).data).toEqual({ type: "later", name: "weather" });
+  expect(read({ type: "lockout_ack", lockoutId: "l1", more: 1 }).data).toEqual({ type: "lockout_ack", lockoutId: "l1" });
+  for (const message of [{ type: "estop" }, { type: 5 }, {}, null, "estop"]) expect(read(message).success).toBe(false);
 });

@@ -121,7 +121,7 @@ export const DeploymentsAck = z.object({ type: z.literal("deployments_ack"), rev
 export const ReportAck = z.object({ type: z.literal("report_ack"), instanceId: InstanceId, epoch: Epoch, sequence: z.int() });
 export const LockoutAck = z.object({ type: z.literal("lockout_ack"), lockoutId: z.string() });
 
-export const ServerToHost = z.discriminatedUnion("type", [
+const ServerToHostKnown = z.discriminatedUnion("type", [
   Challenge,
   Welcome,
   Refused,
@@ -131,7 +131,14 @@ export const ServerToHost = z.discriminatedUnion("type", [
   DeploymentsAck,
   ReportAck,
   LockoutAck,
+  /** What a newer server says and this host does not know: nothing is done. */
+  z.object({ type: z.literal("later"), name: z.string().max(64) }),
 ]);
+const KNOWN_TYPES: ReadonlySet<unknown> = new Set(ServerToHostKnown.options.map((option) => option.shape.type.value));
+export const ServerToHost = z.preprocess((message: unknown) => {
+  const type = (message as { type?: unknown } | null)?.type;
+  return typeof type !== "string" || KNOWN_TYPES.has(type) ? message : { type: "later", name: type.slice(0, 64) };
+}, ServerToHostKnown);
 export type ServerToHost = z.infer<typeof ServerToHost>;
 
 /** Where an instance stands at the host. */

@@ -144,10 +144,11 @@ export class ServerLink implements AsyncDisposable {
         this.outbox.acknowledgeLockout(message.lockoutId);
         void this.#journal.record({ kind: "lockout_acknowledged", lockoutId: message.lockoutId });
         break;
+      case "later":
       case "challenge":
       case "welcome":
       case "refused":
-        break; // words of the handshake, which is over
+        break; // words of the handshake, which is over, and of later versions
     }
   }
 }

@@ -14,7 +14,10 @@ test.skipIf(!hasNamespaces)(
     const env = { PATH: process.env["PATH"], HARDSHARE_INSTANCE: instanceId };
     // In the container's first process, and beside it one without its environment.
     const script = "env -i sleep 600 & echo up; exec sleep 600";
-    const container = spawn("unshare", ["--pid", "--fork", "--kill-child", "sh", "-c", script], { env, stdio: ["ignore", "pipe", "ignore"] });
+    const container = spawn("unshare", ["--pid", "--fork", "--kill-child", "sh", "-c", script], {
+      env,
+      stdio: ["ignore", "pipe", "ignore"],
+    });
     const beside = spawn("sleep", ["600"], { env });
     const stranger = spawn("unshare", ["--pid", "--fork", "--kill-child", "sleep", "600"], { env: { PATH: process.env["PATH"] } });
     await once(container.stdout, "data");

@@ -114,6 +114,8 @@ export class TestHost implements AsyncDisposable {
         this.estops.push(message);
         if (this.isAnsweringEstops) this.#send({ type: "estop_ack", estopId: message.estopId });
         break;
+      case "heartbeat":
+      case "later":
       case "deployments_ack":
       case "challenge":
       case "welcome":
