@@ -36,7 +36,7 @@ export const stop: Race = {
     const trips: number[] = [];
     let bytes = 0;
     try {
-      for (let round = 0; round < (isShort ? 2 : 40); round += 1) {
+      for (let round = 0; round < (isShort ? 2 : 30); round += 1) {
         for (const { press, times } of Object.values(ways)) {
           const launched = await client.launch(id, { sshkey: (await makeKeyPair("bench")).publicKey });
           await untilState(client, launched.id, "READY");
