@@ -9,6 +9,7 @@ import { ManualClock } from "@hardshare/runtime";
 import { describe, expect, test } from "vitest";
 import { ask, startFilter, startWorld } from "../testing/filter-world.ts";
 import { RawClient } from "../testing/raw-client.ts";
+import { startRecordingDevice } from "../testing/recording-device.ts";
 import { CONNECT_TIMEOUT_MS } from "./device-link.ts";
 
 const HOST = "Host: example\r\n";
@@ -192,6 +193,33 @@ describe("a device that fails", () => {
       },
     };
   }
+});
+
+describe("an idle connection to the device", () => {
+  test.each([
+    ["says nothing of it", undefined, 2000],
+    ["keeps it for 1 s", "timeout=1, max=100", 500],
+    ["keeps it for long", "timeout=60", 2000],
+  ])("is closed in time when the device %s", async (_name, hint, idleMs) => {
+    await using device = await startRecordingDevice((_request, response) => {
+      response.shouldKeepAlive = true;
+      if (hint !== undefined) response.setHeader("Connection", "keep-alive").setHeader("Keep-Alive", hint);
+      response.end("ok");
+    });
+    device.server.keepAliveTimeout = 0;
+    const clock = new ManualClock();
+    await using world = await startFilter({ host: "127.0.0.1", port: device.port }, undefined, clock);
+    using client = new RawClient(world.filter.address);
+    const get = `GET /a HTTP/1.1\r\n${HOST}\r\n`;
+    await client.send(get);
+    await client.receive("200 OK");
+    clock.advance(idleMs - 1);
+    await client.send(get);
+    await client.receive("200 OK", 2);
+    expect(device.connections).toHaveLength(1);
+    clock.advance(idleMs);
+    await device.connections[0]?.closed;
+  });
 });
 
 describe("a device that answers without having read the body", () => {

@@ -1,9 +1,6 @@
 import type { Clock } from "@hardshare/runtime";
 import { type AnswerSink, type DeviceAddress, DeviceLink, type DeviceRequest, type ForwardResult } from "./device-link.ts";
 
-/** An idle connection is closed before common devices close theirs (5 s), so that no request meets a closing one. */
-const IDLE_MS = 2000;
-
 /** The device's side of one client connection: at most one connection to the device, used by this client alone. */
 export class DeviceConnection implements Disposable {
   readonly #device: DeviceAddress;
@@ -25,7 +22,7 @@ export class DeviceConnection implements Disposable {
     const link = this.#link;
     const result = await link.forward(request, sink);
     if (result !== "done") link[Symbol.dispose]();
-    if (link.isUsable) this.#idle = this.#clock.after(IDLE_MS, () => link[Symbol.dispose]());
+    if (link.isUsable) this.#idle = this.#clock.after(link.idleMs, () => link[Symbol.dispose]());
     return result;
   }
 

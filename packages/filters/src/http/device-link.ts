@@ -47,6 +47,11 @@ export type ForwardResult = "done" | "close" | "broken" | { readonly status: 502
 /** How long a device may take to accept a connection. */
 export const CONNECT_TIMEOUT_MS = 5000;
 
+/** So that no request meets a connection that is being closed. */
+const IDLE_MS = 2000;
+/** How much earlier than the device an idle connection is closed. */
+const EARLIER_MS = 500;
+
 interface Exchange {
   readonly request: DeviceRequest;
   readonly sink: AnswerSink;
@@ -69,6 +74,8 @@ export class DeviceLink implements Disposable {
   readonly #hostHeader: string;
   #exchange: Exchange | undefined;
   #isUsable = true;
+  /** How long it may be idle before it is closed: before common devices close theirs (5 s), or this one says it does. */
+  idleMs = IDLE_MS;
 
   constructor(device: DeviceAddress, clock: Clock) {
     this.#hostHeader = writeHost(device);
@@ -114,6 +121,7 @@ export class DeviceLink implements Disposable {
         stopSending: () => {},
       };
       this.#exchange = exchange;
+      this.#socket.resume(); // the answer before may have ended while its reader was full
       const events = {
         onContinue: () => sink.continue(),
         onHead: (head: AnswerHead) => void (exchange.head = head),
@@ -216,7 +224,8 @@ export class DeviceLink implements Disposable {
     this.#exchange = undefined;
     exchange.stopSending();
     const isKept = isSent && head?.isKeptAlive === true && exchange.mayBeFollowed;
-    if (!isKept) this.#destroy();
+    if (isKept) this.idleMs = readIdleMs(head.rawHeaders);
+    else this.#destroy();
     sink.end(exchange.chunk, () => resolve(isSent ? "done" : "close"));
   }
 
@@ -242,6 +251,13 @@ export class DeviceLink implements Disposable {
 function writeHost({ host, port }: DeviceAddress): string {
   const name = host.includes(":") ? `[${host}]` : host;
   return port === 80 ? name : `${name}:${port}`;
+}
+
+/** What `Keep-Alive: timeout=…` of an answer leaves. */
+function readIdleMs(rawHeaders: readonly string[]): number {
+  const index = rawHeaders.findIndex((text, at) => at % 2 === 0 && text.toLowerCase() === "keep-alive");
+  const seconds = /(?:^|[ ,])timeout=(\d{1,6})/i.exec(index === -1 ? "" : (rawHeaders[index + 1] ?? ""))?.[1];
+  return seconds === undefined ? IDLE_MS : Math.max(0, Math.min(IDLE_MS, Number(seconds) * 1000 - EARLIER_MS));
 }
 
 /** Methods without a meaning for a body: no length is written when there is none (RFC 9110 §8.6). */

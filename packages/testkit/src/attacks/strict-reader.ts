@@ -12,8 +12,8 @@ export interface ReadConversation {
   readonly isIncomplete: boolean;
 }
 
-/** Blanks before the version, and blank lines between requests, are what Node's parser skips: none of it reaches a device. */
-const REQUEST_LINE = /([A-Z]+) ([\x21-\x7e]+) +HTTP\/1\.([01])\r\n/y;
+/** More than one blank in it, and blank lines between requests, are what Node's parser skips: none of it reaches a device. */
+const REQUEST_LINE = /([A-Z]+) +([\x21-\x7e]+) +HTTP\/1\.([01])\r\n/y;
 const HEADER = /([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)\r\n/y;
 const CHUNK_SIZE = /([0-9A-Fa-f]{1,7})(?:;[\t\x20-\x7e]*)?\r\n/y;
 const BLANK_LINES = /[\r\n]*/y;
