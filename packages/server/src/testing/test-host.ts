@@ -1,6 +1,7 @@
 import {
   type DesiredDeployment,
   type DesiredInstance,
+  type Heartbeat,
   type HostDeployment,
   type HostEstop,
   type HostLockout,
@@ -20,6 +21,8 @@ export class TestHost implements AsyncDisposable {
   readonly desired = new Map<string, DesiredDeployment>();
   readonly acknowledged: { instanceId: string; sequence: number }[] = [];
   readonly acknowledgedLockouts: string[] = [];
+  /** Heartbeats that were handed on. */
+  readonly heartbeats: Heartbeat[] = [];
   /** E-stops that came. */
   readonly estops: HostEstop[] = [];
   /** Whether it says that it has acted on an E-stop. */
@@ -115,6 +118,8 @@ export class TestHost implements AsyncDisposable {
         if (this.isAnsweringEstops) this.#send({ type: "estop_ack", estopId: message.estopId });
         break;
       case "heartbeat":
+        this.heartbeats.push(message);
+        break;
       case "later":
       case "deployments_ack":
       case "challenge":
