@@ -1,7 +1,7 @@
 /** E-stop at the host's own computer when its daemon is dead or hangs, with a real daemon process. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { DeploymentId } from "@hardshare/protocol";
@@ -96,6 +96,23 @@ test.each(["SIGSTOP", "SIGKILL"] as const)(
     await expectGoesOn(instanceId);
   },
 );
+
+test("a daemon that is killed while it makes the hardware safe leaves that, and the lock-out, to the next one", async () => {
+  await world.script("safe.sh", 'echo "safe [$HARDSHARE_INSTANCE]" >> did; [ -e hold ] && exec sleep 60; exit 0');
+  await writeFile(join(world.home, "deployments", "hold"), "");
+  const daemon = await startDaemon();
+  const { instanceId } = world.launch(robot);
+  await world.server.report(instanceId, "up");
+  expect(await press()).toMatchObject({ by: "daemon", instance: instanceId });
+  await world.server.until(() => world.server.heard.find((each) => each.type === "lockout"));
+  const ended = once(daemon, "exit");
+  daemon.kill("SIGKILL");
+  await ended;
+  await rm(join(world.home, "deployments", "hold"));
+  await world.start();
+  expect(await world.server.report(instanceId, "ended")).toMatchObject({ reason: "estop", clean: true });
+  expect((await beside("did")).trim().split("\n").slice(-2)).toEqual([`safe [${instanceId}]`, `terminate [${instanceId}]`]);
+});
 
 test("without a daemon and without an instance the hardware is made safe all the same", async () => {
   expect(await press()).toEqual({ deployment: robot, instance: null, by: "here" });
