@@ -16,15 +16,13 @@ import type { ContainerExit } from "../engine/engine.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { Beginning } from "./beginning.ts";
 import { LABELS } from "./container-steps.ts";
-import { DeadMan } from "../dead-man/dead-man.ts";
 import { DeadlineWatch } from "./deadline-watch.ts";
-import { EmergencyStop } from "./emergency-stop.ts";
 import { describe, executeEnd, executeLaunch, isLocking, type LaunchOutcome, type StepFailure } from "./execute.ts";
 import { type HostTools, type InstanceFacts, InstanceParts } from "./instance-parts.ts";
 import type { InstanceWorks } from "./instance-works.ts";
-import { Losses } from "./losses.ts";
 import { adoptionPlan, endPlan, launchPlan } from "./plan.ts";
 import { rereadRules, type RereadRules } from "./reread-rules.ts";
+import { Safeguards } from "./safeguards.ts";
 import { ServiceReports } from "./service-reports.ts";
 import { TimelineReporter } from "./timeline-reporter.ts";
 
@@ -52,14 +50,10 @@ export class HostInstance {
   readonly #options: HostInstanceOptions;
   readonly #parts: InstanceParts;
   readonly #works: InstanceWorks;
-  readonly #losses: Losses;
+  readonly #safeguards: Safeguards;
   readonly #services: ServiceReports;
-  readonly #emergencyStop: EmergencyStop;
   readonly #reporter: TimelineReporter;
   readonly #watch: DeadlineWatch;
-  readonly #deadMan: DeadMan | undefined;
-  /** OpenSSH public key lines of the user; of an instance that is adopted, as soon as the server has told them. */
-  #publicKeys: readonly string[];
   readonly #stop = new AbortController();
   /** Aborted with the failure when a launch lost what a step had made. */
   readonly #broken = new AbortController();
@@ -83,16 +77,16 @@ export class HostInstance {
     this.#hasBegun = options.beginning.kind !== "launch";
     this.#parts = new InstanceParts(facts, tools, {
       onServiceLost: (name, how) => this.#onServiceLost(name, how),
-      onServiceRestored: (name) => this.#losses.onServiceRestored(name),
+      onServiceRestored: (name) => this.#safeguards.losses.onServiceRestored(name),
       onServiceOutput: (name, text) => this.#services.onOutput(name, text),
       onServiceReport: (name, report) => {
         this.#services.onReport(name, report);
-        this.#deadMan?.onReport(name, report);
+        this.#safeguards.onReport(name, report);
       },
       onServiceTapped: (name, direction, chunk) => this.#services.onTapped(name, direction, chunk),
       onServiceClosed: (traffic) => this.#services.onClosed(traffic),
-      onRelayLost: (how) => this.#losses.onRelayLost(how),
-      onRelayRestored: () => this.#losses.onRelayRestored(),
+      onRelayLost: (how) => this.#safeguards.losses.onRelayLost(how),
+      onRelayRestored: () => this.#safeguards.losses.onRelayRestored(),
       onDeviceFileLost: (inside) =>
         this.#notice("alert", `what keeps the device file ${inside} ended: it answers with errors until the end of this instance`),
       onTunnelBroken: (isBroken) =>
@@ -102,27 +96,15 @@ export class HostInstance {
     this.#works = tools.works(this.#parts);
     this.#reporter = new TimelineReporter(reports);
     this.#services = new ServiceReports({ reports, clock: tools.clock, notice: (level, text) => this.#notice(level, text) });
-    this.#losses = new Losses({
+    this.#safeguards = new Safeguards({
       parts: this.#parts,
-      runPrograms: this.#works.makeSafe,
-      clock: tools.clock,
+      works: this.#works,
       reporter: this.#reporter,
       notice: (level, text) => this.#notice(level, text),
       isEnding: () => this.isEnding,
-      onUnsafe: async (reason) => {
-        await options.lockOut(reason);
-        this.end("filter_lost");
-      },
+      lockOut: options.lockOut,
+      end: (reason) => this.end(reason),
     });
-    this.#emergencyStop = new EmergencyStop({
-      parts: this.#parts,
-      works: this.#works,
-      clock: tools.clock,
-      reporter: this.#reporter,
-      onUnsafe: options.lockOut,
-    });
-    this.#publicKeys = facts.publicKeys;
-    this.#deadMan = this.#makeDeadMan();
     this.#watch = new DeadlineWatch({
       deadline: options.deadline,
       clock: tools.clock,
@@ -169,7 +151,7 @@ export class HostInstance {
   /** Takes over what the server may change while it runs. */
   update(desired: DesiredInstance): void {
     this.#options.reports.continueAbove(desired.lastSequence);
-    this.#publicKeys = desired.publicKeys;
+    this.#safeguards.publicKeys = desired.publicKeys;
     this.#parts.tunnel.setTarget(desired.tunnel);
     const known = this.#watch.deadline;
     const deadline = replaceDeadline(known, placeDeadline(desired, this.#options.tools.time()));
@@ -202,7 +184,7 @@ export class HostInstance {
     if (this.#isOver) return false;
     this.#isStopped = true;
     this.#reason = "estop";
-    this.#emergencyStop.press(lock);
+    this.#safeguards.emergencyStop.press(lock);
     this.#notice("alert", why);
     // The next daemon has to know it too, should this one be killed, or be leaving it just now.
     void this.#options.journal.record({ kind: "ending", instanceId: this.facts.instanceId, reason: "estop" });
@@ -229,27 +211,7 @@ export class HostInstance {
 
   /** The user's program says that somebody is there. */
   onHeartbeat(heartbeat: Heartbeat): void {
-    if (this.#phase === "up" && heartbeat.epoch === this.facts.epoch) this.#deadMan?.onHeartbeat(heartbeat, this.#publicKeys);
-  }
-
-  #makeDeadMan(): DeadMan | undefined {
-    const { facts, tools, lockOut } = this.#options;
-    const { dead_man: windowS } = this.#parts.contract;
-    if (windowS === undefined) return undefined;
-    return new DeadMan({
-      parts: this.#parts,
-      facts,
-      windowS,
-      makeSafe: this.#works.makeSafe,
-      reporter: this.#reporter,
-      clock: tools.clock,
-      notice: (level, text) => this.#notice(level, text),
-      isEnding: () => this.isEnding,
-      onUnsafe: async (reason) => {
-        await lockOut(reason);
-        this.end("dead_man");
-      },
-    });
+    if (this.#phase === "up" && heartbeat.epoch === this.facts.epoch) this.#safeguards.onHeartbeat(heartbeat);
   }
 
   async #live(): Promise<void> {
@@ -267,7 +229,7 @@ export class HostInstance {
       await this.#finish().catch(() => this.#recordEnd([]));
     } finally {
       this.#watch[Symbol.dispose]();
-      this.#deadMan?.[Symbol.dispose]();
+      this.#safeguards[Symbol.dispose]();
     }
   }
 
@@ -320,7 +282,7 @@ export class HostInstance {
     if (this.isEnding) return "end";
     if (this.#isLeaving) return "leave";
     this.#phase = "up";
-    this.#deadMan?.announce();
+    this.#safeguards.announce();
     if (beginning.kind === "adopt") {
       this.#notice("info", "adopted: the host daemon was restarted, the container went on");
       tunnel.open();
@@ -350,7 +312,7 @@ export class HostInstance {
   /** Whether filters ended without anybody's doing, and nobody made the hardware safe since. */
   #mustMakeSafe(wasUp: boolean): boolean {
     const { kind } = this.#options.beginning;
-    if (this.#emergencyStop.isPressed) return false; // that is under way, or done
+    if (this.#safeguards.emergencyStop.isPressed) return false; // that is under way, or done
     if (kind === "adopt") return !wasUp && !this.#parts.isMadeSafe;
     return kind === "clean_up" || this.#broken.signal.aborted;
   }
@@ -405,7 +367,7 @@ export class HostInstance {
   /** Before READY it fails the launch: programs that make the hardware safe never run beside those that prepare it. */
   #onServiceLost(name: string, how: string): void {
     const isLaunching = this.#phase === "accepted" && this.#options.beginning.kind === "launch";
-    if (!isLaunching) return this.#losses.onServiceLost(name, how);
+    if (!isLaunching) return this.#safeguards.losses.onServiceLost(name, how);
     const error = new AppError("program_failed", `${how} before the instance was ready`);
     this.#broken.abort({ step: "filters", error } satisfies StepFailure);
   }
