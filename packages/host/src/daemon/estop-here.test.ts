@@ -5,7 +5,7 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { DeploymentId } from "@hardshare/protocol";
-import { noFailpoints, silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
+import { lockFolder, noFailpoints, silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { HostWorld } from "../testing/host-world.fixture.ts";
 import { SERVE } from "../testing/restart-world.fixture.ts";
@@ -133,8 +133,14 @@ test("a daemon that is started meanwhile by its supervisor and this command are 
   expect(await beside("did")).toContain(`safe [${instanceId}]\n`);
 });
 
-test("two presses at the same time, without a daemon, do it once each, one after the other", async () => {
+test("a press while another does it without a daemon is answered by that one, whose programs are not interrupted", async () => {
+  await world.script("safe.sh", `echo "begin" >> did; sleep 4; echo "end" >> did`); // longer than a daemon may take to listen
   const both = await Promise.all([press(), press()]);
-  expect(both.map(({ by }) => by)).toEqual(["here", "here"]);
-  expect(await beside("did")).toBe("safe []\nsafe []\n");
+  expect(both.map(({ by }) => by).toSorted()).toEqual(["daemon", "here"]);
+  expect(await beside("did")).toBe("begin\nend\nbegin\nend\n");
+});
+
+test("a daemon of the same configuration that works on another state folder is named, not waited for", async () => {
+  await using _other = await lockFolder({ folder: world.home, name: "daemon.lock", holder: "a host daemon" });
+  await expect(press()).rejects.toMatchObject({ code: "conflict", details: { pid: process.pid, folder: world.home } });
 });

@@ -1,7 +1,11 @@
 import { AppError, toAppError } from "@hardshare/protocol";
 import { holderOfFolder, OwnedParts, pause } from "@hardshare/runtime";
 import { pressEstop, type Stopped } from "./control-client.ts";
-import { DAEMON_LOCK, openHostCore, type Surroundings } from "./open-host-core.ts";
+import { type ControlActions, ControlServer } from "./control-server.ts";
+import type { DaemonStatus } from "./daemon-status.ts";
+import type { DeploymentKeeper } from "./deployment-keeper.ts";
+import { DAEMON_LOCK, type OpenedCore, openHostCore, type Surroundings } from "./open-host-core.ts";
+import { controlSocket } from "./socket-place.ts";
 
 /** How long a daemon that holds the folder may take until it listens: longer than one that starts takes. */
 const LISTENS_WITHIN_MS = 3000;
@@ -69,19 +73,83 @@ function kill(pid: number): void {
 
 /** @returns undefined when somebody else took the folders first */
 async function stopWithoutDaemon(options: EstopHereOptions): Promise<StoppedHere | undefined> {
-  const { deployment, actor } = options;
+  const { deployment, actor, state, clock } = options;
   await using parts = new OwnedParts();
-  let opened: Awaited<ReturnType<typeof openHostCore>>;
+  let opened: OpenedCore;
   try {
     opened = await openHostCore(options, parts);
   } catch (error) {
-    if (toAppError(error).code === "conflict") return undefined;
-    throw error;
+    const { code, details } = toAppError(error);
+    if (code === "conflict" && details["folder"] === state) return undefined;
+    throw error; // such as a daemon that works with another state folder: waiting for it would never end
   }
-  const keeper = opened.core.keepers.find(deployment);
   options.onProgress?.("no host daemon answers: this command makes the hardware safe and ends the instance itself");
-  keeper.restore();
-  const instance = keeper.estopHere(actor);
-  await keeper.untilFree(false);
-  return { deployment: keeper.deploymentId, instance, by: "here" };
+  const presses = new Presses(opened);
+  const stopped = presses.estop(deployment, actor);
+  parts.own(await ControlServer.listen(controlSocket(state), presses, clock));
+  await presses.untilOver();
+  return { ...stopped, by: "here" };
+}
+
+/**
+ * What is pressed while this process stands in for the daemon, as others on this computer ask: they are answered as by a
+ * daemon, so that nobody takes this process for one that hangs, kills it, and interrupts what makes the hardware safe.
+ */
+class Presses implements ControlActions {
+  readonly #opened: OpenedCore;
+  readonly #pressed = new Set<DeploymentKeeper>();
+  #count = 0;
+  #isOver = false;
+
+  constructor(opened: OpenedCore) {
+    this.#opened = opened;
+  }
+
+  estop(id: string, actor: string): Stopped {
+    if (this.#isOver) throw new AppError("connection_lost", "this E-stop is over; press again");
+    const keeper = this.#opened.core.keepers.find(id);
+    if (!this.#pressed.has(keeper)) keeper.restore();
+    this.#pressed.add(keeper);
+    this.#count += 1;
+    return { deployment: keeper.deploymentId, instance: keeper.estopHere(actor) };
+  }
+
+  /** Settles when all that was pressed is done; nothing is taken any more then. */
+  async untilOver(): Promise<void> {
+    for (let awaited = 0; awaited !== this.#count;) {
+      awaited = this.#count;
+      await Promise.all([...this.#pressed].map((keeper) => keeper.untilFree(false)));
+    }
+    this.#isOver = true;
+  }
+
+  status(): DaemonStatus {
+    const { core, host } = this.#opened;
+    return {
+      pid: process.pid,
+      server: host.server,
+      host: host.hostId,
+      isConnected: false,
+      connectionProblem: ONLY_ESTOP,
+      deployments: core.keepers.all.map((keeper) => keeper.status()),
+    };
+  }
+
+  start(): Promise<never> {
+    return refuse();
+  }
+
+  stop(): Promise<never> {
+    return refuse();
+  }
+
+  reload(): Promise<never> {
+    return refuse();
+  }
+}
+
+const ONLY_ESTOP = "no host daemon runs; `hardshare estop` makes the hardware safe and ends the instance";
+
+async function refuse(): Promise<never> {
+  throw new AppError("wrong_state", `${ONLY_ESTOP}: try again when it is done`);
 }
