@@ -259,6 +259,21 @@ test("whoever sits at the host stops it through the daemon, without a server", a
   await expect(pressEstop({ state: world.state, id: "zz", actor: "root" })).rejects.toMatchObject({ code: "not_found" });
 });
 
+test("pressed at the host again after the unlocking, while the same instance still ends, it is another lock-out", async () => {
+  await slowly("terminate");
+  await world.start();
+  const { instanceId } = await launchUntilUp();
+  const press = () => pressEstop({ state: world.state, id: robot, actor: "root" });
+  await press();
+  await world.server.report(instanceId, "log", ({ step }) => step === "terminate");
+  await world.untilHeard(); // the server has recorded the lock-out; that it says nothing of it means that it was lifted
+  expect(world.daemon?.status().deployments[0]?.lockout).toBeNull();
+  await world.script("terminate.sh", "echo terminate again >> did");
+  expect(await press()).toMatchObject({ instance: instanceId });
+  expect(await world.server.report(instanceId, "ended")).toMatchObject({ reason: "estop", clean: true });
+  expect(new Set(lockouts().map(({ lockoutId }) => lockoutId)).size).toBe(2);
+});
+
 test("the owner can end an instance at any time during INIT: by force, and by taking the deployment off the air", async () => {
   const { stopAdvertising } = await import("./control-client.ts");
   await slowly("init");

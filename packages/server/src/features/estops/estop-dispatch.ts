@@ -50,7 +50,9 @@ export class EstopDispatch {
   send({ by, actor, meansInstance, target }: EstopPress): DispatchedEstop {
     const { deploymentId, hostId, live } = target;
     const estopId = this.#random.uuid();
-    const lockoutId = estopLockoutOf(live?.instanceId ?? estopId);
+    // All presses of one instance mean one lock-out, but for those after it was lifted: no lock-out is set twice.
+    const isLifted = live !== null && this.isStopped(live.instanceId) && !this.deployments.isLockedOut(deploymentId);
+    const lockoutId = estopLockoutOf(live === null || isLifted ? estopId : live.instanceId);
     if (live !== null) this.#remember(live.instanceId);
     const instance = live === null || !meansInstance ? null : { instanceId: live.instanceId, epoch: live.epoch };
     const message = { type: "estop", estopId, deploymentId, instance, by, actor, lockoutId } as const;

@@ -1,5 +1,5 @@
 import type { Database } from "@hardshare/db";
-import { AppError, type DeploymentId, type EstopAnswer, type InstanceId, toAppError } from "@hardshare/protocol";
+import { AppError, type DeploymentId, type EstopAnswer, estopLockoutOf, type InstanceId, toAppError } from "@hardshare/protocol";
 import { BackOff, type Clock, type Logger, pause, type Random } from "@hardshare/runtime";
 import { type Caller, requireWriter } from "../../http/caller.ts";
 import { RateWindows } from "../../http/rate-limits.ts";
@@ -114,10 +114,11 @@ export class EstopService implements Disposable {
 
   async #record(press: EstopPress, lockoutId: string): Promise<RecordedEstop | undefined> {
     const at = new Date(this.#clock.now());
+    const nextLockoutId = estopLockoutOf(this.#random.uuid());
     const backOff = new BackOff({ firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS, random: this.#random });
     while (!this.#stop.signal.aborted) {
       try {
-        return await this.#database.transaction((tx) => recordEstop(this.#database, tx, { press, lockoutId, at }));
+        return await this.#database.transaction((tx) => recordEstop(this.#database, tx, { press, lockoutId, nextLockoutId, at }));
       } catch (error) {
         if (!toAppError(error).shouldRetry()) throw error;
         const { deploymentId } = press.target;

@@ -82,6 +82,27 @@ test("the owner's press locks the deployment out, once, and says so to a host th
   expect((await owner.call("GET", `/deployment/${deploymentId}`)).body.lockout).toBeUndefined();
 });
 
+test("a press after the unlocking, while the same instance still ends, locks the deployment out again", async () => {
+  const { host, deploymentId, id } = await launchReady();
+  const isLocked = async () => (await owner.call("GET", `/deployment/${deploymentId}`)).body.lockout === true;
+  const unlock = async () => {
+    await owner.call("DELETE", `/deployment/${deploymentId}/lockout`);
+    await host.until((desired) => desired.get(deploymentId)?.lockout === null);
+  };
+  await owner.call("POST", `/deployment/${deploymentId}/estop`);
+  await host.lockOut(deploymentId, `estop:${id}`, "E-stop by owner");
+  await host.until((desired) => desired.get(deploymentId)?.estop?.lockoutId === `estop:${id}`);
+  await unlock();
+  await owner.call("POST", `/deployment/${deploymentId}/estop`);
+  expect(await isLocked()).toBe(true);
+  const again = host.estops[1]?.lockoutId;
+  await host.until((desired) => desired.get(deploymentId)?.estop?.lockoutId === again); // so that the host does not act twice
+  await unlock();
+  await user.call("POST", `/instance/${id}/estop`); // what that means, the host says
+  await host.lockOut(deploymentId, host.estops[2]?.lockoutId ?? "", "E-stop by user");
+  expect(await isLocked()).toBe(true);
+});
+
 test("it works while the instance ends for another reason, and without one; a host that is away gets it later", async () => {
   const { host, deploymentId, id } = await launchReady();
   await user.call("POST", `/terminate/${id}`);

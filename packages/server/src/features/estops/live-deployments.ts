@@ -21,6 +21,7 @@ interface LiveInstance {
 export class LiveDeployments {
   readonly #known = new Map<DeploymentId, LiveDeployment>();
   readonly #deadManS = new Map<DeploymentId, number>();
+  readonly #lockedOut = new Set<DeploymentId>();
   readonly #byInstance = new Map<InstanceId, LiveDeployment>();
 
   /** Takes over what a host says of itself. */
@@ -38,7 +39,9 @@ export class LiveDeployments {
 
   /** Takes over what a host is told. */
   learn(hostId: HostId, told: readonly DesiredAtHost[]): void {
-    for (const { deploymentId, owner, wanted } of told) {
+    for (const { deploymentId, owner, wanted, lockout } of told) {
+      if (lockout === null) this.#lockedOut.delete(deploymentId);
+      else this.#lockedOut.add(deploymentId);
       const former = this.#known.get(deploymentId)?.live;
       if (former != null) this.#byInstance.delete(former.instanceId);
       const { id, epoch, user, hubId } = wanted?.instance ?? {};
@@ -50,6 +53,10 @@ export class LiveDeployments {
       this.#known.set(deploymentId, known);
       if (live !== null) this.#byInstance.set(live.instanceId, known);
     }
+  }
+
+  isLockedOut(id: DeploymentId): boolean {
+    return this.#lockedOut.has(id);
   }
 
   ofDeployment(id: DeploymentId): LiveDeployment | undefined {

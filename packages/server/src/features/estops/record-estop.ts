@@ -15,12 +15,13 @@ export interface RecordedEstop {
 /**
  * Writes an E-stop down: the instance ends for it, the owner's locks the deployment out (what a user's means, the host
  * knows), and those who were not told yet look.
+ * @param options.nextLockoutId for when a lock-out with the first id was set before, and lifted
  * @throws AppError `wrong_state` when the instance that is meant has ended, `not_found`
  */
 export async function recordEstop(
   database: Database,
   tx: Transaction,
-  { press, lockoutId, at }: { press: EstopPress; lockoutId: string; at: Date },
+  { press, lockoutId, nextLockoutId, at }: { press: EstopPress; lockoutId: string; nextLockoutId: string; at: Date },
 ): Promise<RecordedEstop> {
   const { by, actor, meansInstance, target } = press;
   const { deploymentId } = target;
@@ -48,9 +49,11 @@ export async function recordEstop(
   if (stopped !== null) await database.wakeUps.notify(tx, scopes.instance(stopped));
   if (by === "owner") {
     const inForce = await database.lockouts.list(tx, deploymentId);
-    const id = hostId === null ? lockoutId : `${hostId}:${lockoutId}`; // under which the host's own word for it would come
-    if (inForce.every((lockout) => lockout.kind !== "estop")) {
-      await database.lockouts.add(tx, { id, deploymentId, instanceId: stopped, kind: "estop", reason: "E-stop", actor, at });
+    const idOf = (id: string) => (hostId === null ? id : `${hostId}:${id}`); // under which the host's own word for it would come
+    const lockout = { deploymentId, instanceId: stopped, kind: "estop", reason: "E-stop", actor, at } as const;
+    const isLocked = inForce.some(({ kind, id }) => kind === "estop" || id === idOf(lockoutId));
+    if (!isLocked && !(await database.lockouts.add(tx, { ...lockout, id: idOf(lockoutId) }))) {
+      await database.lockouts.add(tx, { ...lockout, id: idOf(nextLockoutId) }); // the first one was lifted
     }
     if (hostId !== null) await announceDeployment(database, tx, { hostId, deploymentId });
   }
