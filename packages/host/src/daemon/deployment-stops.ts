@@ -66,9 +66,11 @@ export class DeploymentStops {
     tools.logger.warn("E-stop", { deployment: deploymentId, instance: instanceId, by, actor });
     const isLocking = by !== "user" || current?.facts.loaded.contract.estop_by_user === "lock";
     const why = `E-stop by ${actor}`;
-    const lock = isLocking ? () => this.#lockOut(lockoutId, instanceId, why) : undefined;
+    const lock = isLocking ? () => this.#options.lockOut({ deploymentId, instanceId, lockoutId, why }) : undefined;
     if (isLocking) this.#actedOn.add(lockoutId);
     if (current?.estop(why, lock) !== true) this.#settled = this.#pressIdle(lockoutId, lock);
+    // Written down after the lock-out and the end of the instance: whatever happens to this daemon, that end makes the hardware safe.
+    else if (isLocking) void this.#record(lockoutId);
   }
 
   isActedOn(lockoutId: string): boolean {
@@ -92,13 +94,6 @@ export class DeploymentStops {
     await Promise.all([lock?.(), this.#idle.press()]);
     await this.#record(lockoutId);
     this.#options.onOver();
-  }
-
-  /** With an instance it counts as acted on at once: whatever happens to this daemon, the end of the instance makes the hardware safe. */
-  async #lockOut(lockoutId: string, instanceId: InstanceId | undefined, why: string): Promise<void> {
-    const locked = this.#options.lockOut({ deploymentId: this.#options.deploymentId, instanceId, lockoutId, why });
-    if (instanceId !== undefined) void this.#record(lockoutId);
-    await locked;
   }
 
   async #record(lockoutId: string): Promise<void> {

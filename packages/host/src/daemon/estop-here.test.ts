@@ -97,6 +97,23 @@ test.each(["SIGSTOP", "SIGKILL"] as const)(
   },
 );
 
+test("the other deployments of a daemon that is killed are made safe too", async () => {
+  const made = await HostWorld.make([CONTRACT, CONTRACT]);
+  await world[Symbol.asyncDispose]();
+  world = made.world;
+  const [first, second] = made.deployments as [DeploymentId, DeploymentId];
+  robot = first;
+  await writeFile(join(world.home, "deployments", "serve.mjs"), SERVE);
+  for (const name of ["terminate", "safe"]) await world.script(`${name}.sh`, `echo "${name} [$HARDSHARE_INSTANCE]" >> did`);
+  const daemon = await startDaemon();
+  const instances = [world.launch(first), world.launch(second)];
+  for (const { instanceId } of instances) await world.server.report(instanceId, "up");
+  daemon.kill("SIGSTOP");
+  expect(await press()).toMatchObject({ deployment: first, by: "here" });
+  const ran = (await beside("did")).trim().split("\n").toSorted();
+  expect(ran).toEqual(instances.flatMap(({ instanceId }) => [`safe [${instanceId}]`, `terminate [${instanceId}]`]).toSorted());
+});
+
 test("a daemon that is killed while it makes the hardware safe leaves that, and the lock-out, to the next one", async () => {
   await world.script("safe.sh", 'echo "safe [$HARDSHARE_INSTANCE]" >> did; [ -e hold ] && exec sleep 60; exit 0');
   await writeFile(join(world.home, "deployments", "hold"), "");

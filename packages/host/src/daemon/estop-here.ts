@@ -86,8 +86,10 @@ async function stopWithoutDaemon(options: EstopHereOptions): Promise<StoppedHere
   options.onProgress?.("no host daemon answers: this command makes the hardware safe and ends the instance itself");
   const presses = new Presses(opened);
   const stopped = presses.estop(deployment, actor);
+  presses.restoreOthers();
   parts.own(await ControlServer.listen(controlSocket(state), presses, clock));
   await presses.untilOver();
+  await opened.core.part(false);
   return { ...stopped, by: "here" };
 }
 
@@ -98,6 +100,7 @@ async function stopWithoutDaemon(options: EstopHereOptions): Promise<StoppedHere
 class Presses implements ControlActions {
   readonly #opened: OpenedCore;
   readonly #pressed = new Set<DeploymentKeeper>();
+  readonly #restored = new Set<DeploymentKeeper>();
   #count = 0;
   #isOver = false;
 
@@ -108,10 +111,20 @@ class Presses implements ControlActions {
   estop(id: string, actor: string): Stopped {
     if (this.#isOver) throw new AppError("connection_lost", "this E-stop is over; press again");
     const keeper = this.#opened.core.keepers.find(id);
-    if (!this.#pressed.has(keeper)) keeper.restore();
+    this.#restore(keeper);
     this.#pressed.add(keeper);
     this.#count += 1;
     return { deployment: keeper.deploymentId, instance: keeper.estopHere(actor) };
+  }
+
+  /** The others lost their filters with the daemon: they are made safe too, and what can be adopted is left to the next one. */
+  restoreOthers(): void {
+    for (const keeper of this.#opened.core.keepers.all) this.#restore(keeper);
+  }
+
+  #restore(keeper: DeploymentKeeper): void {
+    if (!this.#restored.has(keeper)) keeper.restore();
+    this.#restored.add(keeper);
   }
 
   /** Settles when all that was pressed is done; nothing is taken any more then. */
