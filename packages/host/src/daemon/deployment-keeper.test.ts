@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DeploymentId, type DesiredDeployment, type DesiredInstance, type HostToServer, InstanceId } from "@hardshare/protocol";
-import { Deferred, ManualClock, systemRandom } from "@hardshare/runtime";
+import { Deferred, systemClock, systemRandom } from "@hardshare/runtime";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { makeHostTools } from "../testing/host-tools.fixture.ts";
 import { ReportOutbox } from "../channel/report-outbox.ts";
@@ -11,7 +11,7 @@ import { DeploymentKeeper } from "./deployment-keeper.ts";
 
 const deploymentId = DeploymentId.parse(systemRandom.uuid());
 const instanceId = InstanceId.parse(systemRandom.uuid());
-const clock = new ManualClock();
+const clock = systemClock;
 const tools = makeHostTools(clock);
 
 let folder: string;
