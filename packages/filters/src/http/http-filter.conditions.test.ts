@@ -240,3 +240,40 @@ test("new rules are in force for the next message of a connection", async () => 
   await client.send("GET /a HTTP/1.1\r\nHost: robot\r\n\r\n");
   expect(await client.ended).toMatch(/HTTP\/1\.1 403 /);
 });
+
+describe("new rules, while a body comes", () => {
+  const BEGUN = "POST /drive HTTP/1.1\r\nHost: robot\r\nContent-Length: 11\r\nExpect: 100-continue\r\n\r\n";
+
+  test.each([
+    ["block what those before allowed", "default: block", "403", []],
+    ["judge its values", DRIVE.replaceAll("12", "0"), "403", []],
+    ["have a smaller limit", DRIVE.replace("body_limit: 100", "body_limit: 5"), "413", []],
+    ["bring its numbers into range", DRIVE.replace("[-8, 8]", "[0.5, 0.5]"), "200", ['POST /drive {"speed":0.5}']],
+    ["let it pass unseen", "rules: [{ allow: POST /drive }]", "200", ['POST /drive {"speed":1}']],
+  ])("%s: they hold for it", async (_name, rules, status, atDevice) => {
+    await using device = await startRecordingDevice();
+    const limits = makeLimits();
+    await using world = await startLiveFilter({ host: "127.0.0.1", port: device.port }, parseHttpRules(DRIVE, "f", limits));
+    using client = new RawClient(world.filter.address);
+    await client.send(BEGUN);
+    await client.receive("100 Continue");
+    world.setRules(parseHttpRules(rules, "f", limits));
+    await client.send('{"speed":1}');
+    expect(await client.receive(`HTTP/1.1 ${status} `)).toContain(status);
+    expect(device.requests).toEqual(atDevice);
+  });
+
+  test("end a trial: a body that is too large to be judged is refused", async () => {
+    await using device = await startRecordingDevice();
+    const limits = makeLimits();
+    const onTrial = parseHttpRules(`mode: shadow\n${DRIVE}`, "f", limits);
+    await using world = await startLiveFilter({ host: "127.0.0.1", port: device.port }, onTrial);
+    using client = new RawClient(world.filter.address);
+    await client.send("POST /drive HTTP/1.1\r\nHost: robot\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
+    await client.receive("100 Continue");
+    world.setRules(parseHttpRules(DRIVE, "f", limits));
+    await client.send(`ff\r\n${"x".repeat(255)}\r\n0\r\n\r\n`);
+    expect(await client.receive("HTTP/1.1 413 ")).toContain("the most that is judged");
+    expect(device.connections).toEqual([]);
+  });
+});

@@ -48,7 +48,7 @@ export function serveRequest(exchange: Exchange): Outcome | Promise<Outcome> {
   if (head.decision === "block") return conclude(exchange, { rules, request, head, judged: head });
   const condition = head.matched?.conditions?.body;
   if (condition === undefined) return conclude(exchange, { rules, request, head, judged: judgeRest(head, undefined) });
-  return judgeBody(exchange, { request, head, condition }).then((judged) => conclude(exchange, { rules, request, head, judged }));
+  return holdAndJudge(exchange, { rules, request, head, condition }).then((verdict) => conclude(exchange, { request, ...verdict }));
 }
 
 /** Tells what was decided, and does it. */
@@ -74,28 +74,48 @@ function conclude(
 
 type Judged = (
   | Extract<RequestVerdict, { decision: "allow" }>
-  | { readonly decision: "block"; readonly rule: string; readonly because: string; readonly status?: number; readonly value?: unknown }
+  | { readonly decision: "block"; readonly rule: string; readonly because: string; readonly status?: number | undefined; readonly value?: unknown }
 ) & {
   /** The body as it came. */
   readonly held?: Buffer;
 };
 
-/** Holds the body, and judges it. */
-async function judgeBody(
+/** Holds the body, and judges it by the rules that are in force when all of it is there. */
+async function holdAndJudge(
   { context, incoming, response }: Exchange,
-  { request, head, condition }: { request: StrictRequest; head: Extract<HeadVerdict, { decision: "allow" }>; condition: BodyCondition },
-): Promise<Judged> {
-  const { rule } = head;
-  if (!hasBody(request)) return judgeRest(head, Buffer.alloc(0));
-  const because = findOtherReading(request);
-  if (because !== undefined) return { decision: "block", rule, because };
-  const { limitBytes } = condition;
-  if (typeof request.body === "number" && request.body > limitBytes) {
-    return { decision: "block", rule, status: 413, because: `the body is larger than ${limitBytes} bytes, the most that is judged` };
-  }
+  begun: {
+    readonly rules: CompiledHttpRules;
+    readonly request: StrictRequest;
+    readonly head: Extract<HeadVerdict, { decision: "allow" }>;
+    readonly condition: BodyCondition;
+  },
+): Promise<{ readonly rules: CompiledHttpRules; readonly head: HeadVerdict; readonly judged: Judged }> {
+  const { request, condition } = begun;
+  const { rule } = begun.head;
+  const block = (because: string, status?: number) => ({ ...begun, judged: { decision: "block", rule, because, status } as const });
+  if (!hasBody(request)) return { ...begun, judged: judgeRest(begun.head, Buffer.alloc(0)) };
+  const otherReading = findOtherReading(request);
+  if (otherReading !== undefined) return block(otherReading);
+  if (typeof request.body === "number" && request.body > condition.limitBytes) return block(tooLarge(condition), 413);
   if (request.expectsContinue) response.writeContinue();
-  const held = await holdBody(incoming, { limitBytes, memory: context.memory, clock: context.clock });
-  return Buffer.isBuffer(held) ? { ...judgeRest(head, held), held } : { decision: "block", rule, ...held };
+  const held = await holdBody(incoming, { limitBytes: condition.limitBytes, memory: context.memory, clock: context.clock });
+  const rules = context.rules.current;
+  const head = rules === begun.rules ? begun.head : judgeHead(rules, { ...request, hasBody: true });
+  if (!Buffer.isBuffer(held)) return { rules, head, judged: { decision: "block", rule, ...held } };
+  return { rules, head, judged: { ...judgeHeld(head, held), held } };
+}
+
+function judgeHeld(head: HeadVerdict, held: Buffer): Judged {
+  if (head.decision === "block") return head;
+  const condition = head.matched?.conditions?.body;
+  if (condition !== undefined && held.length > condition.limitBytes) {
+    return { decision: "block", rule: head.rule, status: 413, because: tooLarge(condition) };
+  }
+  return judgeRest(head, condition === undefined ? undefined : held);
+}
+
+function tooLarge({ limitBytes }: BodyCondition): string {
+  return `the body is larger than ${limitBytes} bytes, the most that is judged`;
 }
 
 async function forward(
@@ -173,7 +193,8 @@ function writeAnew(
   const { target, body, matched } = judged;
   const headers = answers?.body !== undefined ? withoutReadingsOfAnswers(request.headers) : request.headers;
   if (body !== undefined) return { method, target, headers: describeJudgedBody(headers), body };
-  return { method, target, headers, body: matched?.conditions?.body === undefined ? stream(request, incoming) : undefined };
+  if (matched?.conditions?.body !== undefined) return { method, target, headers, body: undefined };
+  return { method, target, headers, body: judged.held ?? stream(request, incoming) };
 }
 
 /** On trial: what was held, or streams. */
