@@ -74,7 +74,13 @@ function conclude(
 
 type Judged = (
   | Extract<RequestVerdict, { decision: "allow" }>
-  | { readonly decision: "block"; readonly rule: string; readonly because: string; readonly status?: number | undefined; readonly value?: unknown }
+  | {
+      readonly decision: "block";
+      readonly rule: string;
+      readonly because: string;
+      readonly status?: number | undefined;
+      readonly value?: unknown;
+    }
 ) & {
   /** The body as it came. */
   readonly held?: Buffer;

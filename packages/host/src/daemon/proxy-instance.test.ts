@@ -201,6 +201,24 @@ test("when the filter dies its connections are cut, the hardware is made safe on
   expect(String((await once(again, "data"))[0])).toBe("echo hello");
 });
 
+test("a filter that runs again lets nothing pass before the hardware is safe", async () => {
+  await world.script("safe.sh", "until [ -e go-on ]; do sleep 0.05; done");
+  await world.start();
+  const { instanceId } = world.launch(robot);
+  await world.server.report(instanceId, "up");
+  const stream = await world.server.open(instanceId);
+  const cut = closed(stream);
+  stream.write("die");
+  await cut;
+  await world.server.report(instanceId, "notice", (body) => body.text === "service ROBOT runs again");
+  await expect(world.server.open(instanceId)).rejects.toMatchObject({ code: "connection_lost" });
+  await world.script("go-on", "");
+  await world.server.report(instanceId, "step", (body) => body.step === "safe_state" && body.phase === "done");
+  const again = await world.server.open(instanceId);
+  again.write("hello");
+  expect(String((await once(again, "data"))[0])).toBe("echo hello");
+});
+
 test("a filter that dies before READY fails the launch: what prepares the hardware is stopped first, then it is made safe", async () => {
   await world.script("init.sh", "trap 'echo stopped >> made-safe; exit 1' TERM; echo waiting; while :; do sleep 0.05; done");
   await world.start();

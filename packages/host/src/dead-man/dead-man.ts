@@ -11,7 +11,7 @@ import { HeartbeatCheck } from "./heartbeat-check.ts";
 const OLDEST_PULSE_MS = 2000;
 
 interface DeadManOptions {
-  parts: Pick<InstanceParts, "contract" | "services" | "inTurn">;
+  parts: Pick<InstanceParts, "contract" | "holdServices" | "inTurn">;
   facts: InstanceFacts;
   windowS: number;
   /** Runs the contract's programs for the safe state. */
@@ -85,8 +85,7 @@ export class DeadMan implements Disposable {
     const { parts, windowS, notice, isEnding } = this.#options;
     if (isEnding()) return;
     this.#isFiring = true;
-    const held = [...parts.services];
-    for (const service of held) service.hold();
+    const release = parts.holdServices();
     notice(
       "alert",
       `dead-man's switch: nothing was heard from the user for ${formatDuration(windowS)}; nothing passes until the robot is safe`,
@@ -94,7 +93,7 @@ export class DeadMan implements Disposable {
     void parts.inTurn(async () => {
       if (!isEnding()) await this.#makeSafe();
       this.#isFiring = false;
-      for (const service of held) service.release();
+      release();
     });
   }
 

@@ -68,7 +68,7 @@ interface RunningService extends AsyncDisposable {
   rereadRules(): Promise<string | undefined>;
   /** Lets nothing more through, from now on. */
   cut(): void;
-  /** Cuts its connections, and lets nothing through until it is released. */
+  /** Cuts its connections, and lets nothing through until all who hold it have released it. */
   hold(): void;
   release(): void;
 }
@@ -175,6 +175,15 @@ export class InstanceParts {
       () => {},
     );
     return result;
+  }
+
+  /** Cuts the connections to all services, and lets nothing through. @returns lets messages pass again */
+  holdServices(): () => void {
+    const held = [...this.services];
+    for (const service of held) service.hold();
+    return () => {
+      for (const service of held) service.release();
+    };
   }
 
   /** The device files by which programs in the container find services, each with the socket of its keeper. */

@@ -4,7 +4,9 @@ import { beforeEach, expect, test } from "vitest";
 import { Losses } from "./losses.ts";
 
 const contract = Contract.parse({ safe_state: ["./safe.sh"] });
-let parts: { contract: Contract; safeState: Promise<void> };
+let parts: { contract: Contract; safeState: Promise<void>; holdServices: () => () => void };
+/** How many hold the services. */
+let holds: number;
 let isEnding: boolean;
 /** The runs of the programs for the safe state, each until the test lets it end. */
 let runs: Deferred[];
@@ -12,7 +14,12 @@ let begun: Deferred;
 let losses: Losses;
 
 beforeEach(() => {
-  parts = { contract, safeState: Promise.resolve() };
+  holds = 0;
+  const holdServices = () => {
+    holds += 1;
+    return () => void (holds -= 1);
+  };
+  parts = { contract, safeState: Promise.resolve(), holdServices };
   isEnding = false;
   runs = [];
   begun = new Deferred();
@@ -48,6 +55,20 @@ test("however often a service is lost while the hardware is made safe, it is mad
   runs[1]?.resolve();
   await parts.safeState;
   expect(runs).toHaveLength(2);
+});
+
+test("nothing passes from the loss of a service until the hardware is safe, although the service runs again before", async () => {
+  flap();
+  expect(holds).toBe(1);
+  await begun.promise;
+  begun = new Deferred();
+  flap();
+  runs[0]?.resolve();
+  await begun.promise;
+  expect(holds).toBe(1); // for the run that answers for the second loss
+  runs[1]?.resolve();
+  await parts.safeState;
+  expect(holds).toBe(0);
 });
 
 test("an end waits for the programs that run, not for those that wait", async () => {

@@ -4,7 +4,7 @@ import type { InstanceParts } from "./instance-parts.ts";
 import { runSafeState } from "./safe-state.ts";
 
 interface LossesOptions {
-  parts: Pick<InstanceParts, "contract" | "safeState">;
+  parts: Pick<InstanceParts, "contract" | "safeState" | "holdServices">;
   /** Runs the contract's programs for the safe state. */
   runPrograms: StepAction;
   clock: Clock;
@@ -17,7 +17,8 @@ interface LossesOptions {
 
 /**
  * Parts of a running instance that ended by themselves and are started again: people are told once for each loss, and
- * for a lost service the hardware is made safe.
+ * for a lost service the hardware is made safe. Until it is, nothing passes any service: the programs for the safe state
+ * take longer than a filter takes to run again.
  */
 export class Losses {
   readonly #options: LossesOptions;
@@ -62,9 +63,11 @@ export class Losses {
     if (this.#isSafeStateWaiting) return;
     this.#isSafeStateWaiting = true;
     const { parts, isEnding } = this.#options;
+    const release = parts.holdServices();
     parts.safeState = parts.safeState.then(async () => {
       this.#isSafeStateWaiting = false;
       if (!isEnding()) await this.#makeSafe();
+      release();
     });
   }
 

@@ -37,7 +37,8 @@ export class InstanceService implements AsyncDisposable {
   readonly #traffic = new TrafficCounter();
   #program: Supervised<ServiceProgram> | undefined;
   #isClosed = false;
-  #isHeld = false;
+  /** How many hold it. */
+  #holds = 0;
   /** Those who wait for the filter to read its rules again, in turn. */
   #rereaders: Deferred<FilterRulesRead>[] = [];
 
@@ -78,7 +79,7 @@ export class InstanceService implements AsyncDisposable {
   async dial(): Promise<Socket> {
     const program = this.#program?.current;
     if (this.#isClosed || program === undefined) throw new AppError("connection_lost", `service ${this.name} does not run`);
-    if (this.#isHeld) throw new AppError("connection_lost", `nothing passes service ${this.name} until the hardware is safe`);
+    if (this.#holds > 0) throw new AppError("connection_lost", `nothing passes service ${this.name} until the hardware is safe`);
     if (this.#sockets.size >= MAX_CONNECTIONS) throw new AppError("connection_lost", `service ${this.name} has too many connections`);
     const socket = this.#tap === undefined ? new Socket({ allowHalfOpen: true }) : new TappedSocket(this.#tap.connection());
     socket.connect({ ...program.address, noDelay: true });
@@ -118,14 +119,14 @@ export class InstanceService implements AsyncDisposable {
     );
   }
 
-  /** Cuts all connections, and makes none until it is released. */
+  /** Cuts all connections, and makes none until all who hold it have released it. */
   hold(): void {
-    this.#isHeld = true;
+    this.#holds += 1;
     this.#cut();
   }
 
   release(): void {
-    this.#isHeld = false;
+    this.#holds -= 1;
   }
 
   /** Cuts all connections, and makes no more: nothing passes from now on. */
