@@ -274,6 +274,19 @@ test("pressed at the host again after the unlocking, while the same instance sti
   expect(new Set(lockouts().map(({ lockoutId }) => lockoutId)).size).toBe(2);
 });
 
+test("the journal calls an E-stop acted on only after it says that the instance ends for it", async () => {
+  await world.start();
+  const { instanceId } = await launchUntilUp();
+  await world.server.estop(ofOwner());
+  await world.server.report(instanceId, "ended");
+  const kinds = (await readFile(join(world.state, "journal"), "utf8"))
+    .split("\n")
+    .flatMap((line) => /"kind":"(\w+)"/.exec(line)?.[1] ?? []);
+  const first = ["lockout", "ending", "stopped"].map((kind) => kinds.indexOf(kind));
+  expect(first).toEqual(first.toSorted((a, b) => a - b));
+  expect(first).not.toContain(-1);
+});
+
 test("the owner can end an instance at any time during INIT: by force, and by taking the deployment off the air", async () => {
   const { stopAdvertising } = await import("./control-client.ts");
   await slowly("init");
