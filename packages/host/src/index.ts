@@ -5,7 +5,7 @@
  */
 export { daemonStatus, reloadFiles, startAdvertising, stopAdvertising } from "./daemon/control-client.ts";
 export { configuredDeployments, type HostDaemon, type HostDaemonOptions, startHostDaemon } from "./daemon/host-daemon.ts";
-export { estopHere, type EstopHereOptions, type StoppedHere } from "./daemon/estop-here.ts";
+export { deploymentsHere, estopHere, type EstopHereOptions, type StoppedHere } from "./daemon/estop-here.ts";
 export { askDockerVersion } from "./engine/connect-docker.ts";
 export { ensureImage, type EnsureImageOptions } from "./image/ensure-image.ts";
 export { initHost, type InitHostOptions } from "./registration/init-host.ts";

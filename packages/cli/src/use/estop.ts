@@ -38,12 +38,9 @@ export const addEstop: AddVerb = (program, shell) => {
 
 /** The deployment of this computer's configuration that is meant; undefined when none is. @throws AppError `bad_input` when several are */
 async function chooseHere({ context }: Invocation, id: string | undefined): Promise<string | undefined> {
-  const { configuredDeployments } = await import("@hardshare/host");
-  const configured = await configuredDeployments({ home: context.environment.home }).catch((error: unknown) => {
-    if (error instanceof AppError && error.code === "not_configured") return [];
-    throw error;
-  });
-  const meant = id === undefined ? configured : configured.filter((each) => each.startsWith(id.toLowerCase()));
+  const { deploymentsHere } = await import("@hardshare/host");
+  const here = await deploymentsHere(context.environment);
+  const meant = id === undefined ? here : here.filter((each) => each.startsWith(id.toLowerCase()));
   if (meant.length === 0) return undefined;
   const choices = meant.map((each) => ({ ids: [each] as [string] }));
   return chooseByPrefix(id, choices, { noun: "deployment", whenNone: "they are in config.yaml" }).ids[0];

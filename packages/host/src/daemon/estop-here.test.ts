@@ -9,7 +9,7 @@ import { lockFolder, noFailpoints, silentLogger, systemClock, systemRandom } fro
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { HostWorld } from "../testing/host-world.fixture.ts";
 import { SERVE } from "../testing/restart-world.fixture.ts";
-import { estopHere, type StoppedHere } from "./estop-here.ts";
+import { deploymentsHere, estopHere, type StoppedHere } from "./estop-here.ts";
 
 const DAEMON = fileURLToPath(new URL("../testing/dying-daemon.fixture.ts", import.meta.url));
 const CONTRACT = `provider: proxy
@@ -160,4 +160,19 @@ test("a press while another does it without a daemon is answered by that one, wh
 test("a daemon of the same configuration that works on another state folder is named, not waited for", async () => {
   await using _other = await lockFolder({ folder: world.home, name: "daemon.lock", holder: "a host daemon" });
   await expect(press()).rejects.toMatchObject({ code: "conflict", details: { pid: process.pid, folder: world.home } });
+});
+
+test("a configuration that was broken meanwhile keeps nobody from stopping what the daemon works on", async () => {
+  await startDaemon();
+  await writeFile(join(world.home, "config.yaml"), "deployments: [broken");
+  expect(await deploymentsHere(world)).toEqual([robot]);
+  expect(await press()).toEqual({ deployment: robot, instance: null, by: "daemon" });
+  for (const daemon of children.splice(0)) {
+    const ended = once(daemon, "exit");
+    daemon.kill("SIGKILL");
+    await ended;
+  }
+  await expect(deploymentsHere(world)).rejects.toMatchObject({ code: "config_invalid" });
+  await rm(join(world.home, "config.yaml"));
+  expect(await deploymentsHere(world)).toEqual([]);
 });

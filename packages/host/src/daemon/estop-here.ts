@@ -1,14 +1,17 @@
 import { AppError, toAppError } from "@hardshare/protocol";
 import { holderOfFolder, OwnedParts, pause } from "@hardshare/runtime";
-import { pressEstop, type Stopped } from "./control-client.ts";
+import { daemonStatus, pressEstop, type Stopped } from "./control-client.ts";
 import { type ControlActions, ControlServer } from "./control-server.ts";
 import type { DaemonStatus } from "./daemon-status.ts";
 import type { DeploymentKeeper } from "./deployment-keeper.ts";
+import { configuredDeployments } from "./host-daemon.ts";
 import { DAEMON_LOCK, type OpenedCore, openHostCore, type Surroundings } from "./open-host-core.ts";
 import { controlSocket } from "./socket-place.ts";
 
 /** How long a daemon that holds the folder may take until it listens: longer than one that starts takes. */
 const LISTENS_WITHIN_MS = 3000;
+/** How long a daemon may take to say what it works on. */
+const STATUS_WITHIN_MS = 1000;
 /** Nobody is told when another process begins to listen, or ends. */
 const LOOK_AGAIN_MS = 20;
 /** How often a daemon that hangs is killed, each time another: whoever starts it again wins in the end. */
@@ -26,6 +29,23 @@ export interface EstopHereOptions extends Surroundings {
 export interface StoppedHere extends Stopped {
   /** `daemon`: the daemon does it; `here`: this process did, because no daemon answered. */
   by: "daemon" | "here";
+}
+
+/**
+ * Ids of the deployments that can be stopped here: those of the configuration; where that cannot be read, those of the
+ * running daemon, which goes by what it read before.
+ * @throws AppError `config_invalid` when no daemon says what it works on
+ */
+export async function deploymentsHere({ home, state }: { home: string; state: string }): Promise<string[]> {
+  try {
+    return await configuredDeployments({ home });
+  } catch (error) {
+    const signal = AbortSignal.timeout(STATUS_WITHIN_MS);
+    const status = await daemonStatus({ state, signal }).catch(() => undefined);
+    if (status !== undefined) return status.deployments.filter(({ provider }) => provider !== null).map(({ id }) => id);
+    if (toAppError(error).code === "not_configured") return [];
+    throw error;
+  }
 }
 
 /**
