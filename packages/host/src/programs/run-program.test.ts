@@ -118,6 +118,23 @@ test("a program that cannot be killed, as one that took root's rights, is an out
   }
 });
 
+test("a program that is cancelled while it is looked for is not begun: whoever cancels kills only what runs by then", async () => {
+  const name = await script("slow.sh", "sleep 60");
+  const cancel = new AbortController();
+  let isBegun = false;
+  const watched: ProgramPlace = {
+    ...place,
+    get launcher() {
+      isBegun = true;
+      return place.launcher;
+    },
+  };
+  const result = runLifecycleProgram({ run: name }, { place: watched, clock: systemClock, signal: cancel.signal, onOutput: () => {} });
+  cancel.abort();
+  await expect(result).rejects.toMatchObject({ code: "cancelled" });
+  expect(isBegun).toBe(false);
+});
+
 test("cancelling kills the whole process group of a running program", async () => {
   const gone = fifo("gone");
   const name = await script("tree.sh", "sleep 60 > gone & echo ready; wait");

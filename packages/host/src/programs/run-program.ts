@@ -41,8 +41,11 @@ export async function runLifecycleProgram(program: LifecycleProgram, options: Ru
   using output = new ProgramOutput({ emit: options.onOutput, clock });
   let child: ChildProcess;
   try {
-    child = await startProgram(await resolveCommand(program.run, place), place, "ignore");
+    const argv = await resolveCommand(program.run, place);
+    throwIfCancelled(signal, program); // whoever cancelled it has killed what there was, and goes on
+    child = await startProgram(argv, place, "ignore");
   } catch (error) {
+    throwIfCancelled(signal, program);
     return { isOk: false, message: `${program.run}: ${(error as Error).message}`, log: "" };
   }
   let stopped: "timeout" | "cancelled" | undefined;
