@@ -1,7 +1,7 @@
 /** E-stop at the host's own computer when its daemon is dead or hangs, with a real daemon process. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rm, watch, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { DeploymentId } from "@hardshare/protocol";
@@ -9,6 +9,7 @@ import { lockFolder, noFailpoints, silentLogger, systemClock, systemRandom } fro
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { HostWorld } from "../testing/host-world.fixture.ts";
 import { SERVE } from "../testing/restart-world.fixture.ts";
+import { daemonStatus } from "./control-client.ts";
 import { deploymentsHere, estopHere, type StoppedHere } from "./estop-here.ts";
 
 const DAEMON = fileURLToPath(new URL("../testing/dying-daemon.fixture.ts", import.meta.url));
@@ -155,6 +156,36 @@ test("a press while another does it without a daemon is answered by that one, wh
   const both = await Promise.all([press(), press()]);
   expect(both.map(({ by }) => by).toSorted()).toEqual(["daemon", "here"]);
   expect(await beside("did")).toBe("begin\nend\nbegin\nend\n");
+});
+
+test("it answers further presses also while only the other deployments are still made safe", async () => {
+  const made = await HostWorld.make([CONTRACT, CONTRACT.replace("safe.sh", "slow.sh")]);
+  await world[Symbol.asyncDispose]();
+  world = made.world;
+  const [first, second] = made.deployments as [DeploymentId, DeploymentId];
+  robot = first;
+  await writeFile(join(world.home, "deployments", "serve.mjs"), SERVE);
+  for (const name of ["terminate", "safe"]) await world.script(`${name}.sh`, `echo "${name} [$HARDSHARE_INSTANCE]" >> did`);
+  const gate = join(world.home, "deployments", "gate");
+  execFileSync("mkfifo", [gate]);
+  await world.script("slow.sh", `cat gate; echo "slow [$HARDSHARE_INSTANCE]" >> did`);
+  const daemon = await startDaemon();
+  const instances = [world.launch(first), world.launch(second)];
+  for (const { instanceId } of instances) await world.server.report(instanceId, "up");
+  daemon.kill("SIGSTOP");
+  const isFirstOver = (async () => {
+    for await (const _change of watch(world.state)) {
+      if ((await readFile(join(world.state, "journal"), "utf8")).includes('"kind":"ended"')) return;
+    }
+  })();
+  const pressed = press();
+  await isFirstOver; // in the journal; in memory a moment later, of which nobody is told
+  const ofFirst = async () => (await daemonStatus({ state: world.state }))?.deployments.find(({ id }) => id === first);
+  while ((await ofFirst())?.instance !== null);
+  expect(await press()).toEqual({ deployment: first, instance: null, by: "daemon" });
+  await writeFile(gate, "go");
+  expect(await pressed).toEqual({ deployment: first, instance: instances[0]?.instanceId, by: "here" });
+  expect((await beside("did")).trim().split("\n")).toContain(`slow [${instances[1]?.instanceId}]`);
 });
 
 test("a daemon of the same configuration that works on another state folder is named, not waited for", async () => {

@@ -109,7 +109,6 @@ async function stopWithoutDaemon(options: EstopHereOptions): Promise<StoppedHere
   presses.restoreOthers();
   parts.own(await ControlServer.listen(controlSocket(state), presses, clock));
   await presses.untilOver();
-  await opened.core.part(false);
   return { ...stopped, by: "here" };
 }
 
@@ -147,11 +146,12 @@ class Presses implements ControlActions {
     this.#restored.add(keeper);
   }
 
-  /** Settles when all that was pressed is done; nothing is taken any more then. */
+  /** Settles when all that was pressed is done, and the others are parted from; nothing is taken any more then. */
   async untilOver(): Promise<void> {
     for (let awaited = 0; awaited !== this.#count;) {
       awaited = this.#count;
       await Promise.all([...this.#pressed].map((keeper) => keeper.untilFree(false)));
+      await this.#opened.core.part(false);
     }
     this.#isOver = true;
   }
