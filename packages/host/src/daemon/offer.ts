@@ -90,6 +90,11 @@ export class Offer {
     return this.#tools.loadContract(this.#contractFile);
   }
 
+  /** @throws AppError `config_invalid` for programs of a contract that cannot be run */
+  checkPrograms(loaded: LoadedContract): Promise<void> {
+    return this.#tools.checkPrograms(loaded);
+  }
+
   /**
    * Reads the contract anew, and looks whether it can be kept if it is advertised. Takes effect for the next instance.
    * What may pass by itself, such as an engine that does not answer while the computer starts, is tried again.
@@ -125,6 +130,7 @@ export class Offer {
     try {
       this.#contract = await this.readContract();
       if (this.#isAdvertised) {
+        await this.#tools.checkPrograms(this.#contract);
         await this.#check();
         if (this.#contract.contract.services.some(isFilter)) this.#tools.spareFilter.prepare();
         this.#problem = null;

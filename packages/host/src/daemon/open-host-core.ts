@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { AppError } from "@hardshare/protocol";
 import { type Clock, type Failpoints, lockFolder, type Logger, type OwnedParts, type Random, removeEmptyFolders } from "@hardshare/runtime";
 import type { ServerConnection } from "../channel/host-channel.ts";
+import { checkPrograms } from "../contract/check-programs.ts";
 import { loadContract } from "../contract/load-contract.ts";
 import type { ContainerProvider, Engine } from "../engine/engine.ts";
 import { openEngine } from "../engine/open-engine.ts";
@@ -79,6 +80,7 @@ export async function openHostCore(options: Surroundings, parts: OwnedParts): Pr
         stateFolder: state,
         socketFolder,
         loadContract,
+        checkPrograms: (loaded) => checkPrograms(loaded, environment),
         works: instanceWorks,
         openTunnel: (tunnel) => new InstanceTunnel({ ...tunnel, privateKey, clock, random, logger }),
         time: () => ({ wallMs: clock.now(), uptimeMs: uptime() * 1000, bootId }),

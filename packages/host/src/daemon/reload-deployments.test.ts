@@ -119,6 +119,30 @@ test("without an instance the contract is read for the next one, and what is wro
   await expect(reload()).rejects.toMatchObject({ code: "config_invalid" });
 });
 
+test("a program that cannot be run is told, the next instance waits for it, and reload offers the deployment again", async () => {
+  const problemNow = () => world.daemon?.status().deployments.find(({ id }) => id === robot)?.problem;
+  await writeFile(world.contractFile(robot), `${PROXY}safe_state: [./stop.sh]\n`);
+  const problem = new RegExp(`${robot}\\.yaml:4:14: safe_state\\.0: the program .*/stop\\.sh is not there`);
+  await expect(reload()).rejects.toMatchObject({ code: "config_invalid", message: expect.stringMatching(problem) });
+  expect(problemNow()).toMatch(problem);
+  const refused = world.launch(robot);
+  expect(await world.server.report(refused.instanceId, "ended")).toMatchObject({ reason: "init_failed", log: expect.stringMatching(problem) });
+  await world.script("stop.sh", "true");
+  await reload();
+  expect(problemNow()).toBeNull();
+  await launch();
+});
+
+test("a program that went away since the deployment was offered fails the launch before its first step", async () => {
+  await world.script("stop.sh", "true");
+  await writeFile(world.contractFile(robot), `${PROXY}safe_state: [./stop.sh]\n`);
+  await reload();
+  await rm(beside("stop.sh"));
+  const { instanceId } = world.launch(robot);
+  expect(await world.server.report(instanceId, "ended")).toMatchObject({ failedStep: "programs", clean: true, residue: [] });
+  expect(world.server.reports(instanceId).filter(({ body }) => body.kind === "step")).toEqual([]);
+});
+
 test("what a service carried is told when the instance ends", async () => {
   const desired = world.launch(robot);
   await world.server.report(desired.instanceId, "up");

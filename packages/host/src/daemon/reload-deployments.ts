@@ -40,7 +40,9 @@ async function findProblems(keeper: DeploymentKeeper, clock: Clock): Promise<str
   const running = keeper.current?.facts.loaded;
   if (running !== undefined) contracts.push(running);
   try {
-    contracts.push(await keeper.offer.readContract());
+    const next = await keeper.offer.readContract();
+    contracts.push(next);
+    await keeper.offer.checkPrograms(next);
   } catch (error) {
     problems.push(toAppError(error).message);
   }

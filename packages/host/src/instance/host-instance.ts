@@ -259,6 +259,11 @@ export class HostInstance {
       return executeLaunch({ ...execution, plan: adoptionPlan(loaded.contract) });
     }
     try {
+      await tools.checkPrograms(loaded); // they were there when it was offered
+    } catch (error) {
+      return { kind: "failed", step: "programs", error: toAppError(error) };
+    }
+    try {
       const at = new Date(tools.clock.now()).toISOString();
       const { text: contract, folder } = loaded;
       await journal.append({ kind: "started", at, ...identity, deadline, contract, folder, sequence: reports.sequence });

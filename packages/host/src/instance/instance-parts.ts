@@ -36,6 +36,8 @@ export interface HostTools {
   engine(provider: ContainerProvider): Promise<Engine>;
   /** @throws AppError as `loadContract` */
   loadContract(path: string): Promise<LoadedContract>;
+  /** Looks whether the programs of a contract can be run. @throws AppError as `checkPrograms` */
+  checkPrograms(loaded: LoadedContract): Promise<void>;
   works(parts: InstanceParts): InstanceWorks;
   openTunnel(options: TunnelOptions): Tunnel;
   /** The host's clocks, for deadlines. */

@@ -1,4 +1,5 @@
 import { type Clock, noFailpoints, silentLogger, systemRandom } from "@hardshare/runtime";
+import { checkPrograms } from "../contract/check-programs.ts";
 import { loadContract } from "../contract/load-contract.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 import { instanceWorks } from "../instance/instance-works.ts";
@@ -18,6 +19,7 @@ export function makeHostTools(clock: Clock, given: Partial<HostTools> = {}): Hos
     stateFolder: "/nowhere",
     socketFolder: "/nowhere",
     loadContract,
+    checkPrograms: (loaded) => checkPrograms(loaded, {}),
     works: instanceWorks,
     openTunnel: (tunnel) => new InstanceTunnel({ ...tunnel, privateKey: "", clock, random: systemRandom, logger }),
     engine: () => Promise.reject(new Error("there is no engine")),

@@ -90,6 +90,7 @@ export async function runHost(
         if (text === undefined) throw new AppError("not_configured", `no contract ${path}`);
         return parseContract(text, path, "/home/deployments");
       },
+      checkPrograms: async () => {}, // they are simulated
       works: (parts) => simulatedWorks(parts, { process, ledger, filters: host.filters, mishaps: () => host.mishaps }),
       openTunnel: (options) => new SimulatedTunnel({ ...options, publicKey: identity.publicKey }, process, network),
       time: () => ({ wallMs: clock.now(), uptimeMs: host.uptimeMs, bootId }),
