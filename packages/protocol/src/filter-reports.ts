@@ -31,7 +31,7 @@ export const FilterDecision = z.object({
 });
 export type FilterDecision = z.infer<typeof FilterDecision>;
 
-/** Messages that a filter judged in each direction, and how many of all it refused. */
+/** Messages that a filter judged in each direction, and how many of all it refused: not those that passed with `mode: shadow`. */
 const MessageCounts = z.object({ in: z.int().min(0), out: z.int().min(0), blocked: z.int().min(0) });
 
 /** How much went through a service of an instance; `in` is towards the device. Messages only if its filter counts them. */

@@ -24,9 +24,9 @@ export class Pulse implements Disposable {
     this.#timer = options.clock.after(options.everyMs, () => this.#beat());
   }
 
-  count({ direction, decision }: Judgement): void {
+  count({ direction, decision, mode }: Judgement): void {
     this.#judged[direction] += 1;
-    if (decision === "block") this.#judged.blocked += 1;
+    if (decision === "block" && mode === "enforce") this.#judged.blocked += 1;
     if (direction === "in") this.#beatWithin(HEARD_WITHIN_MS);
   }
 

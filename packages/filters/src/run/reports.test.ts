@@ -137,6 +137,14 @@ describe("the sign of life", () => {
     expect(beats[0]).toMatchObject({ judged: { in: 10, out: 10, blocked: 10 } });
   });
 
+  test("counts as refused only what did not pass: not what rules on trial would block", () => {
+    using pulse = new Pulse({ reports: new ReportWriter(stream), clock, everyMs: 500 });
+    pulse.count(judgement({ decision: "block", mode: "shadow" }));
+    pulse.count(judgement({ decision: "block", mode: "enforce" }));
+    clock.advance(500);
+    expect(written()[0]).toMatchObject({ judged: { in: 2, out: 0, blocked: 1 } });
+  });
+
   test("does not come sooner for output", () => {
     using pulse = new Pulse({ reports: new ReportWriter(stream), clock, everyMs: 500 });
     pulse.count(judgement({ direction: "out" }));
