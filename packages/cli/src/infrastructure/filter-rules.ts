@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import type { TriedMessage } from "@hardshare/filters";
+import { AppError } from "@hardshare/protocol";
 import type { Command } from "commander";
 import { printable } from "../output/printable.ts";
 import { examples, runs, type Shell } from "../verb.ts";
@@ -46,10 +47,18 @@ export function addFilterRules(filter: Command, shell: Shell): void {
         const { learnRules } = await import("@hardshare/filters");
         const rules = await learnRules(flags.from);
         if (flags.to === undefined) context.stdout.write(rules);
-        else await writeFile(flags.to, rules, { flag: "wx" });
+        else await writeNew(flags.to, rules);
       }),
     )
     .addHelpText("after", examples(["hardshare filter learn --from decisions.jsonl --to robot.rules.yaml", "a first proposal"]));
+}
+
+/** @throws AppError when it is there already: it may be the rules in force */
+async function writeNew(file: string, text: string): Promise<void> {
+  await writeFile(file, text, { flag: "wx" }).catch((error: NodeJS.ErrnoException) => {
+    const why = error.code === "EEXIST" ? "it is there already; name another file, or remove it" : error.message;
+    throw new AppError("bad_input", `cannot write ${file}: ${why}`, { details: { field: "to" }, cause: error });
+  });
 }
 
 function describeTried({ message, decisions, reached }: TriedMessage): string {

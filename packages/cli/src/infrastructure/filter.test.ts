@@ -88,7 +88,10 @@ test("rules are recorded on trial, learnt, tried, put into force by SIGHUP, and 
   expect(await once(filter.child, "exit")).toEqual([0, null]);
 
   expect(await run("learn", "--from", "decisions.jsonl", "--to", "learnt.yaml")).toMatchObject({ exitCode: 0, stderr: "" });
-  expect(await run("learn", "--from", "decisions.jsonl", "--to", "learnt.yaml")).toMatchObject({ exitCode: 1 }); // it is there
+  expect(await run("learn", "--from", "decisions.jsonl", "--to", "learnt.yaml")).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringMatching(/cannot write .*learnt\.yaml: it is there already/),
+  });
   const tried = await run(
     "test",
     "learnt.yaml",
