@@ -126,7 +126,10 @@ test("a program that cannot be run is told, the next instance waits for it, and 
   await expect(reload()).rejects.toMatchObject({ code: "config_invalid", message: expect.stringMatching(problem) });
   expect(problemNow()).toMatch(problem);
   const refused = world.launch(robot);
-  expect(await world.server.report(refused.instanceId, "ended")).toMatchObject({ reason: "init_failed", log: expect.stringMatching(problem) });
+  expect(await world.server.report(refused.instanceId, "ended")).toMatchObject({
+    reason: "init_failed",
+    log: expect.stringMatching(problem),
+  });
   await world.script("stop.sh", "true");
   await reload();
   expect(problemNow()).toBeNull();
