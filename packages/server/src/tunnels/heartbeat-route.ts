@@ -1,14 +1,14 @@
 import type { IncomingMessage } from "node:http";
-import { AppError, Heartbeat, type HeartbeatWish, InstanceId, parseWith } from "@hardshare/protocol";
+import { Heartbeat, type HeartbeatWish } from "@hardshare/protocol";
 import type { z } from "zod";
 import type { ConnectedPeers } from "../channels/connected-peers.ts";
 import type { LiveDeployments } from "../features/estops/live-deployments.ts";
-import { getInstanceAs, requireInstanceWriter } from "../features/instances/policy.ts";
+import { disposeOnClose } from "../http/dispose-on-close.ts";
 import { OpenLimit } from "../http/open-limit.ts";
 import type { Identify } from "../http/authentication.ts";
 import type { Strangers } from "../http/strangers.ts";
 import type { UpgradeRoute } from "../http/upgrades.ts";
-import { identifyCaller } from "./tunnel-route.ts";
+import { admitReadyCaller } from "./ready-caller.ts";
 import { type WatchDeps, watchReady } from "./watch-ready.ts";
 
 const MAX_MESSAGE_BYTES = 1024;
@@ -36,16 +36,9 @@ export function heartbeatRoute(deps: HeartbeatDeps): UpgradeRoute {
     path: /^\/heartbeat\/([^/]+)$/,
     maxMessageBytes: MAX_MESSAGE_BYTES,
     async prepare(request, parameter) {
-      const id = parseWith(InstanceId, parameter, "path: instance");
-      const caller = await identifyCaller(deps, request);
-      deps.strangers.recognize(request.socket, caller.tokenSha256);
-      requireInstanceWriter(caller);
-      const { instance, deployment } = await deps.database.transaction((tx) =>
-        getInstanceAs(deps.database, tx, { id, caller, roles: ["user"] }),
-      );
-      if (instance.state !== "READY") throw new AppError("wrong_state", `instance is not READY but ${instance.state}`);
-      const counted = limit.enter(id);
-      request.socket.once("close", () => counted[Symbol.dispose]());
+      const { id, caller, found } = await admitReadyCaller(deps, request, parameter);
+      const { instance, deployment } = found;
+      disposeOnClose(request.socket, limit.enter(id));
       const { hostId } = deployment;
       const { epoch, deploymentId } = instance;
       return (socket) => {

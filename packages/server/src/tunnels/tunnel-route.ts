@@ -1,18 +1,18 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Database, InstanceDetails } from "@hardshare/db";
-import { AppError, InstanceId, parseWith, SERVER_USERNAME } from "@hardshare/protocol";
+import { AppError, type InstanceId, SERVER_USERNAME } from "@hardshare/protocol";
 import type { Clock, Logger } from "@hardshare/runtime";
 import { openThroughHub } from "@hardshare/wire/ssh";
 import type { WebSocket } from "ws";
-import { requireInstanceWriter, getInstanceAs } from "../features/instances/policy.ts";
 import type { TokenService } from "../features/tokens/token-service.ts";
-import { bearerToken, type Identify } from "../http/authentication.ts";
-import { type Caller, wrongToken } from "../http/caller.ts";
+import type { Identify } from "../http/authentication.ts";
+import type { Caller } from "../http/caller.ts";
 import type { Strangers } from "../http/strangers.ts";
 import type { UpgradeRoute } from "../http/upgrades.ts";
 import type { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
 import { DRAIN_MS, pumpTunnel } from "./pump.ts";
+import { admitReadyCaller } from "./ready-caller.ts";
 import { watchReady } from "./watch-ready.ts";
 
 /** Largest WebSocket message from a user; the bytes of one are held while the instance does not read. */
@@ -53,15 +53,7 @@ export function tunnelRoute(deps: TunnelDeps): UpgradeRoute {
     path: /^\/tunnel\/([^/]+)$/,
     maxMessageBytes: MAX_MESSAGE_BYTES,
     async prepare(request, parameter) {
-      const id = parseWith(InstanceId, parameter, "path: instance");
-      const caller = await identifyCaller(deps, request);
-      deps.strangers.recognize(request.socket, caller.tokenSha256);
-      requireInstanceWriter(caller);
-      const found = await deps.database.transaction((tx) => getInstanceAs(deps.database, tx, { id, caller, roles: ["user"] }));
-      const { state } = found.instance;
-      if (state !== "READY") {
-        throw new AppError("wrong_state", `instance is not READY but ${state}; there is nothing to connect to`, { details: { state } });
-      }
+      const { id, caller, found } = await admitReadyCaller(deps, request, parameter);
       if ((counts.get(id) ?? 0) >= MAX_TUNNELS_PER_INSTANCE) {
         throw new AppError("busy", `${MAX_TUNNELS_PER_INSTANCE} tunnels to this instance are open already; close some`);
       }
@@ -88,13 +80,6 @@ export function tunnelRoute(deps: TunnelDeps): UpgradeRoute {
       }
     },
   };
-}
-
-export async function identifyCaller(deps: Pick<TunnelDeps, "identify" | "addressOf">, request: IncomingMessage): Promise<Caller> {
-  const token = bearerToken(request.headers.authorization);
-  const caller = token === undefined ? undefined : await deps.identify(token, deps.addressOf(request));
-  if (caller === undefined) throw wrongToken();
-  return caller;
 }
 
 async function openStream(
