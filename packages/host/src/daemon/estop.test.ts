@@ -1,4 +1,5 @@
 /** E-stop at the host, with real programs: in every state, by whom, and what stays of it. */
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,7 +10,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import type { Engine } from "../engine/engine.ts";
 import { FakeEngine } from "../engine/fake-engine.ts";
 import { HostWorld } from "../testing/host-world.fixture.ts";
-import { pressEstop } from "./control-client.ts";
+import { pressEstop, stopAdvertising } from "./control-client.ts";
 
 const ECHO = `import net from "node:net"; import { writeFileSync } from "node:fs";
 writeFileSync("service-pid", String(process.pid));
@@ -119,6 +120,24 @@ test("no instance: the hardware is made safe all the same, and a launch that com
   await world.daemon?.stop({ endInstances: true });
   expect(await did()).toEqual(["instance=[]", "safe"]);
   expect(lockouts()).toMatchObject([{ reason: "E-stop by olga" }]);
+});
+
+test("no instance at two deployments: what makes one safe does not end what makes the other safe", async () => {
+  const made = await HostWorld.make([CONTRACT, CONTRACT.replace("safe.sh", "slow.sh")]);
+  await world[Symbol.asyncDispose]();
+  world = made.world;
+  const [first, second] = made.deployments as [DeploymentId, DeploymentId];
+  await world.script("safe.sh", "cat begun; echo safe >> did");
+  await world.script("slow.sh", "echo > begun; cat gate; echo slow >> did");
+  for (const name of ["begun", "gate"]) execFileSync("mkfifo", [join(world.home, "deployments", name)]);
+  await world.start();
+  await world.server.estop({ ...byOwner, deploymentId: second });
+  await pressEstop({ state: world.state, id: first, actor: "root" });
+  await stopAdvertising({ state: world.state, id: first }); // waits until it is over
+  await writeFile(join(world.home, "deployments", "gate"), "go");
+  await world.daemon?.stop({ endInstances: true });
+  expect(await did()).toEqual(["safe", "slow"]);
+  expect(lockouts().map(({ reason }) => reason)).toEqual(["E-stop by olga", "E-stop by root"]);
 });
 
 test("a user's press ends the own instance only, and with `estop_by_user: end` locks nothing out", async () => {
@@ -288,7 +307,6 @@ test("the journal calls an E-stop acted on only after it says that the instance 
 });
 
 test("the owner can end an instance at any time during INIT: by force, and by taking the deployment off the air", async () => {
-  const { stopAdvertising } = await import("./control-client.ts");
   await slowly("init");
   await world.start();
   const forced = world.launch(robot);

@@ -2,7 +2,7 @@ import { closeSync, openSync, readFileSync, readlinkSync, readSync } from "node:
 import { readdir } from "node:fs/promises";
 import { AppError } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
-import { EVENT_VARIABLE, INSTANCE_VARIABLE } from "./program-place.ts";
+import { DEPLOYMENT_VARIABLE, EVENT_VARIABLE, INSTANCE_VARIABLE } from "./program-place.ts";
 
 /** How long killed processes may take to be gone (one in uninterruptible sleep is not). */
 const GONE_WITHIN_MS = 2000;
@@ -20,12 +20,16 @@ const KERNEL_PARENT = 2;
  * @throws AppError `internal` that names those which are still there after two seconds
  */
 export function killLabelledProcesses(instanceId: string, clock: Clock, exceptEvents: readonly string[] = []): Promise<void> {
-  return killAll(instanceId, (event) => !exceptEvents.includes(event), clock);
+  return killAll(labelOf(instanceId), (event) => !exceptEvents.includes(event), clock);
 }
 
-/** Kills the processes of one event of an instance on the host. @throws AppError as `killLabelledProcesses` */
-export function killProcessesOfEvent(instanceId: string, event: string, clock: Clock): Promise<void> {
-  return killAll(instanceId, (each) => each === event, clock);
+/**
+ * Kills the processes of one event of an instance on the host; where no instance is (""), those of the deployment.
+ * @throws AppError as `killLabelledProcesses`
+ */
+export function killProcessesOfEvent(of: { instanceId: string; deploymentId: string }, event: string, clock: Clock): Promise<void> {
+  const label = of.instanceId === "" ? `${DEPLOYMENT_VARIABLE}=${of.deploymentId}` : labelOf(of.instanceId);
+  return killAll(label, (each) => each === event, clock);
 }
 
 /**
@@ -36,8 +40,8 @@ export function killContainerProcesses(instanceId: string, clock: Clock): Promis
   return killUntilGone(() => lookIntoContainer(labelOf(instanceId)), clock);
 }
 
-function killAll(instanceId: string, isMeant: (event: string) => boolean, clock: Clock): Promise<void> {
-  const search: Search = { label: labelOf(instanceId), isMeant, others: new Set([process.pid]) };
+function killAll(label: string, isMeant: (event: string) => boolean, clock: Clock): Promise<void> {
+  const search: Search = { label, isMeant, others: new Set([process.pid]) };
   return killUntilGone(() => lookForLabelled(search), clock);
 }
 

@@ -12,6 +12,8 @@ export interface ProgramPlace {
 
 /** Variable by which the processes of an instance are found again, also after a crash. */
 export const INSTANCE_VARIABLE = "HARDSHARE_INSTANCE";
+/** Variable that names the deployment, also where no instance is. */
+export const DEPLOYMENT_VARIABLE = "HARDSHARE_DEPLOYMENT";
 /** Variable that says at which event of the instance a program runs. */
 export const EVENT_VARIABLE = "HARDSHARE_EVENT";
 
@@ -31,7 +33,7 @@ export function programEnvironment(
   return {
     ...inheritedEnvironment(base),
     [INSTANCE_VARIABLE]: instance.instanceId,
-    HARDSHARE_DEPLOYMENT: instance.deploymentId,
+    [DEPLOYMENT_VARIABLE]: instance.deploymentId,
     [EVENT_VARIABLE]: event,
     HARDSHARE_USER: instance.user,
   };

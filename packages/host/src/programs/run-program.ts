@@ -6,7 +6,7 @@ import { type Clock, Deferred, endProcessGroup, pause } from "@hardshare/runtime
 import { resolveCommand } from "./command-line.ts";
 import { killProcessesOfEvent } from "./labelled-processes.ts";
 import { ProgramOutput } from "./program-output.ts";
-import { EVENT_VARIABLE, INSTANCE_VARIABLE, type ProgramPlace } from "./program-place.ts";
+import { DEPLOYMENT_VARIABLE, EVENT_VARIABLE, INSTANCE_VARIABLE, type ProgramPlace } from "./program-place.ts";
 
 /** How long a program that is to end may take after SIGTERM before its group is killed. */
 const END_GRACE_MS = 1000;
@@ -103,8 +103,9 @@ async function waitForEnd(child: ChildProcess, place: ProgramPlace, clock: Clock
   const closed = once(child, "close");
   if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
   await endProcessGroup(child, 0, clock);
-  const { [INSTANCE_VARIABLE]: instanceId, [EVENT_VARIABLE]: event } = place.env;
-  if (instanceId !== undefined && event !== undefined) await killProcessesOfEvent(instanceId, event, clock);
+  const { [INSTANCE_VARIABLE]: instanceId, [DEPLOYMENT_VARIABLE]: deploymentId, [EVENT_VARIABLE]: event } = place.env;
+  if (instanceId !== undefined && deploymentId !== undefined && event !== undefined)
+    await killProcessesOfEvent({ instanceId, deploymentId }, event, clock);
   const drained = new AbortController();
   await Promise.race([closed, pause(clock, DRAIN_MS, drained.signal)]);
   drained.abort();
