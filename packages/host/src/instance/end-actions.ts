@@ -56,8 +56,8 @@ export async function closeFilters(parts: InstanceParts): Promise<void> {
 
 /** Kills what the programs for the end left behind, and looks whether anything of the instance stays. */
 async function verify(parts: InstanceParts): Promise<void> {
-  await parts.safeState; // programs that make the hardware safe are never interrupted
-  await killLabelledProcesses(parts.facts.instanceId, parts.tools.clock);
+  // In turn: programs that make the hardware safe are never interrupted, also those of an E-stop that comes only now.
+  await parts.inTurn(() => killLabelledProcesses(parts.facts.instanceId, parts.tools.clock));
   await rm(parts.stateFolder, { recursive: true, force: true });
   if (parts.isProxy) return;
   await verifyNoContainer(parts);

@@ -11,7 +11,10 @@ import type { EndStep, LaunchStep } from "./plan.ts";
 export interface InstanceWorks {
   readonly launch: Readonly<Record<LaunchStep, StepAction>>;
   readonly end: Readonly<Record<EndStep, StepAction>>;
-  /** Ends what the daemon before left running of the instance, but its container, and what keeps its device files. */
+  /**
+   * Ends what the daemon before left running of the instance, but its container, and what keeps its device files. No
+   * programs make the hardware safe before that is done.
+   */
   endFormer(): Promise<void>;
   /**
    * Nothing more reaches the hardware, whatever the steps are doing: filters and programs are killed, but for those that
@@ -30,7 +33,8 @@ export function instanceWorks(parts: InstanceParts): InstanceWorks {
     launch: launchActions(parts, makeSafe),
     end: endActions(parts, makeSafe),
     makeSafe,
-    endFormer: () => killLabelledProcesses(facts.instanceId, tools.clock, [KEEPER_EVENT]),
+    // In turn: an E-stop may come at once, and what then makes the hardware safe is nothing of the daemon before.
+    endFormer: () => parts.inTurn(() => killLabelledProcesses(facts.instanceId, tools.clock, [KEEPER_EVENT])),
     async cutOff() {
       const hasDevices = parts.contract.devices.length > 0;
       await Promise.all([closeFilters(parts), hasDevices ? killContainerProcesses(facts.instanceId, tools.clock) : undefined]);
