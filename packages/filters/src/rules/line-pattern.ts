@@ -5,8 +5,8 @@ export interface LinePattern {
   readonly names: readonly string[];
   match(text: string): LineMatch | undefined;
   /**
-   * Whether a device could take the text for one that matches: in another letter case, or with blanks and control
-   * characters in it or around it.
+   * Whether a device could take the text for one that matches: in another letter case, with blanks and control
+   * characters in it or around it, or with several blanks or a tab for one.
    */
   matchesLoosely(text: string): boolean;
 }
@@ -46,7 +46,15 @@ export function compileLinePattern(source: string): LinePattern | { readonly pro
       if (loose.test(text)) return true;
       // oxlint-disable-next-line no-control-regex -- these are what it is about
       const printed = text.replace(/[\0-\x1f\x7f]/g, "");
-      return loose.test(printed) || loose.test(printed.trim()) || loose.test(printed.replaceAll(" ", ""));
+      if (loose.test(printed) || loose.test(printed.trim()) || loose.test(printed.replaceAll(" ", ""))) return true;
+      // As many blanks, or a tab, as one.
+      // oxlint-disable-next-line no-control-regex -- these are what it is about
+      return loose.test(
+        text
+          .replace(/[\0-\x08\x0a-\x1f\x7f]/g, "")
+          .replace(/[\t ]+/g, " ")
+          .trim(),
+      );
     },
   };
 }

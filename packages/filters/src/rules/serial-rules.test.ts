@@ -54,6 +54,10 @@ test.each(["M112", "m112", " M112 ", "M112\0", "M 112", "\x08M112\t", "M1\x7f12"
   expect(judge("{ default: allow, rules: [{ block: M112, because: no }] }", text)).toMatchObject({ decision: "block", because: "no" });
 });
 
+test.each(["G28 X0", "G28  X0", "G28\tX0", " g28 \t x0 ", "G28 \0 X0"])("a block of G28 X0 holds for %j", (text) => {
+  expect(judge("{ default: allow, rules: [{ block: G28 X0 }] }", text)).toMatchObject({ decision: "block", rule: "G28 X0" });
+});
+
 describe("clamp", () => {
   const rules = String.raw`
 rules:
