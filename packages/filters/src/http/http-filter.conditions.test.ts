@@ -148,6 +148,12 @@ describe("path and query", () => {
   });
 });
 
+test.each(["1e-7", "0.0000001", "1e22"])("a number of a query that is written again with an exponent (%s) is refused", async (number) => {
+  await using world = await startWorld("rules: [{ allow: GET /a, query: { speed: { type: number, minimum: 0 } } }]");
+  expect((await send(world, "GET", `/a?speed=${number}`)).status).toBe(403);
+  expect((await send(world, "GET", "/a?speed=2e3")).atDevice).toEqual(["GET /a?speed=2000 "]);
+});
+
 test("a rate is kept over all connections, and a budget counts what the body says", async () => {
   await using world = await startWorld(`
 rules:

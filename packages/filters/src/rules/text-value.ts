@@ -17,7 +17,8 @@ export function compileTextReader(schema: JsonSchema): TextReader {
   return (text) => {
     if (wantsNumber && NUMBER.test(text)) {
       const read = parseStrictJson(text);
-      return "value" in read ? read.value : text;
+      // Written again with an exponent, which some devices end a number at: 1e-7 is 1 to them.
+      return "value" in read && !String(read.value).includes("e") ? read.value : text;
     }
     if (wantsBoolean && (text === "true" || text === "false")) return text === "true";
     return text;
