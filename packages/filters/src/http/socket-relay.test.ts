@@ -87,6 +87,23 @@ async function open(path: string, protocols: string[] = [], options: object = {}
 const told = () => device.got;
 
 describe("messages to the device", () => {
+  test("that are bytes do not carry what is blocked as a text past the rules", async () => {
+    const rules = "{ rules: [{ allow: WS /events, in: { default: allow, rules: [{ block: { op: reboot } }] } }] }";
+    world.setRules(parseHttpRules(rules, "f", makeLimits()));
+    using client = await open("/events");
+    const answered = once(client.socket, "message");
+    client.socket.send(Buffer.from(' {"op":"reboot"}'));
+    client.socket.send(Buffer.from("{picture}"));
+    await answered;
+    await client.settle();
+    expect(told()).toEqual([Buffer.from("{picture}").toString("hex")]);
+    expect(client.heard[0]).toContain("these bytes hold JSON");
+    world.setRules(parseHttpRules(rules.replace("rules: [{ block", "rules: [{ allow: binary }, { block"), "f", makeLimits()));
+    client.socket.send(Buffer.from("{}"));
+    await client.settle();
+    expect(told()).toHaveLength(2);
+  });
+
   test("pass as far as a rule allows them, each written anew from what was parsed", async () => {
     using client = await open("/events");
     const answers = once(client.socket, "message");

@@ -57,6 +57,9 @@ export function compileMessageRules(source: MessageRules, options: MessageRulesO
       if (json !== undefined && "problem" in json) return { decision: "block", rule: "strict", because: json.problem };
       for (const rule of rules) {
         if (matches(rule, message, json)) return decide(rule, message, json);
+        if (isUnseenBy(rule, message)) {
+          return { decision: "block", rule: "strict", because: "these bytes hold JSON, which the owner's filter rules block in texts" };
+        }
       }
       if (source.default === "allow") return { decision: "allow", rule: fallback, ...passOn(message, json) };
       return { decision: "block", rule: fallback, because: "no filter rule of the owner allows this message", ...json };
@@ -106,6 +109,19 @@ function readJson(text: string, direction: "in" | "out"): { value: unknown } | {
     return { value: JSON.parse(text) as unknown }; // it is written anew, so that there is one way to read it
   } catch {
     return undefined;
+  }
+}
+
+/** Whether a block looks for JSON in texts only, and a device that does not tell texts from bytes would find it in these. */
+function isUnseenBy({ decision, pattern }: CompiledRule, message: SocketMessage): boolean {
+  if (decision === "allow" || pattern === "text" || pattern === "binary" || typeof message === "string") return false;
+  const text = message.toString("utf8").replace(/^\uFEFF/, "");
+  if (!/^\s*[[{]/.test(text)) return false;
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
   }
 }
 
