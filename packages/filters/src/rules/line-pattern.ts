@@ -47,14 +47,9 @@ export function compileLinePattern(source: string): LinePattern | { readonly pro
       // oxlint-disable-next-line no-control-regex -- these are what it is about
       const printed = text.replace(/[\0-\x1f\x7f]/g, "");
       if (loose.test(printed) || loose.test(printed.trim()) || loose.test(printed.replaceAll(" ", ""))) return true;
-      // As many blanks, or a tab, as one.
       // oxlint-disable-next-line no-control-regex -- these are what it is about
-      return loose.test(
-        text
-          .replace(/[\0-\x08\x0a-\x1f\x7f]/g, "")
-          .replace(/[\t ]+/g, " ")
-          .trim(),
-      );
+      const evenlySpaced = text.replaceAll("\t", " ").replace(/[\0-\x1f\x7f]/g, "");
+      return loose.test(evenlySpaced.replace(/ +/g, " ").trim());
     },
   };
 }
