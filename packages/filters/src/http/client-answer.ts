@@ -3,6 +3,7 @@ import { type AnswerRules, mayHoldJson } from "../rules/answer-rules.ts";
 import type { AnswerHead } from "./answer-reader.ts";
 import type { AnswerSink } from "./device-link.ts";
 import type { HeldMemory } from "./held-body.ts";
+import { HeldBytes } from "./held-bytes.ts";
 import { selectEndToEnd } from "./strict-request.ts";
 
 /** Headers that are no longer true of a body that was written anew. */
@@ -30,7 +31,7 @@ export class ClientAnswer implements AnswerSink {
   status: number | undefined;
   readonly #response: ServerResponse;
   readonly #options: ClientAnswerOptions;
-  #held: { headers: readonly string[]; head: AnswerHead; chunks: Buffer[]; sizeBytes: number; limitBytes: number } | undefined;
+  #held: { headers: readonly string[]; head: AnswerHead; bytes: HeldBytes; limitBytes: number } | undefined;
 
   constructor(response: ServerResponse, options: ClientAnswerOptions) {
     this.#response = response;
@@ -57,7 +58,7 @@ export class ClientAnswer implements AnswerSink {
         headers = rules.selectHeaders(headers);
         if (method === "HEAD" && rules.body !== undefined) headers = without(headers, OF_THE_BODY);
         if (looksInto) {
-          this.#held = { headers: without(headers, OF_THE_BODY), head, chunks: [], sizeBytes: 0, limitBytes: body.limitBytes };
+          this.#held = { headers: without(headers, OF_THE_BODY), head, bytes: new HeldBytes(), limitBytes: body.limitBytes };
           return;
         }
       }
@@ -91,7 +92,7 @@ export class ClientAnswer implements AnswerSink {
 
   /** What is held is let go of: the answer was cut off. */
   [Symbol.dispose](): void {
-    this.#options.memory.give(this.#held?.sizeBytes ?? 0);
+    this.#options.memory.give(this.#held?.bytes.size ?? 0);
     this.#held = undefined;
   }
 
@@ -103,21 +104,19 @@ export class ClientAnswer implements AnswerSink {
   #hold(bytes: Buffer): void {
     const held = this.#held;
     if (held === undefined || this.refusal !== undefined) return;
-    if (held.sizeBytes + bytes.length > held.limitBytes) {
+    if (held.bytes.size + bytes.length > held.limitBytes) {
       this.refusal = `the answer is larger than ${held.limitBytes} bytes, the most that is held to remove fields of it`;
     } else if (!this.#options.memory.take(bytes.length)) {
       this.refusal = "the filter holds as much as it can: try again";
     } else {
-      held.chunks.push(bytes);
-      held.sizeBytes += bytes.length;
+      held.bytes.add(bytes);
     }
   }
 
   #releaseHeld(): Buffer | undefined {
     const held = this.#held;
     if (held === undefined || this.refusal !== undefined) return undefined;
-    const body = Buffer.concat(held.chunks);
-    const result = this.#options.rules?.body?.remove(body);
+    const result = this.#options.rules?.body?.remove(held.bytes.all);
     if (result === undefined || "problem" in result) {
       this.refusal = result?.problem ?? "the owner's filter rules remove fields of answers";
       return undefined;

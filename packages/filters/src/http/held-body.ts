@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Clock } from "@hardshare/runtime";
+import { HeldBytes } from "./held-bytes.ts";
 
 /** How long a client may take to send a body that is held until it is judged. */
 const HOLD_TIMEOUT_MS = 60_000;
@@ -41,29 +42,28 @@ export interface HoldOptions {
  */
 export function holdBody(incoming: IncomingMessage, { limitBytes, memory, clock }: HoldOptions): Promise<Buffer | NotHeld> {
   return new Promise((resolve) => {
-    const chunks: Buffer[] = [];
-    let sizeBytes = 0;
+    const held = new HeldBytes();
     const settle = (result: Buffer | NotHeld) => {
       timer[Symbol.dispose]();
       incoming.off("data", take).off("end", finish).off("close", leave);
-      memory.give(sizeBytes);
+      memory.give(held.size);
       resolve(result);
     };
-    const give = (status: NotHeld["status"], because: string) => {
+    const give = (status: NotHeld["status"], because: string, last?: Buffer) => {
       incoming.pause();
       settle({ status, because });
-      for (const chunk of chunks.toReversed()) incoming.unshift(chunk);
+      if (last !== undefined) incoming.unshift(last);
+      if (held.size > 0) incoming.unshift(held.all);
     };
     const take = (chunk: Buffer) => {
-      chunks.push(chunk);
-      if (sizeBytes + chunk.length > limitBytes) give(413, `the body is larger than ${limitBytes} bytes, the most that is judged`);
-      else if (!memory.take(chunk.length)) give(503, "the filter holds as many bodies as it can: try again");
-      else sizeBytes += chunk.length;
+      if (held.size + chunk.length > limitBytes) give(413, `the body is larger than ${limitBytes} bytes, the most that is judged`, chunk);
+      else if (!memory.take(chunk.length)) give(503, "the filter holds as many bodies as it can: try again", chunk);
+      else held.add(chunk);
     };
-    const finish = () => settle(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks));
+    const finish = () => settle(held.all);
     const leave = () => {
       timer[Symbol.dispose]();
-      memory.give(sizeBytes);
+      memory.give(held.size);
     };
     const timer = clock.after(HOLD_TIMEOUT_MS, () => give(408, `the body did not come within ${HOLD_TIMEOUT_MS / 1000} s`));
     incoming.on("data", take).once("end", finish).once("close", leave);

@@ -1,0 +1,30 @@
+const FIRST_BYTES = 1024;
+
+/**
+ * Bytes that are held until all have come, in one piece of memory of at most twice their size: kept as they came, bytes
+ * that come one by one would take a hundred times as much.
+ */
+export class HeldBytes {
+  #memory: Buffer = Buffer.alloc(0);
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  add(bytes: Buffer): void {
+    const size = this.#size + bytes.length;
+    if (size > this.#memory.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, size, 2 * this.#memory.length));
+      larger.set(this.all);
+      this.#memory = larger;
+    }
+    this.#memory.set(bytes, this.#size);
+    this.#size = size;
+  }
+
+  /** All that came, without a copy. */
+  get all(): Buffer {
+    return this.#memory.subarray(0, this.#size);
+  }
+}
