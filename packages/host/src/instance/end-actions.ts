@@ -32,7 +32,7 @@ export function endActions(parts: InstanceParts, makeSafe: StepAction): Record<E
 /** Runs programs for the end while nobody makes the hardware safe; after an E-stop, which ends them, they begin again. */
 export async function untilUnstopped(parts: InstanceParts, run: (signal: AbortSignal) => Promise<void>): Promise<void> {
   for (;;) {
-    await parts.safeState;
+    await parts.untilSafe();
     const { signal } = parts.stopped;
     try {
       return await run(signal);

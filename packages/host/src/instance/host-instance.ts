@@ -324,7 +324,7 @@ export class HostInstance {
 
   async #recordEnd(undone: readonly string[]): Promise<void> {
     const { journal, reports, lockOut, tools } = this.#options;
-    await this.#untilSafe();
+    await this.#parts.untilSafe(); // an E-stop may come at the very end
     this.#isOver = true;
     this.#services[Symbol.dispose]();
     const residue = [...undone, ...this.#problems];
@@ -345,14 +345,6 @@ export class HostInstance {
       tools.logger.error("the end of an instance is not yet in the journal", { instance: instanceId, error: problem });
     this.#phase = "ended";
     reports.addNumbered(sequence, { kind: "ended", ...end });
-  }
-
-  /** An E-stop at the very end is waited for; so is one that comes meanwhile. */
-  async #untilSafe(): Promise<void> {
-    for (let waited: Promise<void> | undefined; waited !== this.#parts.safeState;) {
-      waited = this.#parts.safeState;
-      await waited;
-    }
   }
 
   /** Closes all but the container. Without its filters the hardware is made safe, once programs that do so already are done. */

@@ -188,6 +188,14 @@ export class InstanceParts {
     };
   }
 
+  /** Settles when no programs for the safe state run or wait, also none that came meanwhile. */
+  async untilSafe(): Promise<void> {
+    for (let waited: Promise<void> | undefined; waited !== this.safeState;) {
+      waited = this.safeState;
+      await waited;
+    }
+  }
+
   /** The device files by which programs in the container find services, each with the socket of its keeper. */
   get deviceFilePlaces(): { name: string; inside: string; socket: string }[] {
     return this.contract.services.flatMap((service, index) =>
