@@ -34,7 +34,7 @@ function blocks(): Map<string, string[]> {
   let heading = "";
   for (const line of printed.split("\n")) {
     if (/^\S.*:$/.test(line)) found.set((heading = line), []);
-    else if (/^ {2}(?:npx hardshare|curl) /.test(line)) found.get(heading)?.push(line.trim());
+    else if (/^ {2}(?:HARDSHARE_HOME=|npx hardshare |curl )/.test(line)) found.get(heading)?.push(line.trim());
   }
   return found;
 }
@@ -67,6 +67,12 @@ describeWithContainers("the commands that `up` prints, copied by a newcomer into
   test("reach the robot through a filter, which answers 200 and 403, and end it", async () => {
     const output = await paste(/^The robot's HTTP API/);
     expect([...output.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => status)).toEqual(["200", "403"]);
+  });
+
+  test("have the rules of its owner read again, and tell how its host is", async () => {
+    const output = await paste(/^You are their owner too/);
+    expect(output).toContain("holds for the next instance");
+    expect(output).toMatch(/^DEPLOYMENT +PROVIDER +OFFERED/m);
   });
 
   test("leave nothing: no instance, no process", async () => {

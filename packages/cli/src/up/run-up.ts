@@ -71,7 +71,14 @@ export async function runUp(invocation: Invocation, flags: UpFlags): Promise<voi
       containers,
     });
     const { facts, ...more } = started;
-    if (!interrupted.aborted) output.result(facts, () => formatUpFacts(facts, { ...more, commandName: context.commandName }));
+    if (!interrupted.aborted)
+      output.result(facts, () =>
+        formatUpFacts(facts, {
+          ...more,
+          host: { home: hostHome(dataFolder), state: hostState(dataFolder) },
+          commandName: context.commandName,
+        }),
+      );
   } catch (error) {
     if (interrupted.aborted) throw new AppError("cancelled", "stopped before everything was up", { cause: error });
     throw error;

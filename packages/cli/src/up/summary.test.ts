@@ -13,8 +13,10 @@ const facts: UpFacts = {
   robot: { url: "http://127.0.0.1:8000" },
 };
 
+const host = { home: "/data/host", state: "/data/host-state" };
+
 test("a person gets addresses, deployments and whole commands to copy, but never the token itself", () => {
-  const text = formatUpFacts(facts, { tokenFile: "/data/server/admin.token", missing: undefined, commandName: "npx hardshare" });
+  const text = formatUpFacts(facts, { tokenFile: "/data/server/admin.token", missing: undefined, host, commandName: "npx hardshare" });
   expect(text).not.toContain(facts.token);
   expect(text).toMatchInlineSnapshot(`
     "hardshare is up.
@@ -47,6 +49,11 @@ test("a person gets addresses, deployments and whole commands to copy, but never
       curl -i -X POST http://127.0.0.1:8090/api/reboot
       npx hardshare terminate e0000000
 
+    You are their owner too: contracts and filter rules are in /data/host/deployments. Change them, then:
+
+      HARDSHARE_HOME=/data/host HARDSHARE_STATE=/data/host-state npx hardshare reload
+      HARDSHARE_HOME=/data/host HARDSHARE_STATE=/data/host-state npx hardshare status
+
     Ctrl-C ends everything."
   `);
 });
@@ -54,7 +61,7 @@ test("a person gets addresses, deployments and whole commands to copy, but never
 test("without containers it says what is missing instead of commands that can't work", () => {
   const text = formatUpFacts(
     { ...facts, deployments: facts.deployments.slice(1) },
-    { tokenFile: "/data/server/admin.token", missing: "podman is not installed. Install it", commandName: "hardshare" },
+    { tokenFile: "/data/server/admin.token", missing: "podman is not installed. Install it", host, commandName: "hardshare" },
   );
   expect(text).not.toContain("hardshare ssh");
   expect(text).toContain("\n  hardshare launch sim_robot_http");

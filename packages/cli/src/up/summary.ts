@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { quoteForShell } from "../output/shell-quote.ts";
 import { formatTable } from "../output/table.ts";
 
@@ -21,12 +22,14 @@ export interface SummaryOptions {
   tokenFile: string;
   /** Why there is no container deployment, if there is none. */
   missing: string | undefined;
+  /** Folders of the demo's host. */
+  host: { home: string; state: string };
   /** What people type to start this command. */
   commandName: string;
 }
 
 /** The same for people, with commands to copy. */
-export function formatUpFacts(facts: UpFacts, { tokenFile, missing, commandName }: SummaryOptions): string {
+export function formatUpFacts(facts: UpFacts, { tokenFile, missing, host, commandName }: SummaryOptions): string {
   const container = facts.deployments.find((it) => it.provider !== "proxy");
   const proxy = facts.deployments.find((it) => it.provider === "proxy");
   const blocks = [
@@ -65,6 +68,11 @@ export function formatUpFacts(facts: UpFacts, { tokenFile, missing, commandName 
   curl -i -X POST http://127.0.0.1:${FORWARD_PORT}/api/reboot
   ${commandName} terminate ${id}`);
   }
+  const asOwner = `HARDSHARE_HOME=${quoteForShell(host.home)} HARDSHARE_STATE=${quoteForShell(host.state)} ${commandName}`;
+  blocks.push(`You are their owner too: contracts and filter rules are in ${join(host.home, "deployments")}. Change them, then:
+
+  ${asOwner} reload
+  ${asOwner} status`);
   if (missing !== undefined) blocks.push(`There is no deployment with containers:\n\n${indent(missing)}`);
   blocks.push("Ctrl-C ends everything.");
   return blocks.join("\n\n");
