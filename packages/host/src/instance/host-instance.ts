@@ -258,17 +258,15 @@ export class HostInstance {
       }
       return executeLaunch({ ...execution, plan: adoptionPlan(loaded.contract) });
     }
+    let step = "programs";
     try {
       await tools.checkPrograms(loaded); // they were there when it was offered
-    } catch (error) {
-      return { kind: "failed", step: "programs", error: toAppError(error) };
-    }
-    try {
+      step = "journal";
       const at = new Date(tools.clock.now()).toISOString();
       const { text: contract, folder } = loaded;
       await journal.append({ kind: "started", at, ...identity, deadline, contract, folder, sequence: reports.sequence });
     } catch (error) {
-      return { kind: "failed", step: "journal", error: toAppError(error) };
+      return { kind: "failed", step, error: toAppError(error) };
     }
     this.#hasBegun = true;
     if (this.#watch.deadline.wallMs !== deadline.wallMs) this.#recordDeadline(); // moved while that was written
