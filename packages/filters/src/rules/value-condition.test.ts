@@ -45,6 +45,21 @@ describe("a value", () => {
     expect(check(drive, value)).toEqual({ problem });
   });
 
+  test.each([
+    [{ Speed: 99 }, 'speed: expected this spelling, not "Speed"'],
+    [{ arms: [{ "\u017fpeed": 99 }] }, 'speed: expected this spelling, not "\u017fpeed"'],
+    [JSON.parse('{"__proto__":{"speed":99}}'), "expected no field of the name __proto__"],
+  ])("has no field that a device could take for another one, though others may be there: %j", (value, problem) => {
+    const open: JsonSchema = { type: "object", properties: { speed: { type: "number", maximum: 12 }, arms: { type: "array" } } };
+    expect(check(open, { other: 1, speed: 3 })).toEqual({ value: { other: 1, speed: 3 } });
+    expect(check(open, value)).toEqual({ problem });
+  });
+
+  test("may have two fields that differ in letter case alone, where the schema names both", () => {
+    const both: JsonSchema = { type: "object", properties: { x: { type: "number" }, X: { type: "number" } } };
+    expect(check(both, { x: 1, X: 2 })).toEqual({ value: { x: 1, X: 2 } });
+  });
+
   test("has only the fields that are its own", () => {
     expect(check({ type: "object", required: ["constructor"] }, {})).toHaveProperty("problem");
     expect(check({ type: "object", properties: { toString: { type: "number" } } }, {})).toEqual({ value: {} });

@@ -2,6 +2,7 @@ import type { Clamp, JsonSchema } from "@hardshare/protocol";
 import type { ErrorObject } from "ajv/dist/2020.js";
 import { compileSchema, MAX_MATCHED_CHARS, type SchemaProblem, TextTooLong } from "./json-schema.ts";
 import { compilePlace, findLookalike, findPlaces, type JsonPlace } from "./json-place.ts";
+import { DeclaredNames } from "./declared-names.ts";
 import { findUnknownField } from "./schema-fields.ts";
 
 /** What a condition says about a value: what passes (brought into range, with a word on what was changed), or why it does not. */
@@ -37,6 +38,7 @@ export function compileValueCondition(schema: JsonSchema, clamp: Clamp = {}): Va
     const unknown = findUnknownField(schema, place);
     if (unknown !== undefined) return { of: "clamp", problem: `expected a field of the schema, which has no ${unknown}`, path: [source] };
   }
+  const names = new DeclaredNames(schema);
   const fits = (value: unknown): string | undefined => {
     try {
       return validate(value) ? undefined : describe(validate.errors?.[0]);
@@ -48,7 +50,7 @@ export function compileValueCondition(schema: JsonSchema, clamp: Clamp = {}): Va
   };
   return {
     check(value) {
-      const problem = fits(value) ?? findUnclampable(value, ranges);
+      const problem = fits(value) ?? names.findLookalike(value) ?? findUnclampable(value, ranges);
       if (problem !== undefined) return { problem };
       const changed = ranges.filter((range) => bringIntoRange(value, range));
       if (changed.length === 0) return { value };
