@@ -43,9 +43,13 @@ export function parseTarget(target: string): DeviceAddress {
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
   if (host === undefined || port < 1 || port > 65_535) {
-    throw new AppError("bad_input", `target: expected host:port of the device, such as 192.168.1.134:80, not ${target}`, {
-      details: { field: "target" },
-    });
+    throw new AppError(
+      "bad_input",
+      `target: expected host:port of the device, such as 192.168.1.134:80, not ${target === "" ? "nothing" : target}`,
+      {
+        details: { field: "target" },
+      },
+    );
   }
   return { host, port };
 }

@@ -63,6 +63,7 @@ test.each([
     "devices: [/dev/ttyUSB0]\nservices: [{ name: ARM, filter: serial, target: /dev/ttyUSB1, rules: r, device: /dev/ttyUSB0 }]",
     /services\.0\.device: expected a path that no other device has/,
   ],
+  ["monitors: [{ run: ./battery.py, every: 30s }]", /1:11: monitors: expected none, because monitors are not yet available/],
   ["services: [{ name: ARM, command: ' ' }]", /services\.0\.command: expected a program/],
 ])("what would fail at a launch is refused in the file: %s", (text, problem) => {
   expect(problemsOf(text).join()).toMatch(problem);

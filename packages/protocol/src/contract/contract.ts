@@ -102,6 +102,11 @@ export const Contract = z
       .enum(["lock", "end"])
       .default("lock")
       .describe("What an E-stop by the user means: the deployment is locked until its owner unlocks it, or only the instance ends."),
+    monitors: z
+      .array(z.unknown())
+      .max(0, "expected none, because monitors are not yet available")
+      .default([])
+      .describe("Not yet available."),
     public_port: z.boolean().default(false).describe("`proxy` only: open a port of the hub that authenticates nobody."),
     max_duration: DurationSeconds.refine((seconds) => seconds >= 1, "expected 1s to 3650d")
       .default(DEFAULT_MAX_DURATION_S)
