@@ -15,10 +15,16 @@ export class KnownTokens implements Disposable {
     const prefix = scopes.token("");
     this.#listener = wakeUps.listen((topic) => {
       if (topic !== EVERYTHING && !topic.startsWith(prefix)) return;
+      if (topic !== EVERYTHING) return this.forget(topic.slice(prefix.length));
       this.#revocations += 1;
-      if (topic === EVERYTHING) this.#known.clear();
-      else this.#known.delete(topic.slice(prefix.length));
+      this.#known.clear();
     });
+  }
+
+  /** It was revoked: at the server that did so without waiting for the wake-up. */
+  forget(sha256: string): void {
+    this.#revocations += 1;
+    this.#known.delete(sha256);
   }
 
   has(sha256: string): boolean {

@@ -95,6 +95,7 @@ export class TokenService {
       await tokens.revoke(tx, { sha256, user: caller.user, at: this.#now() });
       await wakeUps.notify(tx, scopes.token(sha256));
     });
+    this.#known.forget(sha256);
   }
 
   /** Whether a token that was valid has been revoked since. */
