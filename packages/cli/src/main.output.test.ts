@@ -2,16 +2,9 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { fileURLToPath } from "node:url";
 import { runProgram } from "@hardshare/runtime";
 import { expect, test } from "vitest";
-
-const COMMAND = [
-  "--import",
-  fileURLToPath(new URL("../../../node_modules/tsx/dist/loader.mjs", import.meta.url)),
-  "--conditions=@hardshare/source",
-  fileURLToPath(new URL("main.ts", import.meta.url)),
-];
+import { COMMAND } from "./testing/command.fixture.ts";
 
 test("a result that is longer than a pipe holds reaches its reader whole", async () => {
   const users = Array.from({ length: 60_000 }, (_, index) => ({ name: `user-${index}`, created: "2026-01-01 00:00:00" }));

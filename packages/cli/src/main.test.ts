@@ -5,20 +5,9 @@ import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
-import { PassThrough } from "node:stream";
-import { runProgram, systemClock, systemRandom } from "@hardshare/runtime";
+import { runProgram } from "@hardshare/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readEnvironment } from "./environment.ts";
-import { runProgramOnce } from "./program.ts";
-
-/** The real program, from source. */
-const COMMAND = [
-  "--import",
-  fileURLToPath(new URL("../../../node_modules/tsx/dist/loader.mjs", import.meta.url)),
-  "--conditions=@hardshare/source",
-  fileURLToPath(new URL("main.ts", import.meta.url)),
-];
+import { COMMAND, type Ran, runHere } from "./testing/command.fixture.ts";
 
 let folder: string;
 let variables: Record<string, string | undefined>;
@@ -52,12 +41,6 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-interface Ran {
-  exitCode: number | null;
-  stdout: string;
-  stderr: string;
-}
-
 /** The real program as a process of its own. */
 async function spawned(args: string[], more: Record<string, string> = {}): Promise<Ran> {
   return runProgram(process.execPath, [...COMMAND, ...args], { env: { ...variables, ...more }, cwd: tmpdir() });
@@ -65,21 +48,7 @@ async function spawned(args: string[], more: Record<string, string> = {}): Promi
 
 /** The same program without `main.ts`, in this process: quicker. */
 async function hardshare(args: string[], more: Record<string, string> = {}): Promise<Ran> {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const exitCode = await runProgramOnce({
-    args,
-    environment: readEnvironment({ ...variables, ...more }, { uid: process.getuid?.() ?? -1, home: folder }),
-    stdin: new PassThrough(),
-    stdout,
-    stderr,
-    selfCommand: [process.execPath, ...COMMAND],
-    commandName: "hardshare",
-    interrupted: new AbortController().signal,
-    onHangUp: () => ({ [Symbol.dispose]() {} }),
-    clock: systemClock,
-    random: systemRandom,
-  });
-  return { exitCode, stdout: String(stdout.read() ?? ""), stderr: String(stderr.read() ?? "") };
+  return runHere(args, { ...variables, ...more }, { uid: process.getuid?.() ?? -1, home: folder });
 }
 
 test("help shows the verbs in three groups, and every verb has examples", async () => {

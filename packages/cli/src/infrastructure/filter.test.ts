@@ -6,21 +6,9 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { PassThrough } from "node:stream";
-import { fileURLToPath } from "node:url";
 import { FilterReport } from "@hardshare/protocol";
-import { systemClock, systemRandom } from "@hardshare/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readEnvironment } from "../environment.ts";
-import { runProgramOnce } from "../program.ts";
-
-/** The real program, from source. */
-const COMMAND = [
-  "--import",
-  fileURLToPath(new URL("../../../../node_modules/tsx/dist/loader.mjs", import.meta.url)),
-  "--conditions=@hardshare/source",
-  fileURLToPath(new URL("../main.ts", import.meta.url)),
-];
+import { COMMAND, runHere } from "../testing/command.fixture.ts";
 
 let folder: string;
 const device = createServer((request, response) => void request.resume().once("end", () => response.end("done")));
@@ -37,21 +25,8 @@ afterAll(async () => {
 
 /** The verbs that end by themselves, in this process: quicker. Names of files stand for those in the folder. */
 async function run(...args: string[]) {
-  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
-  const exitCode = await runProgramOnce({
-    args: ["filter", ...args.map((arg) => (/^@|\.(?:yaml|jsonl)$/.test(arg) ? arg.replace(/^@?/, `$&${folder}/`) : arg))],
-    environment: readEnvironment({ HOME: folder }, { uid: 0, home: folder }),
-    stdin: new PassThrough(),
-    stdout,
-    stderr,
-    selfCommand: [process.execPath, ...COMMAND],
-    commandName: "hardshare",
-    interrupted: new AbortController().signal,
-    onHangUp: () => ({ [Symbol.dispose]() {} }),
-    clock: systemClock,
-    random: systemRandom,
-  });
-  return { exitCode, stdout: String(stdout.read() ?? ""), stderr: String(stderr.read() ?? "") };
+  const named = args.map((arg) => (/^@|\.(?:yaml|jsonl)$/.test(arg) ? arg.replace(/^@?/, `$&${folder}/`) : arg));
+  return runHere(["filter", ...named], { HOME: folder }, { uid: 0, home: folder });
 }
 
 /** A filter as a process of its own, with its reports as they come. */
