@@ -33,7 +33,7 @@ const CommandService = z.strictObject({
   ...shared,
   filter: z.undefined().optional(),
   command: z
-    .string({ error: ({ input }) => (input === undefined ? "expected a program, or `filter` with http, rrhttp or serial" : undefined) })
+    .string({ error: ({ input }) => (input === undefined ? `expected a program, or \`filter\` with ${namesOfFilters()}` : undefined) })
     .regex(NOT_BLANK, "expected a program")
     .describe("Any program that prints host:port on its first line of standard output, then serves."),
 });
@@ -81,13 +81,20 @@ export type SerialService = z.infer<typeof SerialService>;
 /** Filters that are planned: a contract that asks for one is told so. */
 const NOT_YET: readonly unknown[] = ["rpc", "tcp", "rosbridge", "mqtt"];
 
+const FILTER_SERVICES = [HttpService, RrhttpService, SerialService] as const;
+
+function namesOfFilters(): string {
+  const names = FILTER_SERVICES.map(({ shape }) => shape.filter.value);
+  return `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
+}
+
 /** A program on the host that an instance may talk to. Which form is meant is told by `filter`, and by nothing else. */
-export const Service = z.discriminatedUnion("filter", [HttpService, RrhttpService, SerialService, CommandService], {
+export const Service = z.discriminatedUnion("filter", [...FILTER_SERVICES, CommandService], {
   error: ({ code, input }) => {
     if (code !== "invalid_union") return undefined;
     const { filter } = input as { filter: unknown };
     const isPlanned = NOT_YET.includes(filter);
-    return `expected http, rrhttp or serial${isPlanned ? ` (${String(filter)} is not yet available)` : "; a program of your own is told by `command` instead"}`;
+    return `expected ${namesOfFilters()}${isPlanned ? ` (${String(filter)} is not yet available)` : "; a program of your own is told by `command` instead"}`;
   },
 });
 export type Service = z.infer<typeof Service>;
