@@ -1,8 +1,7 @@
-import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
-import { AppError } from "@hardshare/protocol";
+import type { Socket } from "node:net";
 import type { RunningFilter } from "../run/filter-kind.ts";
+import { listen } from "../run/listen.ts";
 import { ClientConnection } from "./client-connection.ts";
 import { HeldMemory } from "./held-body.ts";
 import type { FilterContext } from "./serve-request.ts";
@@ -60,17 +59,9 @@ export async function startHttpFilter(options: HttpFilterOptions): Promise<Runni
     if (status === undefined) connection.drop();
     else connection.refuseMalformed(status, `the request is malformed: ${error.reason ?? error.message}`);
   });
-  server.listen(options.port, options.host);
-  try {
-    await once(server, "listening");
-  } catch (error) {
-    throw describeListenError(error as NodeJS.ErrnoException, options);
-  }
-  // A connection that could not be accepted, for want of file descriptors for instance: the others go on.
-  server.on("error", (error) => options.logger.warn("a connection was not accepted", { error }));
-  const { address, port, family } = server.address() as AddressInfo;
+  const address = await listen(server, options);
   return {
-    address: `${family === "IPv6" ? `[${address}]` : address}:${port}`,
+    address,
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const connection of connections.values()) connection.drop();
@@ -84,16 +75,3 @@ const STATUS_OF_PARSER_ERROR: Readonly<Record<string, number>> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
   ERR_HTTP_REQUEST_TIMEOUT: 408,
 };
-
-function describeListenError(error: NodeJS.ErrnoException, { host, port }: HttpFilterOptions): AppError {
-  if (error.code === "EADDRINUSE") {
-    return new AppError("port_in_use", `Port ${port} of ${host} is in use: choose another, or 0 for a free one.`, {
-      details: { host, port },
-      cause: error,
-    });
-  }
-  return new AppError("not_configured", `The filter cannot listen at ${host}:${port}: ${error.message}`, {
-    details: { host, port },
-    cause: error,
-  });
-}

@@ -1,9 +1,8 @@
-import { once } from "node:events";
-import { type AddressInfo, createServer, type Socket } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { isDeepStrictEqual } from "node:util";
-import { AppError } from "@hardshare/protocol";
 import type { CompiledSerialRules } from "../rules/serial-rules.ts";
 import type { FilterTools, RunningFilter } from "../run/filter-kind.ts";
+import { listen } from "../run/listen.ts";
 import { type SerialFraming, SerialFramer } from "./framer.ts";
 import { MessageJudge } from "./message-judge.ts";
 import { SerialClient } from "./serial-client.ts";
@@ -55,7 +54,7 @@ class SerialFilter implements RunningFilter {
   }
 
   async start(): Promise<void> {
-    const { device: path, baud, clock, logger, host, port } = this.#options;
+    const { device: path, baud, clock, logger } = this.#options;
     this.#device = await SerialDevice.open({
       path,
       baud,
@@ -68,15 +67,11 @@ class SerialFilter implements RunningFilter {
     this.#server.maxConnections = MAX_CLIENTS;
     this.#server.on("connection", (socket) => this.#accept(socket));
     try {
-      this.#server.listen(port, host);
-      await once(this.#server, "listening");
+      this.address = await listen(this.#server, this.#options);
     } catch (error) {
       await this.#device[Symbol.asyncDispose]();
-      throw describeListenError(error as NodeJS.ErrnoException, host, port);
+      throw error;
     }
-    this.#server.on("error", (error) => logger.warn("a connection was not accepted", { error }));
-    const { address, port: bound, family } = this.#server.address() as AddressInfo;
-    this.address = `${family === "IPv6" ? `[${address}]` : address}:${bound}`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -183,11 +178,4 @@ class SerialFilter implements RunningFilter {
 /** Real-time bytes are a matter of what goes to the device. */
 function outputFraming(framing: SerialFraming): SerialFraming {
   return { ...framing, realtime: [] };
-}
-
-function describeListenError(error: NodeJS.ErrnoException, host: string, port: number): AppError {
-  const options = { details: { host, port }, cause: error };
-  return error.code === "EADDRINUSE"
-    ? new AppError("port_in_use", `Port ${port} of ${host} is in use: choose another, or 0 for a free one.`, options)
-    : new AppError("not_configured", `The filter cannot listen at ${host}:${port}: ${error.message}`, options);
 }
