@@ -35,7 +35,7 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-/** Tests run on the source of every package: no build is needed, except for `e2e`, which runs what users run. */
+/** Tests run on the source of every package: `e2e`, which runs what users run, makes the program of it first. */
 export default defineConfig({
   resolve: { conditions: source },
   ssr: { resolve: { conditions: source } },
@@ -64,7 +64,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
-          globalSetup: [dockerDoor, "e2e/harness/find-containers.ts"],
+          globalSetup: ["tools/test/build-program.mjs", dockerDoor, "e2e/harness/find-containers.ts"],
           testTimeout: 300_000, // ends what hangs, not what is slow: others may share the machine
           hookTimeout: 600_000,
           // They wait more than they compute, and have nothing of the machine in common: no address, port, name or folder.

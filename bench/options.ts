@@ -17,7 +17,7 @@ export function readOptions(args: string[]) {
 
 /** @param races their ids */
 export function describeOptions(races: readonly string[]): string {
-  return `npm run bench [-- P1 P6 …] [options]     (build first: npx tsc -b)
+  return `npm run bench [-- P1 P6 …] [options]
   --short        fewer repetitions: to see that the races run, not how fast
   --long         P11: an hour
   --json FILE    writes the rows

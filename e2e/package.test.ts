@@ -29,7 +29,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 test("holds no test, no map and no source", async () => {
   const installed = join(folder, "prefix/lib/node_modules/hardshare");
-  const ours = [join(installed, "bin"), join(installed, "dist/main.js"), join(installed, "dist/node_modules/@hardshare")];
+  const ours = [join(installed, "bin"), join(installed, "program")];
   const found = await expectSuccess("find", [
     ...ours,
     "-name",
@@ -45,7 +45,7 @@ test("holds no test, no map and no source", async () => {
     "testing*",
   ]);
   expect(found).toBe("");
-  await access(join(installed, "dist/node_modules/@hardshare/host/images/generic/Containerfile"));
+  await access(join(installed, "program/images/generic/Containerfile"));
 });
 
 test("two commands share a device, and a user reaches it", async () => {

@@ -5,7 +5,7 @@ import { parseSource } from "./parse-source.mjs";
 /** Folders that hold code of ours; everything else is data, documents or generated. */
 const CODE_FOLDERS = ["packages", "tools", "e2e", "bench"];
 const CODE_FILE = /\.(?:ts|tsx|mts|mjs|js)$/;
-const SKIPPED_FOLDERS = new Set(["node_modules", "dist", "coverage"]);
+const SKIPPED_FOLDERS = new Set(["node_modules", "dist", "coverage", "program"]);
 
 /**
  * @typedef {object} Room see architecture.json

@@ -1,6 +1,7 @@
 /** npm's packages and the build: what a checkout needs before its programs can run. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { bundleProgram } from "./bundle.mjs";
 import { runTelling } from "./commands.mjs";
 
 /** The oldest Node.js that works, as in package.json. */
@@ -31,12 +32,17 @@ export async function ensureDependencies(root, onProgress) {
 }
 
 /**
- * Builds what changed since the last build.
- * @param {string} root the checkout
- * @returns {Promise<boolean>} whether it could be built
+ * Makes the program of the sources.
+ * @param {string} root the checkout, with npm's packages
+ * @returns {Promise<boolean>} whether it could be made; why not has been said
  */
 export async function build(root) {
-  return await runTelling(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-b"], { cwd: root });
+  try {
+    await bundleProgram(root);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** npm writes down what it installed, last of all: everything that the lock file asks for has to be in it. */

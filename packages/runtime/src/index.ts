@@ -18,5 +18,6 @@ export * from "./paths.ts";
 export * from "./pause.ts";
 export * from "./programs.ts";
 export * from "./random.ts";
+export * from "./shipped-path.ts";
 export * from "./turns.ts";
 export * from "./yaml-files.ts";

@@ -50,7 +50,8 @@ ${serviceOf(robot)}`,
 export async function placeDemoRules(contractsFolder: string): Promise<void> {
   const path = join(contractsFolder, RULES_FILE);
   if ((await readTextIfThere(path)) !== undefined) return;
-  await writeFileDurably(path, await readFile(new URL(`../demo/${RULES_FILE}`, import.meta.resolve("@hardshare/sim"))));
+  const { demoRulesPath } = await import("@hardshare/sim");
+  await writeFileDurably(path, await readFile(demoRulesPath()));
 }
 
 function serviceOf(robot: string): string {

@@ -3,12 +3,10 @@
  * of podman or Docker, and again only when its content changes. Called by `hardshare up`, by the host and by tests.
  */
 import { createHash } from "node:crypto";
-import { existsSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { AppError } from "@hardshare/protocol";
-import { lockFile, makePrivateFolder, socketFolder } from "@hardshare/runtime";
+import { lockFile, makePrivateFolder, shippedPath, socketFolder } from "@hardshare/runtime";
 import type { ContainerProvider } from "../engine/engine.ts";
 import { ensureBaseImage, readAptSettings } from "./base-image.ts";
 import { findDebianSources } from "./debian-sources.ts";
@@ -67,10 +65,9 @@ async function buildIfNeeded(name: string, options: EnsureImageOptions, signal: 
   return true;
 }
 
-/** Of the image of instances: in an installed package beside the code, in a checkout at its root. */
+/** Of the image of instances. */
 function findContextFolder(): string {
-  const installed = fileURLToPath(new URL("../../images/generic/", import.meta.url));
-  return existsSync(installed) ? installed : fileURLToPath(new URL("../../../../images/generic/", import.meta.url));
+  return shippedPath(import.meta.url, { inProgram: "images/generic/", inCheckout: "../../../../images/generic/" });
 }
 
 async function hashContent(contextFolder: string, suite: string): Promise<string> {

@@ -55,7 +55,7 @@ export async function startKeeper({ instanceId, socket, path, signal }: StartKee
 
 function keeperArguments(): string[] {
   const isSource = import.meta.url.endsWith(".ts"); // in tests and `npm run dev`, where the source runs by tsx
-  const file = fileURLToPath(new URL(isSource ? "./main.ts" : "./main.js", import.meta.url));
+  const file = fileURLToPath(new URL(isSource ? "./main.ts" : "./keeper.js", import.meta.url));
   const loader = isSource
     ? ["--conditions=@hardshare/source", "--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href]
     : [];

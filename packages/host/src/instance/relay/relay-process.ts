@@ -118,7 +118,7 @@ async function isOwnNetwork(namespace: FileHandle): Promise<boolean> {
 
 function relayCommand(settings: RelaySettings): string[] {
   const isSource = import.meta.url.endsWith(".ts"); // in tests and `npm run dev`, where the source runs by tsx
-  const file = fileURLToPath(new URL(isSource ? "./main.ts" : "./main.js", import.meta.url));
+  const file = fileURLToPath(new URL(isSource ? "./main.ts" : "./relay.js", import.meta.url));
   const loader = isSource ? ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href] : [];
   return [process.execPath, ...loader, file, JSON.stringify(settings)];
 }
