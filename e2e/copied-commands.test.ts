@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { run } from "./harness/commands.ts";
 import { describeWithContainers } from "./harness/containers.ts";
-import { containersWith, processesWith } from "./harness/leftovers.ts";
+import { containersWith, processesLeft } from "./harness/leftovers.ts";
 import { findFreePort } from "./harness/network.ts";
 import { expectAnswer, World } from "./harness/world.ts";
 
@@ -78,6 +78,6 @@ describeWithContainers("the commands that `up` prints, copied by a newcomer into
   test("leave nothing: no instance, no process", async () => {
     const left = await run("npx", ["hardshare", "--format", "json", "instances"], { cwd: CHECKOUT, env: { HOME: home } });
     expect(JSON.parse(left.stdout)).toEqual([]);
-    expect(await processesWith(home)).toEqual([]);
+    expect(await processesLeft(home)).toEqual([]);
   });
 });

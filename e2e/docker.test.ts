@@ -1,7 +1,7 @@
 import { borrowDocker } from "@hardshare/testkit/docker";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { expectSuccess } from "./harness/commands.ts";
-import { containersWith, processesWith } from "./harness/leftovers.ts";
+import { containersWith, processesLeft, processesWith } from "./harness/leftovers.ts";
 import { expectAnswer, Person, World } from "./harness/world.ts";
 
 interface Launched {
@@ -52,7 +52,7 @@ describe.skipIf(isLeftOut)(
 
       await expectAnswer(admin.run(["terminate", launched.id]));
       expect(await containersWith(label, host)).toEqual([]);
-      expect(await processesWith(launched.id)).toEqual([]);
+      expect(await processesLeft(launched.id)).toEqual([]);
     });
 
     test("`doctor` says which Docker answers", async () => {

@@ -6,7 +6,7 @@ import { describeWithContainers } from "./harness/containers.ts";
 import { expectSuccess } from "./harness/commands.ts";
 import { followEvents } from "./harness/events.ts";
 import { OwnHost } from "./harness/own-host.ts";
-import { containersWith, networksWith, processesWith } from "./harness/leftovers.ts";
+import { containersWith, networksWith, processesLeft, processesWith } from "./harness/leftovers.ts";
 import { expectAnswer, type Person, World } from "./harness/world.ts";
 
 interface Launched {
@@ -60,8 +60,8 @@ describeWithContainers("a host of its own", () => {
   async function expectNothingLeft(instance: string): Promise<void> {
     expect(await containersWith(`io.hardshare.instance=${instance}`)).toEqual([]);
     expect(await networksWith(`io.hardshare.instance=${instance}`)).toEqual([]);
-    expect(await processesWith(instance)).toEqual([]); // each has the id in its environment
-    expect(await processesWith(hanging)).toEqual([]);
+    expect(await processesLeft(instance)).toEqual([]); // each has the id in its environment
+    expect(await processesLeft(hanging)).toEqual([]);
   }
 
   test("a failing init program ends in INIT_FAIL with the step's name and its last lines, and leaves nothing", async () => {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeWithContainers } from "./harness/containers.ts";
 import { expectSuccess } from "./harness/commands.ts";
-import { containersWith, processesWith } from "./harness/leftovers.ts";
+import { containersWith, processesLeft } from "./harness/leftovers.ts";
 import { Machine } from "./harness/machine.ts";
 import { OwnHost } from "./harness/own-host.ts";
 import { expectAnswer, type Person, World } from "./harness/world.ts";
@@ -114,7 +114,7 @@ while IFS= read -t 20 -r line <&3; do printf '%s\\n' "\${line%$'\\r'}"; [[ $line
 
   test("is left with nothing of the instance at its end, and no refused command ever reached it", async () => {
     await expectAnswer(owner.run(["terminate", launched.id]));
-    expect(await processesWith(launched.id)).toEqual([]);
+    expect(await processesLeft(launched.id)).toEqual([]);
     expect(await containersWith(`io.hardshare.instance=${launched.id}`)).toEqual([]);
     for (const entry of await machine.ledger()) expect(entry).toMatch(/^(?:G0 X\d{1,2}(?: Y-5)?|G0 Y20|M114|hold)$/);
   });

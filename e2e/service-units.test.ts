@@ -3,7 +3,7 @@ import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeWithContainers } from "./harness/containers.ts";
 import { testFailure } from "./harness/failure.ts";
-import { containersWith, processesWith } from "./harness/leftovers.ts";
+import { containersWith, processesLeft } from "./harness/leftovers.ts";
 import { type Launched, Site } from "./harness/site.ts";
 import { SystemdUnit } from "./harness/systemd-unit.ts";
 import { Unit } from "./harness/unit.ts";
@@ -122,7 +122,7 @@ describeWithContainers("under systemd's rules", () => {
       expect(await site.instance(launched.id)).toMatchObject({ status: "TERMINATED", end_reason: "host_stopped" });
       expect(await site.programs.terminate.runsFor(launched.id)).toBe(1);
       expect(await container()).toEqual([]);
-      expect(await processesWith(launched.id)).toEqual([]);
+      expect(await processesLeft(launched.id)).toEqual([]);
       expect(await units.host.processes()).toEqual([]);
       recovery.begin();
       await site.host.start().ready;

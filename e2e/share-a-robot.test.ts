@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { describeWithContainers } from "./harness/containers.ts";
 import { expectSuccess, run } from "./harness/commands.ts";
-import { containersWith, processesWith } from "./harness/leftovers.ts";
+import { containersWith, processesLeft, processesWith } from "./harness/leftovers.ts";
 import { knock } from "./harness/network.ts";
 import { expectAnswer, type Person, World } from "./harness/world.ts";
 
@@ -156,7 +156,7 @@ describeWithContainers("a container instance", () => {
     expect((await session).code).toBe(255);
     expect(await knock("127.0.0.1", port)).toBe("ECONNREFUSED");
     expect(await containersWith(`io.hardshare.instance=${launched.id}`)).toEqual([]);
-    expect(await processesWith(launched.id)).toEqual([]);
+    expect(await processesLeft(launched.id)).toEqual([]);
     const gone = await run("ssh", ["-F", launched.ssh_config, `${deployment}-jump`, "true"], { env: admin.env });
     expect(gone.code).toBe(255);
     expect((await admin.json<Launched>("info", launched.id)).status).toBe("TERMINATED");

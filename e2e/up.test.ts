@@ -5,7 +5,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeWithContainers } from "./harness/containers.ts";
-import { containersWith, processesWith, untilGone } from "./harness/leftovers.ts";
+import { containersWith, processesLeft, untilGone } from "./harness/leftovers.ts";
 import { expectAnswer, World } from "./harness/world.ts";
 
 let world: World;
@@ -55,7 +55,7 @@ test.each(["SIGINT", "SIGTERM"] as const)("%s to npm ends what `npm start` start
   await ended;
   // One line for all of its life.
   expect(lines.map((line) => JSON.parse(line) as unknown)).toStrictEqual([ready([["sim_robot_http", "proxy"]])]);
-  expect(await processesWith(folder)).toEqual([]);
+  expect(await processesLeft(folder)).toEqual([]);
 });
 
 test("a second `up` on the same data folder is refused and says who has it", async () => {
@@ -80,7 +80,7 @@ describeWithContainers("with an instance in a container", () => {
     const { id } = await admin.json<Launched>("launch", world.deployment("podman"), "--wait");
     expect(await world.up.stop("SIGTERM")).toBe(0);
     expect(await containersWith(`io.hardshare.instance=${id}`)).toEqual([]);
-    expect(await processesWith(world.folder)).toEqual([]);
+    expect(await processesLeft(world.folder)).toEqual([]);
 
     const after = await world.restart(["--port", new URL(before.url).port]);
     expect(after.deployments).toEqual(before.deployments);

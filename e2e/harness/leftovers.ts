@@ -37,6 +37,15 @@ export async function processesWith(text: string): Promise<string[]> {
   return own.map(([pid, { command }]) => `${pid} ${command.replaceAll("\0", " ")}`);
 }
 
+/**
+ * As `processesWith`, for the end of an instance: podman's watcher of a container that is gone already is given the time
+ * to end too.
+ */
+export async function processesLeft(text: string): Promise<string[]> {
+  for (const line of await processesWith(text)) if (/^\d+ \S*\bconmon /.test(line)) await untilEnded(line);
+  return processesWith(text);
+}
+
 /** Ids of the processes that have a file open. */
 export async function processesThatOpened(path: string): Promise<number[]> {
   const found: number[] = [];
@@ -51,9 +60,12 @@ export async function processesThatOpened(path: string): Promise<number[]> {
 
 /** Resolves when the processes that contain a text have ended; the kernel tells only parents, so `tail` watches them. */
 export async function untilGone(text: string): Promise<void> {
-  for (const line of await processesWith(text)) {
-    await expectSuccess("tail", ["--follow", `--pid=${line.split(" ")[0]}`, "--sleep-interval=0.1", "/dev/null"]);
-  }
+  for (const line of await processesWith(text)) await untilEnded(line);
+}
+
+/** @param line of `processesWith` */
+async function untilEnded(line: string): Promise<void> {
+  await expectSuccess("tail", ["--follow", `--pid=${line.split(" ")[0]}`, "--sleep-interval=0.1", "/dev/null"]);
 }
 
 async function read(path: string): Promise<string> {
