@@ -5,7 +5,7 @@ import { type CompiledHttpRules, matchHttp } from "../rules/http-rules.ts";
 import { judgeHead, judgeRest } from "../rules/judge-request.ts";
 import { CONNECT_TIMEOUT_MS, type DeviceAddress } from "./device-link.ts";
 import type { FilterContext, Outcome } from "./serve-request.ts";
-import { relayMessages } from "./socket-relay.ts";
+import { relaySocket } from "./socket-relay.ts";
 import { inspectRequest, type StrictRequest } from "./strict-request.ts";
 import { summarise } from "./summary.ts";
 
@@ -111,7 +111,7 @@ function connect(upgrade: Upgrade, request: StrictRequest, limitBytes = MESSAGE_
       });
       socket.resume();
       acceptor.handleUpgrade(incoming, socket, head, (client) => {
-        relayMessages({ context, client, device, path: request.path, summary: summarise(incoming) });
+        relaySocket({ context, client, device, path: request.path, summary: summarise(incoming) });
         device.resume();
       });
       resolve("done");

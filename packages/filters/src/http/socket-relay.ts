@@ -1,7 +1,8 @@
-import { MAX_DECISION_SUMMARY_CHARS } from "@hardshare/protocol";
+import { type FilterDirection, MAX_DECISION_SUMMARY_CHARS } from "@hardshare/protocol";
 import type { WebSocket } from "ws";
 import { type CompiledHttpRules, matchHttp, type SocketRules } from "../rules/http-rules.ts";
-import type { MessageVerdict, SocketMessage } from "../rules/message-rules.ts";
+import type { MessageVerdict } from "../rules/message-rules.ts";
+import { relayMessages, type SocketMessage, type SocketPassage } from "../websocket/relay-messages.ts";
 import type { FilterContext } from "./serve-request.ts";
 
 interface SocketRelayOptions {
@@ -14,23 +15,18 @@ interface SocketRelayOptions {
   readonly summary: string;
 }
 
-type Direction = "in" | "out";
-
-/** When this much waits to be taken by one side, nothing more is read from the other. */
-const FULL_BYTES = 1024 ** 2;
-/** What a close may say (RFC 6455 §7.4); the others are for what was not said. */
-const isSayable = (code: number) => (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || (code >= 3000 && code <= 4999);
-
-/**
- * The messages of a WebSocket, both ways: each is judged when it has come whole, and written anew. Pings are answered on
- * each side, and do not pass.
- */
-export function relayMessages(options: SocketRelayOptions): void {
-  const relay = new SocketRelay(options);
-  relay.start();
+/** The messages of a WebSocket, both ways: each is judged by the rules that are in force when it has come whole. */
+export function relaySocket(options: SocketRelayOptions): void {
+  const judge = new SocketJudge(options);
+  relayMessages({
+    client: options.client,
+    device: options.device,
+    judge: (direction, message) => judge.judge(direction, message),
+    onBroken: (direction, error) => judge.refuseBroken(direction, error),
+  });
 }
 
-class SocketRelay {
+class SocketJudge {
   readonly #options: SocketRelayOptions;
   #judged: { readonly rules: CompiledHttpRules; readonly name: string; readonly socket: SocketRules | undefined } | undefined;
 
@@ -38,43 +34,23 @@ class SocketRelay {
     this.#options = options;
   }
 
-  start(): void {
-    const { client, device } = this.#options;
-    this.#relay(client, device, "in");
-    this.#relay(device, client, "out");
+  refuseBroken(direction: FilterDirection, error: Error): void {
+    const because = `the WebSocket broke: ${error.message}`;
+    this.#decide(direction, { decision: "block", rule: "strict", because }, this.#options.summary);
   }
 
-  #relay(from: WebSocket, to: WebSocket, direction: Direction): void {
-    from.on("message", (data: Buffer, isBinary) => this.#pass({ from, to, direction }, isBinary ? data : data.toString("utf8")));
-    from.on("error", (error) => {
-      // The library has told its sender, and closes.
-      this.#decide(
-        direction,
-        { decision: "block", rule: "strict", because: `the WebSocket broke: ${error.message}` },
-        this.#options.summary,
-      );
-    });
-    from.once("close", (code, reason) => {
-      if (code === 1006) to.terminate();
-      else if (isSayable(code)) to.close(code, direction === "out" ? reason : undefined);
-      else to.close();
-    });
-  }
-
-  #pass({ from, to, direction }: { from: WebSocket; to: WebSocket; direction: Direction }, message: SocketMessage): void {
+  judge(direction: FilterDirection, message: SocketMessage): SocketPassage {
     const rules = this.#options.context.rules.current;
     const verdict = this.#judge(rules, direction, message);
     this.#decide(direction, verdict, summarise(this.#options.summary, message));
-    if (verdict.decision === "allow" || rules.mode === "shadow") {
-      const passes = verdict.decision === "allow" && rules.mode === "enforce" ? verdict.message : message;
-      this.#send(from, to, passes);
-    } else if (direction === "in") {
-      const { rule, because } = verdict;
-      this.#send(from, from, JSON.stringify({ error: "refused by filter", rule, because }));
-    }
+    if (rules.mode === "shadow") return { onward: message };
+    if (verdict.decision === "allow") return { onward: verdict.message };
+    if (direction === "out") return {};
+    const { rule, because } = verdict;
+    return { back: [JSON.stringify({ error: "refused by filter", rule, because })] };
   }
 
-  #judge(rules: CompiledHttpRules, direction: Direction, message: SocketMessage): MessageVerdict {
+  #judge(rules: CompiledHttpRules, direction: FilterDirection, message: SocketMessage): MessageVerdict {
     if (this.#judged?.rules !== rules) {
       const match = matchHttp(rules, "WS", this.#options.path);
       if (match.decision === "block") return { decision: "block", rule: match.rule, because: match.because };
@@ -84,15 +60,11 @@ class SocketRelay {
     return socket?.[direction]?.judge(message) ?? { decision: "allow", rule: `${name} ${direction}: any`, message };
   }
 
-  /** Sends, and reads no more from `from` until `to` has taken most of what waits for it. */
-  #send(from: WebSocket, to: WebSocket, message: SocketMessage): void {
-    to.send(message, { binary: typeof message !== "string" }, () => {
-      if (from.isPaused && to.bufferedAmount < FULL_BYTES / 2) from.resume();
-    });
-    if (to.bufferedAmount > FULL_BYTES) from.pause();
-  }
-
-  #decide(direction: Direction, verdict: MessageVerdict | { decision: "block"; rule: string; because: string }, summary: string): void {
+  #decide(
+    direction: FilterDirection,
+    verdict: MessageVerdict | { decision: "block"; rule: string; because: string },
+    summary: string,
+  ): void {
     const { context, path } = this.#options;
     const because = verdict.decision === "block" ? verdict.because : verdict.changed;
     context.onDecision({

@@ -3,10 +3,8 @@ import { foldName } from "./fold-name.ts";
 import { parseStrictJson } from "./json-text.ts";
 import type { LimitKeeper, Limits } from "./limits.ts";
 import { explain, type Refuse } from "./request-conditions.ts";
+import type { SocketMessage } from "../websocket/relay-messages.ts";
 import { compileValueCondition, type ValueCondition } from "./value-condition.ts";
-
-/** A message of a WebSocket: a text, or bytes. */
-export type SocketMessage = string | Buffer;
 
 /** What a rule says of a message: what passes of it, or why nothing does. */
 export type MessageVerdict =
