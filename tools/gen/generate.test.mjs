@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Contract, ERROR_CATALOGUE, HttpFilterRules, jsonSchemas, SerialFilterRules } from "@hardshare/protocol";
+import { Contract, ERROR_CATALOGUE, HttpFilterRules, jsonSchemas, RosbridgeFilterRules, SerialFilterRules } from "@hardshare/protocol";
 import { expect, test } from "vitest";
 import { contractPage } from "./contract-page.mjs";
 import { errorsPage } from "./errors-page.mjs";
@@ -33,6 +33,7 @@ test("the page of filter rules explains every field of a rules file", () => {
   const page = rulesPage();
   for (const [schema, name] of [
     [HttpFilterRules, "http-rules.schema.json"],
+    [RosbridgeFilterRules, "rosbridge-rules.schema.json"],
     [SerialFilterRules, "serial-rules.schema.json"],
   ]) {
     for (const field of Object.keys(schema.shape)) {

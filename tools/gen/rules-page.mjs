@@ -6,6 +6,7 @@ import { GENERATED } from "./markdown.mjs";
 export function rulesPage() {
   const schemas = jsonSchemas();
   const http = schemas["http-rules.schema.json"].properties;
+  const rosbridge = schemas["rosbridge-rules.schema.json"].properties;
   const serial = schemas["serial-rules.schema.json"].properties;
   return `${GENERATED}
 
@@ -13,7 +14,7 @@ export function rulesPage() {
 
 What a filter lets through. A rules file is YAML; the contract names it (\`rules:\`), and \`hardshare reload\` puts a change
 into force at once, all of it or, with a mistake anywhere, none of it. For editors there are JSON Schemas:
-[http](http-rules.schema.json), [serial](serial-rules.schema.json). \`hardshare filter test RULES MESSAGES…\` tells what is
+[http](http-rules.schema.json), [rosbridge](rosbridge-rules.schema.json), [serial](serial-rules.schema.json). \`hardshare filter test RULES MESSAGES…\` tells what is
 decided, by which rule and why, without hardware; \`hardshare filter learn\` proposes rules from what was recorded. What each
 rule must decide stands in [conformance](../../conformance/README.md) too, one case each.
 
@@ -21,7 +22,7 @@ rule must decide stands in [conformance](../../conformance/README.md) too, one c
 rule is asked. Conditions are tried in this order, and the first that fails is the reason which the user sees:
 
 1. what two parsers could read in two ways is refused (\`strict\`), whatever the rules say, also with \`mode: shadow\`;
-2. schemas of path, query and body, or of the named parts of a line;
+2. schemas of path, query and body, of a ROS message, or of the named parts of a line;
 3. \`clamp\`: numbers that fit the schema are brought into range. A range that contradicts the schema refuses;
 4. \`rate\`: at most so many in _any_ such time, not on average. After a crash of the filter it starts empty;
 5. \`budget\`: written down before the message passes. When that fails, as on a full disk, nothing passes.
@@ -53,6 +54,19 @@ ${http.rules.items.anyOf.map((form) => fieldTable(form.properties)).join("\n\n")
 ### response
 
 ${fieldTable(http.response.properties)}
+
+## rosbridge
+
+${fieldTable(rosbridge)}
+
+### rules
+
+An entry is one of these.
+
+${rosbridge.rules.items.anyOf.map((form) => fieldTable(form.properties)).join("\n\n")}
+
+Reserved names pass only by a rule that writes them out, never by \`{name}\`, \`*\` or \`default: allow\`: those of rosapi, those with a part
+that begins with \`_\`, and services that set parameters or log levels, or change the state of a node.
 
 ## serial
 

@@ -12,6 +12,7 @@ export * from "./errors.ts";
 export * from "./filter-reports.ts";
 export * from "./filter-rules/conditions.ts";
 export * from "./filter-rules/http.ts";
+export * from "./filter-rules/rosbridge.ts";
 export * from "./filter-rules/serial.ts";
 export * from "./handshake.ts";
 export * from "./host-channel.ts";

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { Contract } from "./contract/contract.ts";
 import { HttpFilterRules } from "./filter-rules/http.ts";
+import { RosbridgeFilterRules } from "./filter-rules/rosbridge.ts";
 import { SerialFilterRules } from "./filter-rules/serial.ts";
 
 /** A JSON Schema, as plain data. */
@@ -14,6 +15,7 @@ export function jsonSchemas(): Record<string, JsonSchemaFile> {
   return {
     "contract.schema.json": jsonSchemaOf(Contract, "hardshare contract of a deployment"),
     "http-rules.schema.json": jsonSchemaOf(HttpFilterRules, "hardshare rules of the http filter"),
+    "rosbridge-rules.schema.json": jsonSchemaOf(RosbridgeFilterRules, "hardshare rules of the rosbridge filter"),
     "serial-rules.schema.json": jsonSchemaOf(SerialFilterRules, "hardshare rules of the serial filter"),
   };
 }

@@ -80,6 +80,15 @@ export function addFilterKinds(run: Command, shell: Shell): void {
 
   addKind({
     command: run
+      .command("rosbridge")
+      .description("judges operations of the rosbridge protocol by rules before they reach a robot with ROS")
+      .requiredOption("--target <host:port>", "the robot's rosbridge")
+      .requiredOption("--rules <file>", "its rules"),
+    make: ({ rosbridgeFilterKind }, target) => rosbridgeFilterKind({ target }),
+  }).addHelpText("after", examples(["hardshare filter run rosbridge --target 192.168.1.134:9090 --rules ros.rules.yaml", "try rules out"]));
+
+  addKind({
+    command: run
       .command("serial")
       .description("judges lines (or other messages) by rules before they reach a serial device")
       .requiredOption("--target <device>", "the device file, such as /dev/ttyUSB0")

@@ -13,7 +13,8 @@ export function addFilterRules(filter: Command, shell: Shell): void {
     .description(
       "Tells for each message what the filter decides, by which rule and why, and what would reach the device.\n" +
         "A message is, for http, `METHOD /path [body]`, `WS /path message`, or @FILE with one in each line (also as JSON with\n" +
-        "method, path and body), or with a raw request.",
+        "method, path and body), or with a raw request; for rosbridge, `OPERATION /name [type] [message]`, or the operation\n" +
+        "as JSON.",
     )
     .argument("<rules>", "file of filter rules")
     .argument("<messages...>", "messages, or @FILE with messages")
@@ -37,7 +38,7 @@ export function addFilterRules(filter: Command, shell: Shell): void {
     .summary("propose rules from what was recorded")
     .description(
       "Writes a rules file that lets through what a filter recorded with --decisions, and blocks the rest: a rule for each\n" +
-        "method and path, with the ranges that were seen. Record with `mode: shadow`, which blocks nothing; bodies are recorded\n" +
+        "method and path (or operation and name), with the ranges that were seen. Record with `mode: shadow`, which blocks nothing; bodies are recorded\n" +
         "where a rule judges them (`body: true` judges that it is JSON).",
     )
     .requiredOption("--from <decisions>", "file that `filter run --decisions` wrote")

@@ -1,5 +1,6 @@
 import { AppError } from "@hardshare/protocol";
 import { learnHttp } from "./learn-http.ts";
+import { learnRosbridge } from "./learn-rosbridge.ts";
 import { learnSerial } from "./learn-serial.ts";
 import { writeRules } from "./proposed-rules.ts";
 import { readDecisions } from "./read-decisions.ts";
@@ -11,22 +12,14 @@ import { readDecisions } from "./read-decisions.ts";
  * @throws AppError `bad_input`
  */
 export async function learnRules(from: string): Promise<string> {
-  const { http, serial, leftOut } = await readDecisions(from);
-  if (http.length > 0 && serial.length > 0) {
-    throw new AppError("bad_input", `${from} has messages of an http filter and of a serial one: expected one of them`, {
-      details: { field: "from" },
-    });
-  }
-  if (http.length === 0 && serial.length === 0) {
-    throw new AppError(
-      "bad_input",
-      `${from} has no message that passed to the device: record some first, with rules that have \`mode: shadow\``,
-      {
-        details: { field: "from" },
-      },
-    );
-  }
+  const { leftOut, ...recorded } = await readDecisions(from);
+  const kinds = Object.entries(recorded).filter(([, messages]) => messages.length > 0);
+  const refuse = (problem: string) => new AppError("bad_input", `${from} ${problem}`, { details: { field: "from" } });
+  if (kinds.length > 1) throw refuse(`has messages of the filters ${kinds.map(([kind]) => kind).join(" and ")}: expected one of them`);
+  if (kinds.length === 0) throw refuse("has no message that passed to the device: record some first, with rules that have `mode: shadow`");
+  const { http, serial, rosbridge } = recorded;
   const remarks = leftOut === 0 ? [] : [`Left out: ${leftOut} that were refused, or could not be read.`];
+  if (rosbridge.length > 0) return writeRules(learnRosbridge(rosbridge), remarks);
   return serial.length > 0
     ? writeRules(learnSerial(serial), [...remarks, "`messages`, if they are not lines, are still to be copied from the rules in force."])
     : writeRules(learnHttp(http), remarks);

@@ -16,18 +16,23 @@ const SerialMessage = z.object({ line: z.string() });
 /** A line, a character for each byte, as a filter recorded it. */
 export type SerialMessage = z.infer<typeof SerialMessage>;
 
+const RosMessage = z.object({ op: z.string(), name: z.string(), type: z.string().optional(), message: z.unknown().optional() });
+/** An operation of the rosbridge protocol, as a filter recorded it. */
+export type RosMessage = z.infer<typeof RosMessage>;
+
 const RecordedDecision = z.object({
   at: z.string(),
   direction: z.enum(["in", "out"]),
   decision: z.enum(["allow", "block"]),
   mode: z.enum(["enforce", "shadow"]),
-  message: z.union([HttpMessage, SerialMessage]).optional(),
+  message: z.union([HttpMessage, SerialMessage, RosMessage]).optional(),
 });
 
 /** What a file of `--decisions` holds that rules can be made of. */
 export interface RecordedMessages {
   readonly http: readonly HttpMessage[];
   readonly serial: readonly SerialMessage[];
+  readonly rosbridge: readonly RosMessage[];
   /** Decisions without a message that could be read, and messages that were refused: nothing is learnt of them. */
   readonly leftOut: number;
 }
@@ -39,6 +44,7 @@ export interface RecordedMessages {
 export async function readDecisions(file: string): Promise<RecordedMessages> {
   const http: HttpMessage[] = [];
   const serial: SerialMessage[] = [];
+  const rosbridge: RosMessage[] = [];
   let leftOut = 0;
   let number = 0;
   let broken = 0;
@@ -59,13 +65,14 @@ export async function readDecisions(file: string): Promise<RecordedMessages> {
       if (direction === "out") continue;
       if (message === undefined || (decision === "block" && mode === "enforce")) leftOut += 1;
       else if ("line" in message) serial.push(message);
+      else if ("op" in message) rosbridge.push(message);
       else http.push(message);
     }
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
     throw new AppError("bad_input", `cannot read ${file}: ${(cause as Error).message}`, { details: { field: "from" }, cause });
   }
-  return { http, serial, leftOut };
+  return { http, serial, rosbridge, leftOut };
 }
 
 function readLine(line: string): z.infer<typeof RecordedDecision> | undefined {

@@ -1,5 +1,5 @@
 import type { HttpResponse } from "@hardshare/protocol";
-import { compilePlace, findPlaces, type JsonPlace } from "./json-place.ts";
+import { compilePlace, type JsonPlace, removePlaces } from "./json-place.ts";
 
 /** What of a device's answer may go back. */
 export interface AnswerRules {
@@ -48,14 +48,7 @@ export function compileAnswerRules(sources: readonly (HttpResponse | undefined)[
 function removeFields(text: Buffer, places: readonly JsonPlace[]): { text: string; removed: number } | { problem: string } {
   try {
     const value: unknown = JSON.parse(text.toString("utf8"));
-    let removed = 0;
-    for (const place of places) {
-      for (const { holder, key } of [...findPlaces(value, place)].toReversed()) {
-        if (Array.isArray(holder)) holder.splice(Number(key), 1);
-        else delete holder[key];
-        removed += 1;
-      }
-    }
+    const removed = removePlaces(value, places);
     return { text: JSON.stringify(value), removed };
   } catch {
     // What exactly is wrong with it would tell a part of it.

@@ -45,3 +45,16 @@ export function findLookalike(root: unknown, place: JsonPlace): string | undefin
   }
   return Object.hasOwn(holder, first) ? findLookalike(holder[first], rest) : undefined;
 }
+
+/** Takes away what is at these places. @returns how many were removed */
+export function removePlaces(root: unknown, places: readonly JsonPlace[]): number {
+  let removed = 0;
+  for (const place of places) {
+    for (const { holder, key } of [...findPlaces(root, place)].toReversed()) {
+      if (Array.isArray(holder)) holder.splice(Number(key), 1);
+      else delete holder[key];
+      removed += 1;
+    }
+  }
+  return removed;
+}

@@ -4,6 +4,7 @@ import { openBudgetBook } from "../rules/budget-book.ts";
 import { parseHttpRules } from "../rules/http-rules.ts";
 import { LimitKeeper } from "../rules/limits.ts";
 import { readRules } from "../rules/live-rules.ts";
+import { parseRosbridgeRules } from "../rules/rosbridge-rules.ts";
 import { parseRrhttpRules } from "../rules/rrhttp-rules.ts";
 import { parseSerialRules } from "../rules/serial-rules.ts";
 import type { FilterKind } from "./filter-kind.ts";
@@ -14,6 +15,7 @@ type Filter = NonNullable<Service["filter"]>;
 /** How the rules of each kind of filter are read. */
 const PARSERS: Readonly<Record<Filter, FilterKind<unknown>["parseRules"]>> = {
   http: parseHttpRules,
+  rosbridge: parseRosbridgeRules,
   rrhttp: parseRrhttpRules,
   serial: parseSerialRules,
 };

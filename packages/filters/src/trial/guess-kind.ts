@@ -2,7 +2,7 @@ import { parseYamlWith } from "@hardshare/runtime";
 import { z } from "zod";
 
 /** Kinds of filters whose rules can be tried out. */
-export const TRIAL_KINDS = ["http", "serial"] as const;
+export const TRIAL_KINDS = ["http", "rosbridge", "serial"] as const;
 export type TrialKind = (typeof TRIAL_KINDS)[number];
 
 const AnyRules = z.looseObject({
@@ -11,6 +11,8 @@ const AnyRules = z.looseObject({
 /** Also one that is not yet right, so that its mistake is told. */
 const HTTP_PATTERN = /^(?:(?:\*|[A-Z]+) \/|(?:GET|POST|PUT|PATCH|DELETE|WS) )/;
 
+const ROS_PATTERN = /^(?:publish|subscribe|call_service|send_action_goal|cancel_action_goal) /;
+
 /** The kind of filter that a rules file is for, by its fields and patterns; undefined when that can't be told. @throws AppError `config_invalid` */
 export function guessKind(text: string, name: string): string | undefined {
   const file = parseYamlWith(AnyRules, text, name);
@@ -18,5 +20,7 @@ export function guessKind(text: string, name: string): string | undefined {
   if ("response" in file) return "http";
   const patterns = (file.rules ?? []).map(({ allow, block }) => allow ?? block);
   if (patterns.length === 0) return undefined;
-  return patterns.every((pattern) => typeof pattern === "string" && HTTP_PATTERN.test(pattern)) ? "http" : "serial";
+  const areAll = (form: RegExp) => patterns.every((pattern) => typeof pattern === "string" && form.test(pattern));
+  if (areAll(HTTP_PATTERN)) return "http";
+  return areAll(ROS_PATTERN) ? "rosbridge" : "serial";
 }

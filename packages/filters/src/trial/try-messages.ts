@@ -4,6 +4,7 @@ import type { Clock } from "@hardshare/runtime";
 import { guessKind, TRIAL_KINDS, type TrialKind } from "./guess-kind.ts";
 import { openHttpTrial } from "./http-trial.ts";
 import { readMessages } from "./read-messages.ts";
+import { openRosbridgeTrial } from "./rosbridge-trial.ts";
 import { openSerialTrial } from "./serial-trial.ts";
 import type { Trial, TriedMessage } from "./trial.ts";
 
@@ -19,6 +20,7 @@ export interface TryMessagesOptions {
 /** How a trial of each kind is opened: of the text of a rules file. */
 export const OPEN_TRIAL: Record<TrialKind, (text: string, options: { file: string; clock: Clock }) => Promise<Trial>> = {
   http: openHttpTrial,
+  rosbridge: openRosbridgeTrial,
   serial: openSerialTrial,
 };
 

@@ -89,7 +89,7 @@ test("each problem is told with file, line, column, field and what was expected"
     expect.stringMatching(/^robot\.yaml:2:19: limits\.memory: expected a size such as 512m/),
     expect.stringMatching(/^robot\.yaml:4:11: services\.0\.name: expected capital letters/),
     expect.stringMatching(/^robot\.yaml:6:13: services\.0\.target: expected host:port/),
-    expect.stringMatching(/^robot\.yaml:8:5: services\.1\.command: expected a program, or `filter` with http, rrhttp.* or /),
+    expect.stringMatching(/^robot\.yaml:8:5: services\.1\.command: expected a program, or `filter` with http, .* or /),
     expect.stringMatching(/^robot\.yaml:9:5: services\.1\.comand: there is no field/),
     expect.stringMatching(/^robot\.yaml:11:29: init\.0\.timeout: "soon" is no duration/),
     expect.stringMatching(/^robot\.yaml:12:1: colour: there is no field/),
@@ -99,11 +99,11 @@ test("each problem is told with file, line, column, field and what was expected"
 test.each([
   [
     "{ name: ARM, filter: rpc }",
-    [expect.stringMatching(/^2:26: services\.0\.filter: expected http, rrhttp.* or \w+ \(rpc is not yet available\)/)],
+    [expect.stringMatching(/^2:26: services\.0\.filter: expected http, .* or \w+ \(rpc is not yet available\)/)],
   ],
   [
     "{ name: ARM, filter: htp, target: 'a:1' }",
-    [expect.stringMatching(/^2:26: services\.0\.filter: expected http, rrhttp.* or .*; .*`command`/)],
+    [expect.stringMatching(/^2:26: services\.0\.filter: expected http, .* or .*; .*`command`/)],
   ],
   ["{ name: ARM, filter: [http], rules: x }", [expect.stringMatching(/^2:26: services\.0\.filter: expected http/)]],
   ["{ name: ARM, filter: http, target: 'a:1' }", ["2:5: services.0.rules: expected string, but it is missing"]],

@@ -65,6 +65,12 @@ const RrhttpService = z.strictObject({
   rules: RulesPath.optional(),
 });
 
+const RosbridgeService = z.strictObject({
+  ...httpFields,
+  filter: z.literal("rosbridge").describe("The kind of filter."),
+  rules: RulesPath,
+});
+
 /** Rates that every serial port of the last decades can be set to, and the faster ones that are common. */
 const BaudRate = z.int().min(50).max(12_000_000);
 
@@ -79,9 +85,9 @@ const SerialService = z.strictObject({
 export type SerialService = z.infer<typeof SerialService>;
 
 /** Filters that are planned: a contract that asks for one is told so. */
-const NOT_YET: readonly unknown[] = ["rpc", "tcp", "rosbridge", "mqtt"];
+const NOT_YET: readonly unknown[] = ["rpc", "tcp", "mqtt"];
 
-const FILTER_SERVICES = [HttpService, RrhttpService, SerialService] as const;
+const FILTER_SERVICES = [HttpService, RosbridgeService, RrhttpService, SerialService] as const;
 
 function namesOfFilters(): string {
   const names = FILTER_SERVICES.map(({ shape }) => shape.filter.value);
