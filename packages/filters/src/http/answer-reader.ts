@@ -1,4 +1,4 @@
-import { NodeParser } from "./node-parser.ts";
+import { BODY_FOLLOWS, freeParser, type HeadersComplete, MAX_HEAD_BYTES, NO_BODY, NodeParser } from "./node-parser.ts";
 
 /** The head of an answer. */
 export interface AnswerHead {
@@ -19,25 +19,6 @@ export interface AnswerEvents {
   onEnd(): void;
 }
 
-/** The parser's callback; of many headers it hands over the first ones before, in pieces, and then none here. */
-type HeadersComplete = (
-  major: number,
-  minor: number,
-  headers: string[] | undefined,
-  method: unknown,
-  url: unknown,
-  status: number,
-  statusMessage: string,
-  isUpgrade: boolean,
-  isKeptAlive: boolean,
-) => number;
-
-/** What the callback tells the parser. */
-const BODY_FOLLOWS = 0;
-const NO_BODY = 1;
-/** The limit of Node's own client. */
-const MAX_HEAD_BYTES = 16 * 1024;
-
 /**
  * Reads a device's answers, one for each request, with Node's strict parser itself: what `node:http` puts around it for
  * a client takes most of a request's time, and it would be the slowest part of the filter.
@@ -55,7 +36,7 @@ export class AnswerReader implements Disposable {
     parser[NodeParser.kOnHeaders] = (headers: string[]) => {
       if (this.#expected !== undefined) this.#rawHeaders.push(...headers);
     };
-    const onHeadersComplete: HeadersComplete = (_major, _minor, headers, _method, _url, status, statusMessage, isUpgrade, isKeptAlive) => {
+    const onHeadersComplete: HeadersComplete = (_major, _minor, headers, _method, _target, status = 0, statusMessage = "", isUpgrade, isKeptAlive) => {
       const rawHeaders = headers ?? this.#rawHeaders;
       this.#rawHeaders = [];
       return this.#onHead({ status, statusMessage, rawHeaders, isKeptAlive }, isUpgrade);
@@ -89,10 +70,9 @@ export class AnswerReader implements Disposable {
     return this.#problem ?? (result instanceof Error ? result : undefined);
   }
 
-  /** Frees the parser, which must not happen while it runs. */
   [Symbol.dispose](): void {
     this.#expected = undefined;
-    setImmediate(() => this.#parser.close());
+    freeParser(this.#parser);
   }
 
   #onHead(head: AnswerHead, isUpgrade: boolean): number {

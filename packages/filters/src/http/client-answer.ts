@@ -1,6 +1,6 @@
-import type { ServerResponse } from "node:http";
 import { type AnswerRules, mayHoldJson } from "../rules/answer-rules.ts";
 import type { AnswerHead } from "./answer-reader.ts";
+import type { AnswerWriter } from "./answer-writer.ts";
 import type { AnswerSink } from "./device-link.ts";
 import type { HeldMemory } from "./held-body.ts";
 import { HeldBytes } from "./held-bytes.ts";
@@ -8,8 +8,6 @@ import { selectEndToEnd } from "./strict-request.ts";
 
 /** Headers that are no longer true of a body that was written anew. */
 const OF_THE_BODY: ReadonlySet<string> = new Set(["content-length", "content-md5", "content-digest", "repr-digest", "digest", "etag"]);
-/** A last part as small as this goes with the head in one write. */
-const SMALL_BYTES = 16 * 1024;
 
 interface ClientAnswerOptions {
   readonly method: string;
@@ -29,17 +27,17 @@ export class ClientAnswer implements AnswerSink {
   changed: string | undefined;
   /** The device's status, once it answered. */
   status: number | undefined;
-  readonly #response: ServerResponse;
+  readonly #writer: AnswerWriter;
   readonly #options: ClientAnswerOptions;
   #held: { headers: readonly string[]; head: AnswerHead; bytes: HeldBytes; limitBytes: number } | undefined;
 
-  constructor(response: ServerResponse, options: ClientAnswerOptions) {
-    this.#response = response;
+  constructor(writer: AnswerWriter, options: ClientAnswerOptions) {
+    this.#writer = writer;
     this.#options = options;
   }
 
   continue(): void {
-    if (this.#options.expectsContinue) this.#response.writeContinue();
+    if (this.#options.expectsContinue) this.#writer.continue();
   }
 
   begin(head: AnswerHead): void {
@@ -72,22 +70,22 @@ export class ClientAnswer implements AnswerSink {
       if (this.refusal !== undefined) throw new Error(this.refusal);
       return true;
     }
-    if (this.#response.write(bytes)) return true;
-    this.#response.once("drain", onDrain);
-    return false;
+    return this.#writer.write(bytes, onDrain);
+  }
+
+  flush(): void {
+    if (this.#held === undefined) this.#writer.flush();
   }
 
   end(last: Buffer | undefined, onFinish: () => void): void {
     if (this.#held !== undefined) {
       if (last !== undefined) this.#hold(last);
       const text = this.#releaseHeld();
+      this[Symbol.dispose]();
       if (text === undefined) return onFinish();
       last = text;
     }
-    this.#response.once("finish", onFinish);
-    if (last === undefined) this.#response.end();
-    else if (last.length > SMALL_BYTES) this.#response.end(last);
-    else this.#response.end(last.toString("latin1"), "latin1");
+    if (this.#writer.end(last, onFinish)) onFinish();
   }
 
   /** What is held is let go of: the answer was cut off. */
@@ -97,8 +95,9 @@ export class ClientAnswer implements AnswerSink {
   }
 
   #writeHead(head: AnswerHead, headers: readonly string[]): void {
-    this.#response.sendDate = false;
-    this.#response.writeHead(head.status, head.statusMessage, headers as string[]);
+    // A client that was not told to send the body may do so all the same, or not.
+    const isLast = this.#options.expectsContinue && !this.#writer.hasContinued;
+    this.#writer.writeHead(head.status, head.statusMessage, headers, isLast);
   }
 
   #hold(bytes: Buffer): void {

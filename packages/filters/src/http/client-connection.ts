@@ -1,17 +1,27 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Judgement } from "../run/filter-kind.ts";
+import { AnswerWriter } from "./answer-writer.ts";
+import { Deadline } from "./deadline.ts";
 import { DeviceConnection } from "./device-connection.ts";
 import { answerAndClose, closeGently } from "./refusal.ts";
+import { type ClientRequest, type Malformed, type OtherProtocol, RequestReader } from "./request-reader.ts";
 import { type FilterContext, type Outcome, serveRequest } from "./serve-request.ts";
 import { serveUpgrade } from "./serve-upgrade.ts";
 import { summarise } from "./summary.ts";
 
-/** Requests that a client may send ahead of their answers, or after the last one; one more drops the connection. */
+/** How long a client may take to send the head of a request. */
+export const HEAD_TIMEOUT_MS = 30_000;
+/** How long a client is told that a connection without a request stays open. */
+const IDLE_SECONDS = 60;
+/** How long it does: longer, so that no request meets a connection that is being closed. */
+export const IDLE_TIMEOUT_MS = (IDLE_SECONDS + 1) * 1000;
+/** Requests that a client may send ahead of their answers; one more drops the connection. */
 const MAX_UNANSWERED_REQUESTS = 64;
+/** When so much of bodies is held, nothing more is read. */
+const FULL_BYTES = 64 * 1024;
 
 type Turn =
-  | { readonly kind: "request"; readonly incoming: IncomingMessage; readonly response: ServerResponse }
+  | { readonly kind: "request"; readonly request: ClientRequest }
   | { readonly kind: "malformed"; readonly status: number; readonly because: string };
 
 /**
@@ -22,112 +32,160 @@ export class ClientConnection {
   readonly #socket: Socket;
   readonly #context: FilterContext;
   readonly #device: DeviceConnection;
+  readonly #reader: RequestReader;
+  readonly #writer: AnswerWriter;
+  /** For what the client has to do next; and for the body that is held. */
+  readonly #deadline: Deadline;
+  readonly #holdDeadline: Deadline;
+  #waitsFor: "head" | "request" | "answer" | undefined;
   /** The first is being served. */
   #turns: Turn[] = [];
+  #heldBytes = 0;
   #isClosing = false;
-  #ignored = 0;
 
   constructor(socket: Socket, context: FilterContext) {
     this.#socket = socket;
     this.#context = context;
     this.#device = new DeviceConnection(context.device, context.clock);
-    socket.on("error", () => {}); // "close" follows
-    socket.once("close", () => this.#beginClosing());
-    socket.once("end", () => {
-      this.#beginClosing();
-      socket.destroySoon(); // not left to Node, which would wait for an answer that is not coming any more
+    this.#deadline = new Deadline(context.clock);
+    this.#holdDeadline = new Deadline(context.clock);
+    this.#writer = new AnswerWriter(socket, IDLE_SECONDS);
+    this.#reader = new RequestReader({
+      onRequest: (request) => this.#enqueue({ kind: "request", request }),
+      onHeld: (changeBytes) => {
+        this.#heldBytes += changeBytes;
+        this.#pace();
+      },
     });
-  }
-
-  /** A request whose head has been parsed. */
-  accept(incoming: IncomingMessage, response: ServerResponse): void {
-    incoming.on("error", () => {}); // the socket's "close" follows
-    this.#enqueue({ kind: "request", incoming, response });
-  }
-
-  /** Bytes came that the parser refuses. They are answered in their turn, or end the request whose body they broke. */
-  refuseMalformed(status: number, because: string): void {
-    const last = this.#turns.at(-1);
-    if (last?.kind !== "request" || last.incoming.complete) {
-      this.#enqueue({ kind: "malformed", status, because });
-      return;
-    }
-    this.#turns.pop();
-    if (this.#turns.length > 0) {
-      this.#enqueue({ kind: "malformed", status, because });
-    } else {
-      // It was allowed, and is on its way: this decision ends it.
-      const ending = `ends the request that was allowed: ${because}`;
-      const summary = summarise(last.incoming);
-      if (!last.response.headersSent) return this.#refuse(status, ending, summary);
-      this.#decide({ rule: "strict", decision: "block", summary, because: ending });
-      this.#socket.destroy();
-    }
-  }
-
-  /** A CONNECT request, after which Node's parser has let go of the socket. */
-  refuseTunnel(): void {
-    if (this.#turns.length > 0) {
-      this.drop(); // nothing writes the answers before it any more
-      return;
-    }
-    this.#socket.resume();
-    this.refuseMalformed(400, "the method CONNECT is never passed on");
-  }
-
-  /** A request for another protocol, after which Node's parser has let go of the socket. */
-  upgrade(incoming: IncomingMessage, head: Buffer): void {
-    if (this.#isClosing || this.#turns.length > 0) return this.drop(); // nothing writes the answers before it any more
-    this.#socket.pause();
-    const relay = serveUpgrade({ context: this.#context, incoming, socket: this.#socket, head });
-    relay.then(
-      (outcome) => {
-        if (outcome === "done") return;
-        this.#socket.resume();
-        this.#conclude(outcome, true);
-      },
-      (error: unknown) => {
-        this.#context.logger.error("an upgrade could not be handled: its connection is closed", { error });
-        this.drop();
-      },
-    );
+    socket.on("error", () => {}); // "close" follows
+    socket.on("data", this.#read);
+    socket.on("drain", this.#pace);
+    socket.once("end", () => this.#end());
+    socket.once("close", () => this.#beginClosing());
+    this.#watch();
   }
 
   /** Drops the connection, and with it what is on its way to the device. */
   drop(): void {
+    this.#beginClosing();
     this.#socket.destroy();
   }
 
-  #enqueue(turn: Turn): void {
-    if (this.#isClosing) {
-      discard(turn);
-      this.#ignored += 1;
-      if (this.#ignored > MAX_UNANSWERED_REQUESTS) this.drop();
-    } else if (this.#turns.length > MAX_UNANSWERED_REQUESTS) {
-      this.drop();
-    } else if (this.#turns.push(turn) === 1) {
-      void this.#serve();
+  readonly #read = (bytes: Buffer): void => {
+    if (this.#isClosing) return;
+    const end = this.#reader.read(bytes);
+    if (this.#isClosing) return;
+    if (end !== undefined) return "request" in end ? this.#leaveHttp(end) : this.#refuseMalformed(end);
+    this.#watch();
+    this.#pace();
+  };
+
+  #end(): void {
+    const malformed = this.#isClosing ? undefined : this.#reader.end();
+    if (malformed !== undefined) this.#refuseMalformed(malformed);
+    this.#beginClosing();
+    this.#socket.destroySoon();
+  }
+
+  /** Reads no more while the client does not read what it is answered, or too much of bodies is held. */
+  readonly #pace = (): void => {
+    const isFull = !this.#isClosing && (this.#heldBytes >= FULL_BYTES || this.#socket.writableNeedDrain);
+    if (isFull === this.#socket.isPaused()) return;
+    if (isFull) this.#socket.pause();
+    else this.#socket.resume();
+  };
+
+  /** Sets the deadline for what the connection waits for. */
+  #watch(): void {
+    if (this.#isClosing) return;
+    const waitsFor = this.#reader.isInHead ? "head" : this.#turns.length === 0 ? "request" : "answer";
+    if (waitsFor === this.#waitsFor) return;
+    this.#waitsFor = waitsFor;
+    if (waitsFor === "request") this.#deadline.set(IDLE_TIMEOUT_MS, () => this.drop());
+    else if (waitsFor === "answer") this.#deadline.clear();
+    else {
+      this.#deadline.set(HEAD_TIMEOUT_MS, () => {
+        this.#reader[Symbol.dispose]();
+        this.#refuseMalformed({ status: 408, because: `the head of the request did not come within ${HEAD_TIMEOUT_MS / 1000} s` });
+      });
     }
   }
 
-  async #serve(): Promise<void> {
-    for (let turn = this.#turns[0]; turn !== undefined && !this.#isClosing; turn = this.#turns[0]) {
-      try {
-        if (turn.kind === "malformed") this.#refuse(turn.status, turn.because, "malformed request");
-        else {
-          const { incoming, response } = turn;
-          const served = serveRequest({ context: this.#context, incoming, response, device: this.#device });
-          const outcome = served instanceof Promise ? await served : served;
-          if (typeof outcome === "object" && response.headersSent) this.drop();
-          else this.#conclude(outcome, incoming.method !== "HEAD");
-        }
-      } catch (error) {
-        this.#context.logger.error("a request could not be handled: its connection is closed", { error });
-        this.drop();
-        return;
-      }
-      if (this.#turns[0] === turn) this.#turns.shift();
+  /** What came is no request. It is answered in its turn, or ends the request whose body it broke. */
+  #refuseMalformed({ status, because }: Malformed): void {
+    const last = this.#turns.at(-1);
+    if (last?.kind !== "request" || last.request.body.isComplete) return this.#enqueue({ kind: "malformed", status, because });
+    this.#turns.pop();
+    if (this.#turns.length > 0) {
+      last.request.body.ignore();
+      return this.#enqueue({ kind: "malformed", status, because });
     }
+    // It was allowed, and is on its way: this decision ends it.
+    const ending = `ends the request that was allowed: ${because}`;
+    const summary = summarise(last.request);
+    if (!this.#writer.hasBegun) return this.#refuse(status, ending, summary);
+    this.#decide({ rule: "strict", decision: "block", summary, because: ending });
+    this.drop();
+  }
+
+  /** The request after which no HTTP follows. */
+  #leaveHttp({ request, rest }: OtherProtocol): void {
+    if (this.#turns.length > 0) return this.drop(); // nothing writes the answers before it any more
+    this.#waitsFor = "answer";
+    this.#deadline.clear();
+    if (request.method === "CONNECT") return this.#refuse(400, "the method CONNECT is never passed on", "malformed request");
+    this.#socket.off("data", this.#read);
+    this.#socket.off("drain", this.#pace);
+    this.#socket.pause();
+    serveUpgrade({ context: this.#context, request, socket: this.#socket, head: rest }).then(
+      (outcome) => {
+        if (outcome === "done") this.#reader[Symbol.dispose]();
+        else this.#conclude(outcome, true);
+      },
+      (error: unknown) => this.#fail(error, "an upgrade"),
+    );
+  }
+
+  #enqueue(turn: Turn): void {
+    if (this.#isClosing) discard(turn);
+    else if (this.#turns.length > MAX_UNANSWERED_REQUESTS) this.drop();
+    else if (this.#turns.push(turn) === 1) this.#serve(turn);
+  }
+
+  #serve(turn: Turn): void {
+    if (turn.kind === "malformed") return this.#refuse(turn.status, turn.because, "malformed request");
+    const { request } = turn;
+    this.#writer.expect(request);
+    const attempt = (run: () => void) => {
+      try {
+        run();
+      } catch (error) {
+        this.#fail(error, "a request");
+      }
+    };
+    attempt(() =>
+      serveRequest({
+        context: this.#context,
+        request,
+        writer: this.#writer,
+        device: this.#device,
+        holdDeadline: this.#holdDeadline,
+        attempt,
+        settle: (outcome) => this.#settle(request, outcome),
+      }),
+    );
+  }
+
+  /** The request was served: on to the next. */
+  #settle(request: ClientRequest, outcome: Outcome): void {
+    if (this.#isClosing) return;
+    if (typeof outcome === "object" && this.#writer.hasBegun) return this.drop();
+    this.#conclude(outcome === "done" && this.#writer.isLast ? "close" : outcome, request.method !== "HEAD");
+    if (this.#isClosing) return;
+    this.#turns.shift();
+    this.#watch();
+    const next = this.#turns[0];
+    if (next !== undefined) this.#serve(next);
   }
 
   #conclude(outcome: Outcome, hasBody: boolean): void {
@@ -148,14 +206,25 @@ export class ClientConnection {
     this.#context.onDecision({ direction: "in", mode: "enforce", ...judgement });
   }
 
+  #fail(error: unknown, what: string): void {
+    this.#context.logger.error(`${what} could not be handled: its connection is closed`, { error });
+    this.drop();
+  }
+
+  /** From here on nothing that comes is looked at: it is read and thrown away. */
   #beginClosing(): void {
+    if (this.#isClosing) return;
     this.#isClosing = true;
+    this.#reader[Symbol.dispose]();
+    this.#deadline[Symbol.dispose]();
+    this.#holdDeadline[Symbol.dispose]();
     this.#device[Symbol.dispose]();
     for (const turn of this.#turns) discard(turn);
     this.#turns = [];
+    this.#socket.resume();
   }
 }
 
 function discard(turn: Turn): void {
-  if (turn.kind === "request") turn.incoming.unpipe().resume();
+  if (turn.kind === "request") turn.request.body.ignore();
 }

@@ -1,7 +1,7 @@
 import { connect, type Socket } from "node:net";
-import type { Readable } from "node:stream";
 import type { Clock } from "@hardshare/runtime";
 import { type AnswerHead, AnswerReader } from "./answer-reader.ts";
+import type { RequestBody } from "./request-body.ts";
 
 /** Where the device listens. */
 export interface DeviceAddress {
@@ -23,7 +23,7 @@ export interface DeviceRequest {
 type DeviceRequestBody =
   | undefined
   | Buffer
-  | { readonly stream: Readable; readonly sizeBytes: number | "chunked"; readonly expectsContinue: boolean };
+  | { readonly stream: RequestBody; readonly sizeBytes: number | "chunked"; readonly expectsContinue: boolean };
 
 /** Takes the answer, each part as soon as it is there. */
 export interface AnswerSink {
@@ -31,6 +31,8 @@ export interface AnswerSink {
   continue(): void;
   /** @throws Error when an answer with this head can't be passed on */
   begin(head: AnswerHead): void;
+  /** Nothing more is there for now: what has come goes on. */
+  flush(): void;
   /** @returns false when it is full; it then calls `onDrain` when it is not any more. @throws Error when it can't be passed on */
   write(bytes: Buffer, onDrain: () => void): boolean;
   /** The whole answer has come; calls `onFinish` when it is on its way. */
@@ -55,7 +57,7 @@ const EARLIER_MS = 500;
 interface Exchange {
   readonly request: DeviceRequest;
   readonly sink: AnswerSink;
-  readonly resolve: (result: ForwardResult) => void;
+  readonly settle: (result: ForwardResult) => void;
   /** Whether the device is told that another request may come. */
   readonly mayBeFollowed: boolean;
   head: AnswerHead | undefined;
@@ -105,36 +107,34 @@ export class DeviceLink implements Disposable {
     this.#fail("the client has left");
   }
 
-  /** Writes a request and gives its answer to the sink. One at a time. */
-  forward(request: DeviceRequest, sink: AnswerSink): Promise<ForwardResult> {
-    return new Promise((resolve) => {
-      const exchange: Exchange = {
-        request,
-        sink,
-        resolve,
-        mayBeFollowed: mayBeFollowed(request.body),
-        head: undefined,
-        chunk: undefined,
-        hasBegun: false,
-        hasEnded: false,
-        isSent: false,
-        stopSending: () => {},
-      };
-      this.#exchange = exchange;
-      this.#socket.resume(); // the answer before may have ended while its reader was full
-      const events = {
-        onContinue: () => sink.continue(),
-        onHead: (head: AnswerHead) => void (exchange.head = head),
-        onBody: (bytes: Buffer) => {
-          const before = exchange.chunk;
-          exchange.chunk = bytes;
-          if (before !== undefined) this.#pass(exchange, before);
-        },
-        onEnd: () => void (exchange.hasEnded = true),
-      };
-      this.#reader.expect(events, request.method === "HEAD");
-      this.#send(exchange);
-    });
+  /** Writes a request and gives its answer to the sink; calls `settle` once, never before it returns. One at a time. */
+  forward(request: DeviceRequest, sink: AnswerSink, settle: (result: ForwardResult) => void): void {
+    const exchange: Exchange = {
+      request,
+      sink,
+      settle,
+      mayBeFollowed: mayBeFollowed(request.body),
+      head: undefined,
+      chunk: undefined,
+      hasBegun: false,
+      hasEnded: false,
+      isSent: false,
+      stopSending: () => {},
+    };
+    this.#exchange = exchange;
+    this.#socket.resume(); // the answer before may have ended while its reader was full
+    const events = {
+      onContinue: () => sink.continue(),
+      onHead: (head: AnswerHead) => void (exchange.head = head),
+      onBody: (bytes: Buffer) => {
+        const before = exchange.chunk;
+        exchange.chunk = bytes;
+        if (before !== undefined) this.#pass(exchange, before);
+      },
+      onEnd: () => void (exchange.hasEnded = true),
+    };
+    this.#reader.expect(events, request.method === "HEAD");
+    this.#send(exchange);
   }
 
   #send(exchange: Exchange): void {
@@ -157,26 +157,34 @@ export class DeviceLink implements Disposable {
     }
   }
 
-  #stream(exchange: Exchange, stream: Readable, isChunked: boolean): void {
+  #stream(exchange: Exchange, body: RequestBody, isChunked: boolean): void {
     const socket = this.#socket;
-    const resume = () => void stream.resume();
-    const write = (bytes: Buffer) => {
-      if (isChunked) socket.write(`${bytes.length.toString(16)}\r\n`, "latin1");
-      const hasRoom = socket.write(bytes);
-      if (isChunked) socket.write("\r\n", "latin1");
-      if (!hasRoom) stream.pause();
-    };
-    const finish = () => {
-      if (isChunked) socket.write("0\r\n\r\n", "latin1");
-      exchange.isSent = true;
-      exchange.stopSending();
+    const resume = () => body.resume();
+    const stop = () => {
+      socket.off("drain", resume);
+      exchange.stopSending = () => {};
     };
     exchange.stopSending = () => {
-      socket.off("drain", resume);
-      stream.off("data", write).off("end", finish).resume();
+      stop();
+      body.ignore();
     };
     socket.on("drain", resume);
-    stream.on("data", write).on("end", finish).resume();
+    body.start({
+      take(bytes) {
+        socket.cork();
+        if (isChunked) socket.write(`${bytes.length.toString(16)}\r\n`, "latin1");
+        socket.write(bytes);
+        if (isChunked) socket.write("\r\n", "latin1");
+        socket.uncork();
+        if (socket.writableNeedDrain) body.pause();
+      },
+      end() {
+        if (isChunked) socket.write("0\r\n\r\n", "latin1");
+        exchange.isSent = true;
+        stop();
+      },
+      leave: stop,
+    });
   }
 
   #read(bytes: Buffer): void {
@@ -198,7 +206,8 @@ export class DeviceLink implements Disposable {
   }
 
   #pass(exchange: Exchange, chunk: Buffer | undefined): void {
-    if (!this.#begin(exchange) || chunk === undefined) return;
+    if (!this.#begin(exchange)) return;
+    if (chunk === undefined) return exchange.sink.flush();
     try {
       if (!exchange.sink.write(chunk, () => void this.#socket.resume())) this.#socket.pause();
     } catch (error) {
@@ -220,13 +229,13 @@ export class DeviceLink implements Disposable {
 
   #finish(exchange: Exchange): void {
     if (!this.#begin(exchange)) return;
-    const { head, sink, resolve, isSent } = exchange;
+    const { head, sink, settle, isSent } = exchange;
     this.#exchange = undefined;
     exchange.stopSending();
     const isKept = isSent && head?.isKeptAlive === true && exchange.mayBeFollowed;
     if (isKept) this.idleMs = readIdleMs(head.rawHeaders);
     else this.#destroy();
-    sink.end(exchange.chunk, () => resolve(isSent ? "done" : "close"));
+    sink.end(exchange.chunk, () => settle(isSent ? "done" : "close"));
   }
 
   #fail(because: string, status: 502 | 504 = 502): void {
@@ -235,7 +244,7 @@ export class DeviceLink implements Disposable {
     if (exchange === undefined) return;
     this.#exchange = undefined;
     exchange.stopSending();
-    exchange.resolve(
+    exchange.settle(
       exchange.hasBegun ? "broken" : { status, because: `the device can't be reached or its answer can't be read: ${because}` },
     );
   }

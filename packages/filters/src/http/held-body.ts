@@ -1,6 +1,6 @@
-import type { IncomingMessage } from "node:http";
-import type { Clock } from "@hardshare/runtime";
+import type { Deadline } from "./deadline.ts";
 import { HeldBytes } from "./held-bytes.ts";
+import type { RequestBody } from "./request-body.ts";
 
 /** How long a client may take to send a body that is held until it is judged. */
 const HOLD_TIMEOUT_MS = 60_000;
@@ -33,39 +33,41 @@ export interface NotHeld {
 export interface HoldOptions {
   readonly limitBytes: number;
   readonly memory: HeldMemory;
-  readonly clock: Clock;
+  readonly deadline: Deadline;
 }
 
 /**
  * Holds a body until all of it is there. When it is not held to its end, what came of it is put back. Never settles when
  * the client leaves.
  */
-export function holdBody(incoming: IncomingMessage, { limitBytes, memory, clock }: HoldOptions): Promise<Buffer | NotHeld> {
-  return new Promise((resolve) => {
-    const held = new HeldBytes();
-    const settle = (result: Buffer | NotHeld) => {
-      timer[Symbol.dispose]();
-      incoming.off("data", take).off("end", finish).off("close", leave);
-      memory.give(held.size);
-      resolve(result);
-    };
-    const give = (status: NotHeld["status"], because: string, last?: Buffer) => {
-      incoming.pause();
-      settle({ status, because });
-      if (last !== undefined) incoming.unshift(last);
-      if (held.size > 0) incoming.unshift(held.all);
-    };
-    const take = (chunk: Buffer) => {
+export function holdBody(
+  body: RequestBody,
+  { limitBytes, memory, deadline }: HoldOptions,
+  settle: (result: Buffer | NotHeld) => void,
+): void {
+  const held = new HeldBytes();
+  const leave = () => {
+    deadline.clear();
+    memory.give(held.size);
+  };
+  const give = (status: NotHeld["status"], because: string, last?: Buffer) => {
+    body.stop();
+    if (last !== undefined) body.putBack(last);
+    if (held.size > 0) body.putBack(held.all);
+    leave();
+    settle({ status, because });
+  };
+  deadline.set(HOLD_TIMEOUT_MS, () => give(408, `the body did not come within ${HOLD_TIMEOUT_MS / 1000} s`));
+  body.start({
+    take(chunk) {
       if (held.size + chunk.length > limitBytes) give(413, `the body is larger than ${limitBytes} bytes, the most that is judged`, chunk);
       else if (!memory.take(chunk.length)) give(503, "the filter holds as many bodies as it can: try again", chunk);
       else held.add(chunk);
-    };
-    const finish = () => settle(held.all);
-    const leave = () => {
-      timer[Symbol.dispose]();
-      memory.give(held.size);
-    };
-    const timer = clock.after(HOLD_TIMEOUT_MS, () => give(408, `the body did not come within ${HOLD_TIMEOUT_MS / 1000} s`));
-    incoming.on("data", take).once("end", finish).once("close", leave);
+    },
+    end() {
+      leave();
+      settle(held.all);
+    },
+    leave,
   });
 }

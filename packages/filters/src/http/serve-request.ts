@@ -1,15 +1,18 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AnswerRules } from "../rules/answer-rules.ts";
 import { type HeadVerdict, judgeHead, judgeRest, type RequestVerdict } from "../rules/judge-request.ts";
 import type { CompiledHttpRules } from "../rules/http-rules.ts";
 import type { BodyCondition } from "../rules/request-conditions.ts";
 import type { LiveRules } from "../rules/live-rules.ts";
 import type { FilterTools, Judgement } from "../run/filter-kind.ts";
+import type { AnswerWriter } from "./answer-writer.ts";
 import { ClientAnswer } from "./client-answer.ts";
+import type { Deadline } from "./deadline.ts";
 import type { DeviceConnection } from "./device-connection.ts";
-import type { DeviceAddress, DeviceRequest } from "./device-link.ts";
-import { type HeldMemory, holdBody } from "./held-body.ts";
+import type { DeviceAddress, DeviceRequest, ForwardResult } from "./device-link.ts";
+import { type HeldMemory, holdBody, type NotHeld } from "./held-body.ts";
 import { describeJudgedBody, findOtherReading } from "./judged-body.ts";
+import type { RequestBody } from "./request-body.ts";
+import type { ClientRequest } from "./request-reader.ts";
 import { inspectRequest, type StrictRequest } from "./strict-request.ts";
 import { summarise } from "./summary.ts";
 
@@ -29,46 +32,55 @@ export type Outcome =
 
 interface Exchange {
   readonly context: FilterContext;
-  readonly incoming: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly request: ClientRequest;
+  /** Expects the answer to this request. */
+  readonly writer: AnswerWriter;
   readonly device: DeviceConnection;
+  readonly holdDeadline: Deadline;
+  /** Does what was waited for; what it throws ends the connection. */
+  readonly attempt: (run: () => void) => void;
+  /** Called once, when the request was served; never when the client leaves before. */
+  readonly settle: (outcome: Outcome) => void;
 }
 
 /** Judges one request, and has the device answer it when it is allowed. What its head tells is decided at once. */
-export function serveRequest(exchange: Exchange): Outcome | Promise<Outcome> {
-  const { context, incoming } = exchange;
-  const request = inspectRequest(incoming);
-  if ("problem" in request) return refuse(context, { status: 400, rule: "strict", because: request.problem, summary: summarise(incoming) });
+export function serveRequest(exchange: Exchange): void {
+  const { context } = exchange;
+  const request = inspectRequest(exchange.request);
+  if ("problem" in request) {
+    return refuse(exchange, { status: 400, rule: "strict", because: request.problem, summary: summarise(exchange.request) });
+  }
   const rules = context.rules.current;
   const head = judgeHead(rules, { ...request, hasBody: hasBody(request) });
   if (request.upgrade !== undefined) {
     const because = head.decision === "block" ? head.because : "the filter passes on no upgrade of this kind";
-    return refuse(context, { status: 403, rule: head.rule, because, summary: summarise(incoming) });
+    return refuse(exchange, { status: 403, rule: head.rule, because, summary: summarise(request) });
   }
   if (head.decision === "block") return conclude(exchange, { rules, request, head, judged: head });
   const condition = head.matched?.conditions?.body;
   if (condition === undefined) return conclude(exchange, { rules, request, head, judged: judgeRest(head, undefined) });
-  return holdAndJudge(exchange, { rules, request, head, condition }).then((verdict) => conclude(exchange, { request, ...verdict }));
+  holdAndJudge(exchange, { rules, request, head, condition });
 }
 
 /** Tells what was decided, and does it. */
 function conclude(
   exchange: Exchange,
   { rules, request, head, judged }: { rules: CompiledHttpRules; request: StrictRequest; head: HeadVerdict; judged: Judged },
-): Outcome | Promise<Outcome> {
-  const { context, incoming } = exchange;
+): void {
+  const { context } = exchange;
+  const { body } = exchange.request;
   const isShadow = rules.mode === "shadow";
-  const told = { rule: judged.rule, summary: summarise(incoming), message: describe(request, head, judged) };
+  const told = { rule: judged.rule, summary: summarise(request), message: describe(request, head, judged) };
   if (judged.decision === "block") {
-    if (!isShadow) return refuse(context, { ...told, status: judged.status, because: judged.because });
+    if (!isShadow) return refuse(exchange, { ...told, status: judged.status, because: judged.because });
     context.onDecision({ direction: "in", mode: "shadow", decision: "block", because: judged.because, ...told });
     const answers = head.decision === "allow" ? head.matched?.answers : rules.answers;
-    return forward(exchange, { outgoing: passAsItIs(request, incoming, judged.held), request, answers, rule: judged.rule, isShadow });
+    return forward(exchange, { outgoing: passAsItIs(request, body, judged.held), request, answers, rule: judged.rule, isShadow });
   }
   const changes = judged.changed === undefined ? {} : { because: judged.changed };
   context.onDecision({ direction: "in", mode: rules.mode, decision: "allow", ...changes, ...told });
   const answers = judged.matched === undefined ? rules.answers : judged.matched.answers;
-  const outgoing = isShadow ? passAsItIs(request, incoming, judged.held) : writeAnew(request, incoming, { judged, answers });
+  const outgoing = isShadow ? passAsItIs(request, body, judged.held) : writeAnew(request, body, { judged, answers });
   return forward(exchange, { outgoing, request, answers, rule: judged.rule, isShadow });
 }
 
@@ -87,28 +99,34 @@ type Judged = (
 };
 
 /** Holds the body, and judges it by the rules that are in force when all of it is there. */
-async function holdAndJudge(
-  { context, incoming, response }: Exchange,
+function holdAndJudge(
+  exchange: Exchange,
   begun: {
     readonly rules: CompiledHttpRules;
     readonly request: StrictRequest;
     readonly head: Extract<HeadVerdict, { decision: "allow" }>;
     readonly condition: BodyCondition;
   },
-): Promise<{ readonly rules: CompiledHttpRules; readonly head: HeadVerdict; readonly judged: Judged }> {
+): void {
+  const { context, writer, holdDeadline, attempt } = exchange;
   const { request, condition } = begun;
   const { rule } = begun.head;
-  const block = (because: string, status?: number) => ({ ...begun, judged: { decision: "block", rule, because, status } as const });
-  if (!hasBody(request)) return { ...begun, judged: judgeRest(begun.head, Buffer.alloc(0)) };
+  const block = (because: string, status?: number) =>
+    conclude(exchange, { ...begun, judged: { decision: "block", rule, because, status } });
+  if (!hasBody(request)) return conclude(exchange, { ...begun, judged: judgeRest(begun.head, Buffer.alloc(0)) });
   const otherReading = findOtherReading(request);
   if (otherReading !== undefined) return block(otherReading);
   if (typeof request.body === "number" && request.body > condition.limitBytes) return block(tooLarge(condition), 413);
-  if (request.expectsContinue) response.writeContinue();
-  const held = await holdBody(incoming, { limitBytes: condition.limitBytes, memory: context.memory, clock: context.clock });
-  const rules = context.rules.current;
-  const head = rules === begun.rules ? begun.head : judgeHead(rules, { ...request, hasBody: true });
-  if (!Buffer.isBuffer(held)) return { rules, head, judged: { decision: "block", rule, ...held } };
-  return { rules, head, judged: { ...judgeHeld(head, held), held } };
+  if (request.expectsContinue) writer.continue();
+  const judge = (held: Buffer | NotHeld) => {
+    const rules = context.rules.current;
+    const head = rules === begun.rules ? begun.head : judgeHead(rules, { ...request, hasBody: true });
+    const judged: Judged = Buffer.isBuffer(held) ? { ...judgeHeld(head, held), held } : { decision: "block", rule, ...held };
+    conclude(exchange, { rules, request, head, judged });
+  };
+  holdBody(exchange.request.body, { limitBytes: condition.limitBytes, memory: context.memory, deadline: holdDeadline }, (held) =>
+    attempt(() => judge(held)),
+  );
 }
 
 function judgeHeld(head: HeadVerdict, held: Buffer): Judged {
@@ -124,8 +142,9 @@ function tooLarge({ limitBytes }: BodyCondition): string {
   return `the body is larger than ${limitBytes} bytes, the most that is judged`;
 }
 
-async function forward(
-  { context, response, device }: Exchange,
+/** Has the device answer, and tells what the rules say of its answer. */
+function forward(
+  exchange: Exchange,
   to: {
     readonly outgoing: DeviceRequest;
     readonly request: StrictRequest;
@@ -133,23 +152,30 @@ async function forward(
     readonly rule: string;
     readonly isShadow: boolean;
   },
-): Promise<Outcome> {
-  const { outgoing, request, answers, rule, isShadow } = to;
-  using answer = new ClientAnswer(response, {
+): void {
+  const { outgoing, request, answers, isShadow } = to;
+  const answer = new ClientAnswer(exchange.writer, {
     method: request.method,
     expectsContinue: request.expectsContinue,
     rules: answers,
     isShadow,
-    memory: context.memory,
+    memory: exchange.context.memory,
   });
-  const result = await device.forward(outgoing, answer);
+  exchange.device.forward(outgoing, answer, (result) => {
+    answer[Symbol.dispose]();
+    exchange.attempt(() => exchange.settle(judgeResult(exchange.context, to, { answer, result })));
+  });
+}
+
+function judgeResult(
+  context: FilterContext,
+  { request, answers, rule, isShadow }: { request: StrictRequest; answers: AnswerRules | undefined; rule: string; isShadow: boolean },
+  { answer, result }: { answer: ClientAnswer; result: ForwardResult },
+): Outcome {
+  if (answers === undefined && (result === "done" || result === "close")) return result;
   const { refusal, changed, status } = answer;
-  const told = {
-    direction: "out",
-    rule,
-    mode: isShadow ? "shadow" : "enforce",
-    summary: `${status} ${request.method} ${request.target}`,
-  } as const;
+  const summary = `${status} ${request.method} ${request.target}`;
+  const told = { direction: "out", rule, mode: isShadow ? "shadow" : "enforce", summary } as const;
   if (refusal !== undefined) {
     context.onDecision({ ...told, decision: "block", because: refusal });
     if (!isShadow) return { status: 502, error: "refused by filter", rule, because: refusal };
@@ -158,13 +184,13 @@ async function forward(
   }
   if (result === "done" || result === "close") return result;
   if (result === "broken") return "drop";
-  context.logger.warn("the device could not be asked", { summary: told.summary, because: result.because });
+  context.logger.warn("the device could not be asked", { summary, because: result.because });
   return { status: result.status, error: result.status === 504 ? "device timed out" : "device unreachable", because: result.because };
 }
 
 /** Tells that a message is refused. */
 function refuse(
-  { onDecision }: FilterContext,
+  { context, settle }: Exchange,
   {
     status = 403,
     rule,
@@ -172,8 +198,8 @@ function refuse(
     summary,
     message,
   }: { status?: number | undefined; message?: unknown } & Pick<Judgement, "rule" | "summary"> & { because: string },
-): Outcome {
-  onDecision({
+): void {
+  context.onDecision({
     direction: "in",
     mode: "enforce",
     decision: "block",
@@ -182,7 +208,7 @@ function refuse(
     summary,
     ...(message === undefined ? {} : { message }),
   });
-  return { status, error: "refused by filter", rule, because };
+  settle({ status, error: "refused by filter", rule, because });
 }
 
 function hasBody({ body }: StrictRequest): boolean {
@@ -192,7 +218,7 @@ function hasBody({ body }: StrictRequest): boolean {
 /** The request from its parsed form: what was judged is written anew. */
 function writeAnew(
   request: StrictRequest,
-  incoming: IncomingMessage,
+  streamed: RequestBody,
   { judged, answers }: { judged: Extract<Judged, { decision: "allow" }>; answers: AnswerRules | undefined },
 ): DeviceRequest {
   const { method } = request;
@@ -200,22 +226,18 @@ function writeAnew(
   const headers = answers?.body !== undefined ? withoutReadingsOfAnswers(request.headers) : request.headers;
   if (body !== undefined) return { method, target, headers: describeJudgedBody(headers), body };
   if (matched?.conditions?.body !== undefined) return { method, target, headers, body: undefined };
-  return { method, target, headers, body: judged.held ?? stream(request, incoming) };
+  return { method, target, headers, body: judged.held ?? stream(request, streamed) };
 }
 
 /** On trial: what was held, or streams. */
-function passAsItIs(request: StrictRequest, incoming: IncomingMessage, held: Buffer | undefined): DeviceRequest {
+function passAsItIs(request: StrictRequest, streamed: RequestBody, held: Buffer | undefined): DeviceRequest {
   const { method, target, headers } = request;
-  return { method, target, headers, body: held === undefined || held.length === 0 ? stream(request, incoming) : held };
+  return { method, target, headers, body: held === undefined || held.length === 0 ? stream(request, streamed) : held };
 }
 
-function stream(request: StrictRequest, incoming: IncomingMessage): DeviceRequest["body"] {
+function stream(request: StrictRequest, streamed: RequestBody): DeviceRequest["body"] {
   const { body, expectsContinue } = request;
-  if (body === "none" || body === 0) {
-    incoming.resume();
-    return undefined;
-  }
-  return { stream: incoming, sizeBytes: body, expectsContinue };
+  return body === "none" || body === 0 ? undefined : { stream: streamed, sizeBytes: body, expectsContinue };
 }
 
 /** An answer of which fields are removed must come whole, and not compressed. */

@@ -5,14 +5,15 @@ import { type CompiledHttpRules, matchHttp } from "../rules/http-rules.ts";
 import { judgeHead, judgeRest } from "../rules/judge-request.ts";
 import { CONNECT_TIMEOUT_MS, type DeviceAddress } from "./device-link.ts";
 import type { FilterContext, Outcome } from "./serve-request.ts";
+import type { ClientRequest } from "./request-reader.ts";
 import { relaySocket } from "./socket-relay.ts";
 import { inspectRequest, type StrictRequest } from "./strict-request.ts";
 import { summarise } from "./summary.ts";
 
 interface Upgrade {
   readonly context: FilterContext;
-  readonly incoming: IncomingMessage;
-  /** Paused, and Node's parser has let go of it. */
+  readonly request: ClientRequest;
+  /** Paused, and nobody reads it any more. */
   readonly socket: Socket;
   /** What came after the request. */
   readonly head: Buffer;
@@ -23,13 +24,13 @@ interface Upgrade {
  * the device, and each message is judged and written anew. Settles with `done` when the client has been accepted.
  */
 export async function serveUpgrade(upgrade: Upgrade): Promise<Outcome> {
-  const { context, incoming } = upgrade;
-  const summary = summarise(incoming);
+  const { context } = upgrade;
+  const summary = summarise(upgrade.request);
   const refuse = (status: number, rule: string, because: string): Outcome => {
     context.onDecision({ direction: "in", mode: "enforce", decision: "block", rule, because, summary });
     return { status, error: "refused by filter", rule, because };
   };
-  const request = inspectRequest(incoming);
+  const request = inspectRequest(upgrade.request);
   if ("problem" in request) return refuse(400, "strict", request.problem);
   const rules = context.rules.current;
   if (request.upgrade !== "websocket" || request.method !== "GET") {
@@ -38,7 +39,7 @@ export async function serveUpgrade(upgrade: Upgrade): Promise<Outcome> {
   }
   const match = matchHttp(rules, "WS", request.path);
   if (match.decision === "block" && rules.mode === "enforce") return refuse(403, match.rule, match.because);
-  const problem = findSocketProblem(request, incoming);
+  const problem = findSocketProblem(request, upgrade.request);
   if (problem !== undefined) return refuse(400, "strict", problem);
   const verdict = judgeSocket(rules, request);
   const target = verdict.decision === "allow" && rules.mode === "enforce" ? verdict.target : request.target;
@@ -61,14 +62,26 @@ function judgeSocket(rules: CompiledHttpRules, request: StrictRequest) {
 }
 
 /** What keeps a handshake from being one that all read in the same way (RFC 6455 §4.2.1). */
-function findSocketProblem({ body }: StrictRequest, { headers, httpVersion }: IncomingMessage): string | undefined {
-  if (httpVersion !== "1.1") return "a WebSocket needs HTTP/1.1";
+function findSocketProblem({ body }: StrictRequest, { rawHeaders, version }: ClientRequest): string | undefined {
+  const headers = joinHeaders(rawHeaders);
+  if (version !== "1.1") return "a WebSocket needs HTTP/1.1";
   if (body !== "none" && body !== 0) return "a request for a WebSocket has no body";
   if (headers["sec-websocket-version"] !== "13") return "expected 13 as Sec-WebSocket-Version";
   if (!/^[+/0-9A-Za-z]{22}==$/.test(headers["sec-websocket-key"] ?? "")) return "expected 16 bytes in base64 as Sec-WebSocket-Key";
   return listProtocols(headers["sec-websocket-protocol"]) === undefined
     ? "expected names in Sec-WebSocket-Protocol, none twice"
     : undefined;
+}
+
+/** By small names; what is given several times is joined. */
+function joinHeaders(rawHeaders: readonly string[]): Record<string, string> {
+  const joined: Record<string, string> = {};
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] ?? "").toLowerCase();
+    const before = joined[name];
+    joined[name] = before === undefined ? (rawHeaders[index + 1] ?? "") : `${before}, ${rawHeaders[index + 1]}`;
+  }
+  return joined;
 }
 
 function listProtocols(text: string | undefined): string[] | undefined {
@@ -84,12 +97,13 @@ const MESSAGE_LIMIT_BYTES = 1024 ** 2;
 
 /** Connects the device first: what it says of protocols is what the client is told. */
 function connect(upgrade: Upgrade, request: StrictRequest, limitBytes = MESSAGE_LIMIT_BYTES): Promise<Outcome> {
-  const { context, incoming, socket, head } = upgrade;
-  const device = dial(context.device, request, { protocols: listProtocols(incoming.headers["sec-websocket-protocol"]) ?? [], limitBytes });
+  const { context, socket, head } = upgrade;
+  const headers = joinHeaders(upgrade.request.rawHeaders);
+  const device = dial(context.device, request, { protocols: listProtocols(headers["sec-websocket-protocol"]) ?? [], limitBytes });
   return new Promise((resolve) => {
     const fail = (because: string) => {
       device.terminate();
-      context.logger.warn("the device could not be asked", { summary: summarise(incoming), because });
+      context.logger.warn("the device could not be asked", { summary: summarise(upgrade.request), because });
       resolve({ status: 502, error: "device unreachable", because: `the device opened no WebSocket: ${because}` });
     };
     const leave = () => fail("the client has left");
@@ -110,8 +124,10 @@ function connect(upgrade: Upgrade, request: StrictRequest, limitBytes = MESSAGE_
         handleProtocols: () => (device.protocol === "" ? false : device.protocol),
       });
       socket.resume();
-      acceptor.handleUpgrade(incoming, socket, head, (client) => {
-        relaySocket({ context, client, device, path: request.path, summary: summarise(incoming) });
+      // All that the library reads of it.
+      const handshake = { method: request.method, headers } as unknown as IncomingMessage;
+      acceptor.handleUpgrade(handshake, socket, head, (client) => {
+        relaySocket({ context, client, device, path: request.path, summary: summarise(upgrade.request) });
         device.resume();
       });
       resolve("done");

@@ -1,5 +1,5 @@
-import type { IncomingMessage } from "node:http";
 import { NEVER_ALLOWED_METHODS } from "../rules/http-rules.ts";
+import type { ClientRequest } from "./request-reader.ts";
 import { readTarget } from "./request-target.ts";
 
 /** A request that can be read in one way only, ready to be judged and written anew. */
@@ -69,20 +69,21 @@ const WITHOUT_BODY: ReadonlySet<string> = new Set(["GET", "HEAD"]);
  * Looks at a request that Node's strict parser has read, for all that a second parser could read differently.
  * @returns the request, or why it is refused
  */
-export function inspectRequest(incoming: IncomingMessage): StrictRequest | { readonly problem: string } {
-  const { method = "", url = "", httpVersion } = incoming;
-  if (httpVersion !== "1.1" && httpVersion !== "1.0") return { problem: `expected HTTP/1.1 or HTTP/1.0, not HTTP/${httpVersion}` };
+export function inspectRequest(request: ClientRequest): StrictRequest | { readonly problem: string } {
+  const { method, target: url, version } = request;
+  if (version !== "1.1" && version !== "1.0") return { problem: `expected HTTP/1.1 or HTTP/1.0, not HTTP/${version}` };
+  if (method === "") return { problem: "the method is none of HTTP's" };
   if (NEVER_ALLOWED_METHODS.has(method)) return { problem: `the method ${method} is never passed on` };
   const target = readTarget(url);
   if ("problem" in target) return target;
-  const headers = sortHeaders(incoming.rawHeaders);
+  const headers = sortHeaders(request.rawHeaders);
   if ("problem" in headers) return headers;
   const { special } = headers;
-  if (httpVersion === "1.1" && !special.has("host")) return { problem: "the Host header is missing" };
-  const body = readFraming(special, httpVersion);
+  if (version === "1.1" && !special.has("host")) return { problem: "the Host header is missing" };
+  const body = readFraming(special, version);
   if (typeof body === "object") return body;
   if (WITHOUT_BODY.has(method) && body !== "none" && body !== 0) return { problem: `a ${method} request with a body is ambiguous` };
-  const expectation = httpVersion === "1.1" ? special.get("expect")?.toLowerCase() : undefined;
+  const expectation = version === "1.1" ? special.get("expect")?.toLowerCase() : undefined;
   if (expectation !== undefined && expectation !== "100-continue") return { problem: "expected 100-continue as the only Expect" };
   return {
     method,
@@ -131,12 +132,12 @@ function sortHeaders(rawHeaders: readonly string[]): SortedHeaders | { problem: 
   return { endToEnd: selectEndToEnd(rawHeaders, WRITTEN_HERE), special };
 }
 
-function readFraming(special: ReadonlyMap<string, string>, httpVersion: string): StrictRequest["body"] | { problem: string } {
+function readFraming(special: ReadonlyMap<string, string>, version: string): StrictRequest["body"] | { problem: string } {
   const coding = special.get("transfer-encoding");
   const length = special.get("content-length");
   if (coding !== undefined) {
     if (length !== undefined) return { problem: "both Transfer-Encoding and Content-Length are given" };
-    if (httpVersion === "1.0") return { problem: "HTTP/1.0 knows no Transfer-Encoding" };
+    if (version === "1.0") return { problem: "HTTP/1.0 knows no Transfer-Encoding" };
     return coding.toLowerCase() === "chunked" ? "chunked" : { problem: "expected chunked as the only Transfer-Encoding" };
   }
   if (length === undefined) return "none";
