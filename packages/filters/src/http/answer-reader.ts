@@ -36,7 +36,17 @@ export class AnswerReader implements Disposable {
     parser[NodeParser.kOnHeaders] = (headers: string[]) => {
       if (this.#expected !== undefined) this.#rawHeaders.push(...headers);
     };
-    const onHeadersComplete: HeadersComplete = (_major, _minor, headers, _method, _target, status = 0, statusMessage = "", isUpgrade, isKeptAlive) => {
+    const onHeadersComplete: HeadersComplete = (
+      _major,
+      _minor,
+      headers,
+      _method,
+      _target,
+      status = 0,
+      statusMessage = "",
+      isUpgrade,
+      isKeptAlive,
+    ) => {
       const rawHeaders = headers ?? this.#rawHeaders;
       this.#rawHeaders = [];
       return this.#onHead({ status, statusMessage, rawHeaders, isKeptAlive }, isUpgrade);

@@ -27,9 +27,9 @@ export interface ClientRequest {
 /** Gets what has been read, in this order, while `read` runs. */
 export interface RequestEvents {
   /** The head of a request; its body comes afterwards. */
-  onRequest(request: ClientRequest): void;
+  readonly onRequest: (request: ClientRequest) => void;
   /** How many more bytes of bodies are held, or fewer. */
-  onHeld(changeBytes: number): void;
+  readonly onHeld: (changeBytes: number) => void;
 }
 
 /** What came is no request: nothing after it can be believed. */
@@ -145,6 +145,9 @@ export class RequestReader implements Disposable {
   #describe(problem: Error & { code?: string; reason?: string }): Malformed | undefined {
     if (this.#hasEnded) return undefined; // it came after the last request
     this.#hasEnded = true;
-    return { status: STATUS_OF_PROBLEM[problem.code ?? ""] ?? 400, because: `the request is malformed: ${problem.reason ?? problem.message}` };
+    return {
+      status: STATUS_OF_PROBLEM[problem.code ?? ""] ?? 400,
+      because: `the request is malformed: ${problem.reason ?? problem.message}`,
+    };
   }
 }
