@@ -47,7 +47,6 @@ export async function bundleProgram(root) {
     conditions: ["@hardshare/source"],
     external: STAYS_OUTSIDE,
     banner: { js: COMMONJS },
-    keepNames: true,
     legalComments: "none", // package-everything.mjs puts the whole licences in
     sourcemap: true,
     metafile: true,
