@@ -15,7 +15,9 @@ export class HeldBytes {
   add(bytes: Buffer): void {
     const size = this.#size + bytes.length;
     if (size > this.#memory.length) {
-      const larger = Buffer.allocUnsafeSlow(Math.max(FIRST_BYTES, size, 2 * this.#memory.length));
+      // The first ones share Node's pool: most bodies are as small, and memory of their own would cost as much as judging them.
+      const larger =
+        size <= FIRST_BYTES ? Buffer.allocUnsafe(FIRST_BYTES) : Buffer.allocUnsafeSlow(Math.max(size, 2 * this.#memory.length));
       larger.set(this.all);
       this.#memory = larger;
     }

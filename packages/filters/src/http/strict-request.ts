@@ -99,15 +99,30 @@ export function inspectRequest(request: ClientRequest): StrictRequest | { readon
 }
 
 /** The end-to-end headers of a message, names and values by turns, without those that frame its body. */
-export function selectEndToEnd(rawHeaders: readonly string[], except: ReadonlySet<string> = new Set()): string[] {
-  const named = new Set<string>();
-  for (const [name, value] of pairs(rawHeaders)) {
-    if (name.toLowerCase() === "connection") for (const token of value.split(",")) named.add(token.trim().toLowerCase());
+export function selectEndToEnd(rawHeaders: readonly string[]): string[] {
+  return select(rawHeaders, readNames(rawHeaders), NONE);
+}
+
+const NONE: ReadonlySet<string> = new Set();
+
+/** The names in small letters. */
+function readNames(rawHeaders: readonly string[]): string[] {
+  const names: string[] = [];
+  for (let index = 0; index < rawHeaders.length; index += 2) names.push((rawHeaders[index] ?? "").toLowerCase());
+  return names;
+}
+
+function select(rawHeaders: readonly string[], names: readonly string[], except: ReadonlySet<string>): string[] {
+  let named: Set<string> | undefined;
+  for (const [index, name] of names.entries()) {
+    if (name !== "connection") continue;
+    named ??= new Set();
+    for (const token of (rawHeaders[2 * index + 1] ?? "").split(",")) named.add(token.trim().toLowerCase());
   }
   const kept: string[] = [];
-  for (const [name, value] of pairs(rawHeaders)) {
-    const lower = name.toLowerCase();
-    if (!HOP_BY_HOP.has(lower) && !named.has(lower) && !except.has(lower)) kept.push(name, value);
+  for (const [index, name] of names.entries()) {
+    if (HOP_BY_HOP.has(name) || except.has(name) || named?.has(name) === true) continue;
+    kept.push(rawHeaders[2 * index] ?? "", rawHeaders[2 * index + 1] ?? "");
   }
   return kept;
 }
@@ -116,20 +131,20 @@ type SortedHeaders = { endToEnd: string[]; special: Map<string, string> };
 
 function sortHeaders(rawHeaders: readonly string[]): SortedHeaders | { problem: string } {
   const special = new Map<string, string>();
-  for (const [name, value] of pairs(rawHeaders)) {
+  const names = readNames(rawHeaders);
+  for (const [index, name] of names.entries()) {
     if (name === "") return { problem: "a header has no name" }; // the parser of Node 20.19.0 lets it pass
-    const lower = name.toLowerCase();
     // CGI and its heirs read `_` as `-`.
-    const folded = lower.replaceAll("_", "-");
-    if (OVERRIDING.has(folded)) return { problem: `the header ${name} could replace the request that was judged` };
-    if (folded !== lower && (ONCE_ONLY.has(folded) || HOP_BY_HOP.has(folded))) {
-      return { problem: `the header ${name} could be read as ${folded}` };
+    const folded = name.includes("_") ? name.replaceAll("_", "-") : name;
+    if (OVERRIDING.has(folded)) return { problem: `the header ${rawHeaders[2 * index]} could replace the request that was judged` };
+    if (folded !== name && (ONCE_ONLY.has(folded) || HOP_BY_HOP.has(folded))) {
+      return { problem: `the header ${rawHeaders[2 * index]} could be read as ${folded}` };
     }
-    if (!ONCE_ONLY.has(lower)) continue;
-    if (special.has(lower)) return { problem: `the header ${name} is given twice` };
-    special.set(lower, value);
+    if (!ONCE_ONLY.has(name)) continue;
+    if (special.has(name)) return { problem: `the header ${rawHeaders[2 * index]} is given twice` };
+    special.set(name, rawHeaders[2 * index + 1] ?? "");
   }
-  return { endToEnd: selectEndToEnd(rawHeaders, WRITTEN_HERE), special };
+  return { endToEnd: select(rawHeaders, names, WRITTEN_HERE), special };
 }
 
 function readFraming(special: ReadonlyMap<string, string>, version: string): StrictRequest["body"] | { problem: string } {
@@ -143,8 +158,4 @@ function readFraming(special: ReadonlyMap<string, string>, version: string): Str
   if (length === undefined) return "none";
   const bytes = Number(length);
   return /^\d+$/.test(length) && Number.isSafeInteger(bytes) ? bytes : { problem: "Content-Length is not a number of bytes" };
-}
-
-function* pairs(rawHeaders: readonly string[]): Iterable<[string, string]> {
-  for (let index = 0; index + 1 < rawHeaders.length; index += 2) yield [rawHeaders[index] ?? "", rawHeaders[index + 1] ?? ""];
 }
