@@ -1,7 +1,16 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Contract, ERROR_CATALOGUE, HttpFilterRules, jsonSchemas, RosbridgeFilterRules, SerialFilterRules } from "@hardshare/protocol";
+import {
+  Contract,
+  ERROR_CATALOGUE,
+  HttpFilterRules,
+  jsonSchemas,
+  RosbridgeFilterRules,
+  RpcFilterRules,
+  SerialFilterRules,
+  TcpFilterRules,
+} from "@hardshare/protocol";
 import { expect, test } from "vitest";
 import { contractPage } from "./contract-page.mjs";
 import { errorsPage } from "./errors-page.mjs";
@@ -35,6 +44,8 @@ test("the page of filter rules explains every field of a rules file", () => {
     [HttpFilterRules, "http-rules.schema.json"],
     [RosbridgeFilterRules, "rosbridge-rules.schema.json"],
     [SerialFilterRules, "serial-rules.schema.json"],
+    [RpcFilterRules, "rpc-rules.schema.json"],
+    [TcpFilterRules, "tcp-rules.schema.json"],
   ]) {
     for (const field of Object.keys(schema.shape)) {
       expect(page).toContain(`| \`${field}\` |`);

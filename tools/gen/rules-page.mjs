@@ -8,13 +8,16 @@ export function rulesPage() {
   const http = schemas["http-rules.schema.json"].properties;
   const rosbridge = schemas["rosbridge-rules.schema.json"].properties;
   const serial = schemas["serial-rules.schema.json"].properties;
+  const rpc = schemas["rpc-rules.schema.json"].properties;
+  const tcp = schemas["tcp-rules.schema.json"].properties;
   return `${GENERATED}
 
 # Filter rules
 
 What a filter lets through. A rules file is YAML; the contract names it (\`rules:\`), and \`hardshare reload\` puts a change
 into force at once, all of it or, with a mistake anywhere, none of it. For editors there are JSON Schemas:
-[http](http-rules.schema.json), [rosbridge](rosbridge-rules.schema.json), [serial](serial-rules.schema.json). \`hardshare filter test RULES MESSAGES…\` tells what is
+[http](http-rules.schema.json), [rosbridge](rosbridge-rules.schema.json), [rpc](rpc-rules.schema.json),
+[serial](serial-rules.schema.json), [tcp](tcp-rules.schema.json). \`hardshare filter test RULES MESSAGES…\` tells what is
 decided, by which rule and why, without hardware; \`hardshare filter learn\` proposes rules from what was recorded. What each
 rule must decide stands in [conformance](../../conformance/README.md) too, one case each.
 
@@ -81,5 +84,36 @@ ${fieldTable(serial.messages.properties)}
 An entry is one of these.
 
 ${serial.rules.items.anyOf.map((form) => fieldTable(form.properties)).join("\n\n")}
+
+## rpc
+
+Named procedures: requests that are judged as those of \`http\`, and answered by programs of the owner. The program gets its
+arguments one by one, through no shell; a value is one argument, or a part of one, whatever is in it. Exit status 0: the output
+is the answer. Another one: 500, with \`exit_status\` and the end of standard error. A program is killed, with its process
+group, when it takes or writes too much, when its caller leaves, and with the filter. Of one procedure \`at_once\` may run;
+others run beside it, so that a stop does not wait for a move.
+
+${fieldTable(rpc)}
+
+### rules
+
+An entry is one of these.
+
+${rpc.rules.items.anyOf.map((form) => fieldTable(form.properties)).join("\n\n")}
+
+## tcp
+
+A message is a connection, from its first byte, or from when it has been open for half a second. The peer is who
+connects to the filter: a connection out of an instance, or through a tunnel, always comes from this computer's host daemon,
+127.0.0.1, whoever the user is. Addresses tell peers apart when the filter is run by hand with another \`--host\`; who may reach
+an instance is said by its firewall rules. When the file is read again, connections that are not allowed any more are closed.
+
+${fieldTable(tcp)}
+
+### rules
+
+An entry is one of these.
+
+${tcp.rules.items.anyOf.map((form) => fieldTable(form.properties)).join("\n\n")}
 `;
 }

@@ -7,6 +7,8 @@ export { checkRulesFile } from "./run/check-rules.ts";
 export type { FilterKind } from "./run/filter-kind.ts";
 export { rosbridgeFilterKind } from "./rosbridge/rosbridge-filter-kind.ts";
 export { serialFilterKind } from "./serial/serial-filter-kind.ts";
+export { rpcFilterKind, rrpcFilterKind } from "./rpc/rpc-filter-kind.ts";
+export { tcpFilterKind } from "./tcp/tcp-filter-kind.ts";
 export { runFilter, type RunFilterOptions } from "./run/run-filter.ts";
 export { learnRules } from "./learn/learn-rules.ts";
 export { tryMessages } from "./trial/try-messages.ts";

@@ -2,7 +2,9 @@ import { z } from "zod";
 import { Contract } from "./contract/contract.ts";
 import { HttpFilterRules } from "./filter-rules/http.ts";
 import { RosbridgeFilterRules } from "./filter-rules/rosbridge.ts";
+import { RpcFilterRules } from "./filter-rules/rpc.ts";
 import { SerialFilterRules } from "./filter-rules/serial.ts";
+import { TcpFilterRules } from "./filter-rules/tcp.ts";
 
 /** A JSON Schema, as plain data. */
 export type JsonSchemaFile = Record<string, unknown>;
@@ -17,6 +19,8 @@ export function jsonSchemas(): Record<string, JsonSchemaFile> {
     "http-rules.schema.json": jsonSchemaOf(HttpFilterRules, "hardshare rules of the http filter"),
     "rosbridge-rules.schema.json": jsonSchemaOf(RosbridgeFilterRules, "hardshare rules of the rosbridge filter"),
     "serial-rules.schema.json": jsonSchemaOf(SerialFilterRules, "hardshare rules of the serial filter"),
+    "rpc-rules.schema.json": jsonSchemaOf(RpcFilterRules, "hardshare rules of the rpc filter"),
+    "tcp-rules.schema.json": jsonSchemaOf(TcpFilterRules, "hardshare rules of the tcp filter"),
   };
 }
 

@@ -116,3 +116,14 @@ function collect(stream: NodeJS.ReadableStream | null, maxBytes: number): () => 
   });
   return () => Buffer.concat(chunks).toString("utf8");
 }
+
+/** The launcher by which the kernel kills a child when its parent ends (util-linux; not on every system). */
+export async function findLauncher(): Promise<readonly string[]> {
+  const launcher = ["setpriv", "--pdeathsig", "KILL", "--"];
+  try {
+    const result = await runProgram("setpriv", [...launcher.slice(1), "true"]);
+    return result.exitCode === 0 ? launcher : [];
+  } catch {
+    return [];
+  }
+}

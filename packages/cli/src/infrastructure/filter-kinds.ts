@@ -99,4 +99,30 @@ export function addFilterKinds(run: Command, shell: Shell): void {
     "after",
     examples(["hardshare filter run serial --target /dev/ttyUSB0 --baud 115200 --rules gcode.rules.yaml", "try rules out"]),
   );
+
+  addKind({
+    command: run
+      .command("rpc")
+      .description("judges calls of named procedures, which are programs of the rules file, and answers with their output")
+      .requiredOption("--rules <file>", "its rules"),
+    make: ({ rpcFilterKind }) => rpcFilterKind(),
+  }).addHelpText("after", examples(["hardshare filter run rpc --rules arm.rules.yaml", "try rules out"]));
+
+  addKind({
+    command: run
+      .command("rrpc")
+      .description("the filter `rpc` with a configuration file of the existing program rrpc; without one it has no procedure")
+      .option("--config <file>", "its configuration")
+      .option("--rules <file>", "the same"),
+    make: ({ rrpcFilterKind }) => rrpcFilterKind(),
+  }).addHelpText("after", examples(["hardshare filter run rrpc --config lab.yaml", "use a file that is there"]));
+
+  addKind({
+    command: run
+      .command("tcp")
+      .description("judges connections by their peer, and bounds them, for a device whose messages no filter reads")
+      .requiredOption("--target <host:port>", "the device")
+      .requiredOption("--rules <file>", "its rules"),
+    make: ({ tcpFilterKind }, target) => tcpFilterKind({ target }),
+  }).addHelpText("after", examples(["hardshare filter run tcp --target 192.168.1.20:502 --rules plc.rules.yaml", "try rules out"]));
 }

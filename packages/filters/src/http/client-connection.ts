@@ -3,6 +3,7 @@ import type { Judgement } from "../run/filter-kind.ts";
 import { AnswerWriter } from "./answer-writer.ts";
 import { Deadline } from "./deadline.ts";
 import { DeviceConnection } from "./device-connection.ts";
+import type { Responder } from "./device-link.ts";
 import { answerAndClose, closeGently } from "./refusal.ts";
 import { type ClientRequest, type Malformed, type OtherProtocol, RequestReader } from "./request-reader.ts";
 import { type FilterContext, type Outcome, serveRequest } from "./serve-request.ts";
@@ -31,7 +32,7 @@ type Turn =
 export class ClientConnection {
   readonly #socket: Socket;
   readonly #context: FilterContext;
-  readonly #device: DeviceConnection;
+  readonly #device: Responder;
   readonly #reader: RequestReader;
   readonly #writer: AnswerWriter;
   /** For what the client has to do next; and for the body that is held. */
@@ -46,7 +47,7 @@ export class ClientConnection {
   constructor(socket: Socket, context: FilterContext) {
     this.#socket = socket;
     this.#context = context;
-    this.#device = new DeviceConnection(context.device, context.clock);
+    this.#device = typeof context.device === "function" ? context.device() : new DeviceConnection(context.device, context.clock);
     this.#deadline = new Deadline(context.clock);
     this.#holdDeadline = new Deadline(context.clock);
     this.#writer = new AnswerWriter(socket, IDLE_SECONDS);

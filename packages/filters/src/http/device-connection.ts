@@ -1,9 +1,9 @@
 import type { Clock } from "@hardshare/runtime";
 import { Deadline } from "./deadline.ts";
-import { type AnswerSink, type DeviceAddress, DeviceLink, type DeviceRequest, type ForwardResult } from "./device-link.ts";
+import { type AnswerSink, type DeviceAddress, DeviceLink, type DeviceRequest, type ForwardResult, type Responder } from "./device-link.ts";
 
 /** The device's side of one client connection: at most one connection to the device, used by this client alone. */
-export class DeviceConnection implements Disposable {
+export class DeviceConnection implements Responder {
   readonly #device: DeviceAddress;
   readonly #clock: Clock;
   readonly #idle: Deadline;

@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
 import type { Clock } from "@hardshare/runtime";
+import type { CompiledHttpRule } from "../rules/http-rules.ts";
 import { type AnswerHead, AnswerReader } from "./answer-reader.ts";
 import type { RequestBody } from "./request-body.ts";
 
@@ -45,6 +46,16 @@ export interface AnswerSink {
  * says what to answer.
  */
 export type ForwardResult = "done" | "close" | "broken" | { readonly status: 502 | 504; readonly because: string };
+
+/** What answers the requests of one client connection that were let through. Its end ends what it is asked. */
+export interface Responder extends Disposable {
+  /**
+   * Gives the answer to the sink.
+   * @param settle called once, when it is over
+   * @param rule that let the request through, or, on trial, would not; undefined for the default
+   */
+  forward(request: DeviceRequest, sink: AnswerSink, settle: (result: ForwardResult) => void, rule: CompiledHttpRule | undefined): void;
+}
 
 /** How long a device may take to accept a connection. */
 export const CONNECT_TIMEOUT_MS = 5000;

@@ -1,14 +1,13 @@
 import type { AnswerRules } from "../rules/answer-rules.ts";
 import { type HeadVerdict, judgeHead, judgeRest, type RequestVerdict } from "../rules/judge-request.ts";
-import type { CompiledHttpRules } from "../rules/http-rules.ts";
+import type { CompiledHttpRule, CompiledHttpRules } from "../rules/http-rules.ts";
 import type { BodyCondition } from "../rules/request-conditions.ts";
 import type { LiveRules } from "../rules/live-rules.ts";
 import type { FilterTools, Judgement } from "../run/filter-kind.ts";
 import type { AnswerWriter } from "./answer-writer.ts";
 import { ClientAnswer } from "./client-answer.ts";
 import type { Deadline } from "./deadline.ts";
-import type { DeviceConnection } from "./device-connection.ts";
-import type { DeviceAddress, DeviceRequest, ForwardResult } from "./device-link.ts";
+import type { DeviceAddress, DeviceRequest, ForwardResult, Responder } from "./device-link.ts";
 import { type HeldMemory, holdBody, type NotHeld } from "./held-body.ts";
 import { describeJudgedBody, findOtherReading } from "./judged-body.ts";
 import type { RequestBody } from "./request-body.ts";
@@ -18,7 +17,8 @@ import { summarise } from "./summary.ts";
 
 /** What every connection of a filter shares. */
 export interface FilterContext extends Pick<FilterTools<CompiledHttpRules>, "onDecision" | "clock" | "logger"> {
-  readonly device: DeviceAddress;
+  /** A device, or what answers in its place, made for each connection. */
+  readonly device: DeviceAddress | (() => Responder);
   readonly rules: LiveRules<CompiledHttpRules>;
   readonly memory: HeldMemory;
 }
@@ -35,7 +35,7 @@ interface Exchange {
   readonly request: ClientRequest;
   /** Expects the answer to this request. */
   readonly writer: AnswerWriter;
-  readonly device: DeviceConnection;
+  readonly device: Responder;
   readonly holdDeadline: Deadline;
   /** Does what was waited for; what it throws ends the connection. */
   readonly attempt: (run: () => void) => void;
@@ -71,17 +71,18 @@ function conclude(
   const { body } = exchange.request;
   const isShadow = rules.mode === "shadow";
   const told = { rule: judged.rule, summary: summarise(request), message: describe(request, head, judged) };
+  const { matched } = head;
   if (judged.decision === "block") {
     if (!isShadow) return refuse(exchange, { ...told, status: judged.status, because: judged.because });
     context.onDecision({ direction: "in", mode: "shadow", decision: "block", because: judged.because, ...told });
     const answers = head.decision === "allow" ? head.matched?.answers : rules.answers;
-    return forward(exchange, { outgoing: passAsItIs(request, body, judged.held), request, answers, rule: judged.rule, isShadow });
+    return forward(exchange, { outgoing: passAsItIs(request, body, judged.held), request, answers, rule: judged.rule, matched, isShadow });
   }
   const changes = judged.changed === undefined ? {} : { because: judged.changed };
   context.onDecision({ direction: "in", mode: rules.mode, decision: "allow", ...changes, ...told });
   const answers = judged.matched === undefined ? rules.answers : judged.matched.answers;
   const outgoing = isShadow ? passAsItIs(request, body, judged.held) : writeAnew(request, body, { judged, answers });
-  return forward(exchange, { outgoing, request, answers, rule: judged.rule, isShadow });
+  return forward(exchange, { outgoing, request, answers, rule: judged.rule, matched, isShadow });
 }
 
 type Judged = (
@@ -114,7 +115,7 @@ function holdAndJudge(
   const block = (because: string, status?: number) =>
     conclude(exchange, { ...begun, judged: { decision: "block", rule, because, status } });
   if (!hasBody(request)) return conclude(exchange, { ...begun, judged: judgeRest(begun.head, Buffer.alloc(0)) });
-  const otherReading = findOtherReading(request);
+  const otherReading = findOtherReading(request, condition);
   if (otherReading !== undefined) return block(otherReading);
   if (typeof request.body === "number" && request.body > condition.limitBytes) return block(tooLarge(condition), 413);
   if (request.expectsContinue) writer.continue();
@@ -150,6 +151,7 @@ function forward(
     readonly request: StrictRequest;
     readonly answers: AnswerRules | undefined;
     readonly rule: string;
+    readonly matched: CompiledHttpRule | undefined;
     readonly isShadow: boolean;
   },
 ): void {
@@ -161,10 +163,11 @@ function forward(
     isShadow,
     memory: exchange.context.memory,
   });
-  exchange.device.forward(outgoing, answer, (result) => {
+  const settle = (result: ForwardResult) => {
     answer[Symbol.dispose]();
     exchange.attempt(() => exchange.settle(judgeResult(exchange.context, to, { answer, result })));
-  });
+  };
+  exchange.device.forward(outgoing, answer, settle, to.matched);
 }
 
 function judgeResult(
@@ -251,5 +254,12 @@ function describe(request: StrictRequest, head: HeadVerdict, judged: Judged): un
     (head.decision === "allow" ? head.query : undefined) ??
     (mark === -1 ? {} : Object.fromEntries(new URLSearchParams(request.target.slice(mark))));
   const path = mark === -1 ? request.target : request.target.slice(0, mark);
-  return { method: request.method, path, query, ...(judged.value === undefined ? {} : { body: judged.value }) };
+  const procedure = head.matched?.procedure?.source;
+  return {
+    method: request.method,
+    path,
+    query,
+    ...(procedure === undefined ? {} : { procedure }),
+    ...(judged.value === undefined ? {} : { body: judged.value }),
+  };
 }

@@ -41,6 +41,8 @@ export async function serveUpgrade(upgrade: Upgrade): Promise<Outcome> {
   if (match.decision === "block" && rules.mode === "enforce") return refuse(403, match.rule, match.because);
   const problem = findSocketProblem(request, upgrade.request);
   if (problem !== undefined) return refuse(400, "strict", problem);
+  const { device } = context;
+  if (typeof device === "function") return refuse(403, "strict", "there is no device that could open a WebSocket");
   const verdict = judgeSocket(rules, request);
   const target = verdict.decision === "allow" && rules.mode === "enforce" ? verdict.target : request.target;
   if (verdict.decision === "block" && rules.mode === "enforce") return refuse(403, verdict.rule, verdict.because);
@@ -53,7 +55,11 @@ export async function serveUpgrade(upgrade: Upgrade): Promise<Outcome> {
     summary,
     ...(verdict.decision === "block" ? { because: verdict.because } : {}),
   });
-  return connect(upgrade, { ...request, target }, verdict.decision === "allow" ? verdict.matched?.socket?.limitBytes : undefined);
+  return connect(
+    { ...upgrade, device },
+    { ...request, target },
+    verdict.decision === "allow" ? verdict.matched?.socket?.limitBytes : undefined,
+  );
 }
 
 function judgeSocket(rules: CompiledHttpRules, request: StrictRequest) {
@@ -99,7 +105,7 @@ const MESSAGE_LIMIT_BYTES = 1024 ** 2;
 function connect(upgrade: Upgrade, request: StrictRequest, limitBytes = MESSAGE_LIMIT_BYTES): Promise<Outcome> {
   const { context, socket, head } = upgrade;
   const headers = joinHeaders(upgrade.request.rawHeaders);
-  const device = dial(context.device, request, { protocols: listProtocols(headers["sec-websocket-protocol"]) ?? [], limitBytes });
+  const device = dial(upgrade.device, request, { protocols: listProtocols(headers["sec-websocket-protocol"]) ?? [], limitBytes });
   return new Promise((resolve) => {
     const fail = (because: string) => {
       device.terminate();

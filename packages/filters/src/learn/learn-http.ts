@@ -53,7 +53,7 @@ function fits(group: Group, path: readonly string[]): boolean {
 }
 
 /** Decoded segments; undefined for a path that no rule can name. */
-function readPath(path: string): string[] | undefined {
+export function readPath(path: string): string[] | undefined {
   const segments = path.slice(1).split("/").map(decodeSegment);
   return segments.every((segment) => segment !== undefined) ? segments : undefined;
 }
@@ -123,7 +123,10 @@ function proposeRule(group: Group): ProposedRule {
   };
 }
 
-function proposeQuery(messages: readonly HttpMessage[]): { query: Record<string, ProposedSchema>; query_required?: string[] } {
+export function proposeQuery(messages: readonly Pick<HttpMessage, "query">[]): {
+  query: Record<string, ProposedSchema>;
+  query_required?: string[];
+} {
   const queries = messages.map(({ query }) => query ?? {});
   const names = [...new Set(queries.flatMap(Object.keys))].toSorted();
   const required = names.filter((name) => queries.every((query) => Object.hasOwn(query, name)));
@@ -135,7 +138,7 @@ function proposeQuery(messages: readonly HttpMessage[]): { query: Record<string,
 }
 
 /** A part of a path or query: a number, when every text reads as one. */
-function inferPart(texts: readonly string[]): ProposedSchema {
+export function inferPart(texts: readonly string[]): ProposedSchema {
   const isNumeric = texts.every((text) => /^-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?$/.test(text));
   return isNumeric ? inferSchema(texts.map(Number)) : inferText(texts);
 }

@@ -102,6 +102,39 @@ rules:
   });
 });
 
+test("from calls of procedures: a rule for each, with its program as it was and the values that were seen", async () => {
+  const procedure = { allow: "POST /joints/{joint}", run: ["./turn.sh", "--", "{angle}"] };
+  const call = (joint: number, angle: number) => ({ method: "POST", path: `/joints/${joint}`, query: {}, body: { angle }, procedure });
+  expect(await learn([call(1, -5), call(3, 20)]))
+    .toBe(`# Proposed by \`filter learn\` from what passed. Read each rule before you use it: ranges are those that were seen, and what
+# was not seen is blocked.
+# \`timeout\`, \`at_once\` and the like are still to be copied from the rules in force.
+rules:
+  # 2 messages
+  - allow: POST /joints/{joint}
+    run:
+      - ./turn.sh
+      - --
+      - "{angle}"
+    path:
+      joint:
+        type: integer
+        minimum: 1
+        maximum: 3
+    query: {}
+    body:
+      type: object
+      additionalProperties: false
+      required:
+        - angle
+      properties:
+        angle:
+          type: integer
+          minimum: -5
+          maximum: 20
+`);
+});
+
 describe("from lines", () => {
   test("numbers that differ become named parts with a range, but not the number of the command", async () => {
     const lines = ["G1 X1 F100", "G1 X-2.5 F100", "G1 X30 F100", "G28", "?", "\x18"].map((line) => ({ line }));

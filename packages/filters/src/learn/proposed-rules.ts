@@ -12,8 +12,8 @@ export interface ProposedRule {
 /** Longest line of a proposal: patterns stay whole. */
 const LINE_WIDTH = 0;
 
-/** The proposal as the text of a rules file, with comments. */
-export function writeRules(rules: readonly ProposedRule[], remarks: readonly string[]): string {
+/** The proposal as the text of a rules file, with comments. A file of `rpc` has no default: there is nothing to run. */
+export function writeRules(rules: readonly ProposedRule[], remarks: readonly string[], kind?: "rpc"): string {
   const head = [
     "Proposed by `filter learn` from what passed. Read each rule before you use it: ranges are those that were seen, and what",
     "was not seen is blocked.",
@@ -23,7 +23,7 @@ export function writeRules(rules: readonly ProposedRule[], remarks: readonly str
     const comment = `${count === 1 ? "1 message" : `${count} messages`}${remark === undefined ? "" : `; ${remark}`}`;
     return `  # ${comment}\n${indent(stringify([rule], { lineWidth: LINE_WIDTH }))}`;
   });
-  return `${head.map((line) => `# ${line}\n`).join("")}default: block\nrules:${texts.length === 0 ? " []\n" : `\n${texts.join("")}`}`;
+  return `${head.map((line) => `# ${line}\n`).join("")}${kind === "rpc" ? "" : "default: block\n"}rules:${texts.length === 0 ? " []\n" : `\n${texts.join("")}`}`;
 }
 
 function indent(text: string): string {

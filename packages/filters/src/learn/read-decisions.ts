@@ -12,6 +12,12 @@ const HttpMessage = z.object({
 /** A request, or a message of a WebSocket (`WS`), as a filter recorded it. */
 export type HttpMessage = z.infer<typeof HttpMessage>;
 
+const RpcMessage = HttpMessage.extend({
+  procedure: z.object({ allow: z.string(), run: z.array(z.string()), stdin: z.string().optional() }),
+});
+/** A call of a procedure, with the procedure as its rule has it. */
+export type RpcMessage = z.infer<typeof RpcMessage>;
+
 const SerialMessage = z.object({ line: z.string() });
 /** A line, a character for each byte, as a filter recorded it. */
 export type SerialMessage = z.infer<typeof SerialMessage>;
@@ -25,12 +31,13 @@ const RecordedDecision = z.object({
   direction: z.enum(["in", "out"]),
   decision: z.enum(["allow", "block"]),
   mode: z.enum(["enforce", "shadow"]),
-  message: z.union([HttpMessage, SerialMessage, RosMessage]).optional(),
+  message: z.union([RpcMessage, HttpMessage, SerialMessage, RosMessage]).optional(),
 });
 
 /** What a file of `--decisions` holds that rules can be made of. */
 export interface RecordedMessages {
   readonly http: readonly HttpMessage[];
+  readonly rpc: readonly RpcMessage[];
   readonly serial: readonly SerialMessage[];
   readonly rosbridge: readonly RosMessage[];
   /** Decisions without a message that could be read, and messages that were refused: nothing is learnt of them. */
@@ -43,6 +50,7 @@ export interface RecordedMessages {
  */
 export async function readDecisions(file: string): Promise<RecordedMessages> {
   const http: HttpMessage[] = [];
+  const rpc: RpcMessage[] = [];
   const serial: SerialMessage[] = [];
   const rosbridge: RosMessage[] = [];
   let leftOut = 0;
@@ -66,13 +74,14 @@ export async function readDecisions(file: string): Promise<RecordedMessages> {
       if (message === undefined || (decision === "block" && mode === "enforce")) leftOut += 1;
       else if ("line" in message) serial.push(message);
       else if ("op" in message) rosbridge.push(message);
+      else if ("procedure" in message) rpc.push(message);
       else http.push(message);
     }
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
     throw new AppError("bad_input", `cannot read ${file}: ${(cause as Error).message}`, { details: { field: "from" }, cause });
   }
-  return { http, serial, rosbridge, leftOut };
+  return { http, rpc, serial, rosbridge, leftOut };
 }
 
 function readLine(line: string): z.infer<typeof RecordedDecision> | undefined {

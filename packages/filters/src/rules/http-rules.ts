@@ -5,6 +5,7 @@ import { type AnswerRules, compileAnswerRules } from "./answer-rules.ts";
 import type { LimitKeeper } from "./limits.ts";
 import { type CompiledMessageRules, compileMessageRules } from "./message-rules.ts";
 import { compilePathTemplate, matchesExactly, matchesLoosely, type PathTemplate } from "./path-template.ts";
+import type { Procedure } from "./procedure.ts";
 import { BODY_LIMIT_BYTES, compileRequestConditions, isQueryField, type Refuse, type RequestConditions } from "./request-conditions.ts";
 
 /** The rules of one `http` filter, ready to judge. */
@@ -31,6 +32,8 @@ export interface CompiledHttpRule {
   readonly answers: AnswerRules | undefined;
   /** Of an `allow` for a WebSocket. */
   readonly socket: SocketRules | undefined;
+  /** Of an `allow` of the `rpc` filter: what answers. */
+  readonly procedure?: Procedure;
 }
 
 /** What may pass through a WebSocket: undefined for everything. */
@@ -116,6 +119,11 @@ function refuseMisplaced(rule: HttpAllowRule, method: string, refuse: Refuse): v
   }
   for (const field of forSockets)
     if (rule[field] !== undefined) refuse([field], "expected it at a rule for a WebSocket only (`allow: WS /path`)");
+  refuseUnread(rule, refuse);
+}
+
+/** What is not read can be neither brought into range nor counted. */
+export function refuseUnread(rule: Pick<HttpAllowRule, "body" | "query" | "clamp" | "budget">, refuse: Refuse): void {
   for (const place of Object.keys(rule.clamp ?? {})) {
     if (rule.body !== undefined || isQueryField(rule, place)) continue;
     refuse(["clamp", place], "expected `body` too, or a field of `query`: what is not read can't be brought into range");

@@ -1,4 +1,5 @@
 import { type CompiledHttpRule, type CompiledHttpRules, matchHttp } from "./http-rules.ts";
+import { findCallProblem } from "./procedure.ts";
 import { explain, judgeBody } from "./request-conditions.ts";
 
 /** What rules look at in a request, besides its body. */
@@ -21,6 +22,8 @@ export type HeadVerdict =
       readonly matched: CompiledHttpRule | undefined;
       /** The target, with the query written anew when it was judged. */
       readonly target: string;
+      /** Decoded segments of the path. */
+      readonly path: readonly string[];
       readonly query: Readonly<Record<string, unknown>> | undefined;
       readonly changed: string | undefined;
     }
@@ -33,7 +36,7 @@ export function judgeHead(rules: CompiledHttpRules, { method, target, path, hasB
   const { rule, matched } = match;
   const conditions = matched?.conditions;
   if (matched === undefined || conditions === undefined) {
-    return { decision: "allow", rule, matched, target, query: undefined, changed: undefined };
+    return { decision: "allow", rule, matched, target, path, query: undefined, changed: undefined };
   }
   const block = (problem: string): HeadVerdict => ({ decision: "block", rule, because: explain(problem, matched.because), matched });
   const problem = conditions.path?.(path);
@@ -41,7 +44,7 @@ export function judgeHead(rules: CompiledHttpRules, { method, target, path, hasB
   if (conditions.hasBody !== undefined && conditions.hasBody !== hasBody) {
     return block(conditions.hasBody ? "a body is missing" : "expected no body");
   }
-  if (conditions.query === undefined) return { decision: "allow", rule, matched, target, query: undefined, changed: undefined };
+  if (conditions.query === undefined) return { decision: "allow", rule, matched, target, path, query: undefined, changed: undefined };
   const mark = target.indexOf("?");
   const query = conditions.query.check(mark === -1 ? undefined : target.slice(mark + 1));
   if ("problem" in query) return block(query.problem);
@@ -51,6 +54,7 @@ export function judgeHead(rules: CompiledHttpRules, { method, target, path, hasB
     rule,
     matched,
     target: query.text === "" ? text : `${text}?${query.text}`,
+    path,
     query: query.values,
     changed: query.changed,
   };
@@ -69,7 +73,14 @@ export type RequestVerdict =
       readonly query: Readonly<Record<string, unknown>> | undefined;
       readonly changed: string | undefined;
     }
-  | { readonly decision: "block"; readonly rule: string; readonly because: string; readonly value?: unknown };
+  | {
+      readonly decision: "block";
+      readonly rule: string;
+      readonly because: string;
+      readonly value?: unknown;
+      /** Of the answer, when it is not that for what is refused. */
+      readonly status?: number;
+    };
 
 /**
  * Judges the rest, after the head was allowed: the body, then limits, which are used up by this.
@@ -87,6 +98,8 @@ export function judgeRest(head: Extract<HeadVerdict, { decision: "allow" }>, bod
     ({ value, bytes } = verdict);
     if (verdict.changed !== undefined) changed = changed === undefined ? verdict.changed : `${changed}; ${verdict.changed}`;
   }
+  const call = matched?.procedure && findCallProblem(matched.procedure, { path: head.path, target, body: bytes });
+  if (call !== undefined) return { decision: "block", rule, because: explain(call.problem, matched?.because), value, status: call.status };
   const problem = conditions?.limits?.take(conditions.body === undefined ? query : value);
   if (problem !== undefined) return { decision: "block", rule, because: explain(problem, matched?.because), value };
   return { decision: "allow", rule, matched, target, body: bytes, value, query, changed };

@@ -1,3 +1,4 @@
+import { isUtf8 } from "node:buffer";
 import type { HttpAllowRule, JsonSchema } from "@hardshare/protocol";
 import type { Limits } from "./limits.ts";
 import { parseStrictJson } from "./json-text.ts";
@@ -24,6 +25,8 @@ export interface BodyCondition {
   readonly limitBytes: number;
   /** Whether a request without a body passes (`rrhttp` only). */
   readonly mayBeMissing?: boolean;
+  /** Whether it is a text, and no JSON (`rrpc` only). */
+  readonly isText?: boolean;
 }
 
 /** Most bytes of a body, or of a message, that is judged, unless the rule says otherwise. */
@@ -142,7 +145,7 @@ function compileBody(rule: HttpAllowRule, schema: JsonSchema, refuse: Refuse): B
 }
 
 /** A name that `query` lists means the query; every other one, and a JSON pointer, the body. */
-export function isQueryField(rule: HttpAllowRule, place: string): boolean {
+export function isQueryField(rule: Pick<HttpAllowRule, "query">, place: string): boolean {
   return rule.query !== undefined && Object.hasOwn(rule.query, place);
 }
 
@@ -152,10 +155,12 @@ export type BodyVerdict =
   | { readonly problem: string };
 
 /** Judges a body that has come whole. What passes is written anew from what was parsed. */
-export function judgeBody({ condition, mayBeMissing }: BodyCondition, body: Buffer): BodyVerdict {
+export function judgeBody({ condition, mayBeMissing, isText }: BodyCondition, body: Buffer): BodyVerdict {
   if (body.length === 0) {
     return mayBeMissing === true ? { value: undefined, bytes: undefined, changed: undefined } : { problem: "a JSON body is missing" };
   }
+  if (isText === true)
+    return isUtf8(body) ? { value: body.toString("utf8"), bytes: body, changed: undefined } : { problem: "expected a body in UTF-8" };
   const read = parseStrictJson(body);
   if ("problem" in read) return read;
   const verdict = condition.check(read.value);

@@ -16,6 +16,9 @@ test.each([
   ["http", "rules:\n  - { allow: POST /a, body: { type: nonsense } }\n", "2:"],
   ["rrhttp", "default: perhaps\n", "1:"],
   ["serial", "rules:\n  - allow: '('\n", "2:12: rules.0.allow: "],
+  ["rpc", "rules:\n  - { allow: GET /a, run: [./none] }\n", "2:28: rules.0.run.0: "],
+  ["rrpc", "rules:\n  - { verb: GET, uri: /a, command: [] }\n", "2:36: rules.0.command: "],
+  ["tcp", "rules:\n  - allow: 10.0.0\n", "2:12: rules.0.allow: "],
 ] as const)("rules of the %s filter that are wrong are told with file, line and column: %s", async (filter, text, place) => {
   await writeFile(file, text);
   const checking = checkRulesFile({ filter, file, clock: new ManualClock() });
@@ -26,6 +29,9 @@ test.each([
   ["http", ""],
   ["rrhttp", "default: block\nrules: []\n"],
   ["serial", ""],
+  ["rpc", ""],
+  ["rrpc", "rules: []\n"],
+  ["tcp", ""],
 ] as const)("the least that may be in a rules file of the %s filter is right", async (filter, text) => {
   await writeFile(file, text);
   await checkRulesFile({ filter, file, clock: new ManualClock() });

@@ -7,6 +7,8 @@ import { readRules } from "../rules/live-rules.ts";
 import { parseRosbridgeRules } from "../rules/rosbridge-rules.ts";
 import { parseRrhttpRules } from "../rules/rrhttp-rules.ts";
 import { parseSerialRules } from "../rules/serial-rules.ts";
+import { checkRpcRules, checkRrpcRules } from "../rpc/rpc-filter-kind.ts";
+import { parseTcpRules } from "../rules/tcp-rules.ts";
 import type { FilterKind } from "./filter-kind.ts";
 
 /** A kind of filter, as contracts name it. */
@@ -18,6 +20,9 @@ const PARSERS: Readonly<Record<Filter, FilterKind<unknown>["parseRules"]>> = {
   rosbridge: parseRosbridgeRules,
   rrhttp: parseRrhttpRules,
   serial: parseSerialRules,
+  rpc: checkRpcRules,
+  rrpc: checkRrpcRules,
+  tcp: parseTcpRules,
 };
 
 /**

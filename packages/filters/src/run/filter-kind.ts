@@ -31,6 +31,11 @@ export interface FilterTools<Rules> {
 export interface RunningFilter extends AsyncDisposable {
   /** `host:port` at which it serves; an IPv6 host is in brackets. */
   readonly address: string;
+  /**
+   * The rules were read again. For kinds whose messages last, such as connections: what goes on and is not allowed any
+   * more is ended.
+   */
+  judgeAgain?(): void;
 }
 
 /** A kind of filter, with what it needs besides (the device, its speed). `runFilter` makes a program of it. */

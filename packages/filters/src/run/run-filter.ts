@@ -1,12 +1,12 @@
 import type { Writable } from "node:stream";
-import { AppError, FILTER_PULSE_EVERY_MS, type FilterReport } from "@hardshare/protocol";
+import { AppError, FILTER_PULSE_EVERY_MS } from "@hardshare/protocol";
 import type { Clock, Logger } from "@hardshare/runtime";
 import { openBudgetBook } from "../rules/budget-book.ts";
 import { LimitKeeper } from "../rules/limits.ts";
 import { fixedRules, type LiveRules, readRules } from "../rules/live-rules.ts";
 import { DecisionLog } from "./decision-log.ts";
 import { DecisionsFile } from "./decisions-file.ts";
-import type { FilterKind } from "./filter-kind.ts";
+import type { FilterKind, RunningFilter } from "./filter-kind.ts";
 import { Pulse } from "./pulse.ts";
 import { ReportWriter } from "./report-writer.ts";
 
@@ -63,7 +63,7 @@ export async function runFilter<Rules>(options: RunFilterOptions<Rules>): Promis
       pulse.count(judgement);
     },
   });
-  using _asked = options.onReloadAsked(reloadInTurn(rules, (report) => reports.write(report), clock));
+  using _asked = options.onReloadAsked(reloadInTurn({ rules, filter, reports, clock }));
   options.stdout.write(`${filter.address}\n`);
   if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
@@ -75,15 +75,19 @@ async function readRulesOf<Rules>(kind: FilterKind<Rules>, file: string | undefi
 }
 
 /** Reads the rules again, one time after the other, and tells what came of each. */
-function reloadInTurn(rules: LiveRules<unknown>, report: (report: FilterReport) => void, clock: Clock): () => void {
+function reloadInTurn(running: { rules: LiveRules<unknown>; filter: RunningFilter; reports: ReportWriter; clock: Clock }): () => void {
+  const { rules, filter, reports, clock } = running;
   let last = Promise.resolve();
   return () => {
     last = last
       .then(() => rules.reload())
+      .then(() => filter.judgeAgain?.())
       .then(
         () => undefined,
         (error: unknown) => (error as Error).message.slice(0, MAX_PROBLEM_CHARS),
       )
-      .then((problem) => report({ type: "rules", at: new Date(clock.now()).toISOString(), ...(problem === undefined ? {} : { problem }) }));
+      .then((problem) =>
+        reports.write({ type: "rules", at: new Date(clock.now()).toISOString(), ...(problem === undefined ? {} : { problem }) }),
+      );
   };
 }

@@ -9,11 +9,17 @@ import { httpFilterKind } from "../http/http-filter-kind.ts";
 import { openBudgetBook } from "../rules/budget-book.ts";
 import { LimitKeeper } from "../rules/limits.ts";
 import { fixedRules } from "../rules/live-rules.ts";
-import type { Judgement, RunningFilter } from "../run/filter-kind.ts";
+import type { FilterKind, Judgement, RunningFilter } from "../run/filter-kind.ts";
 import type { Trial, TriedMessage } from "./trial.ts";
 
 /** How long the filter may take to decide: longer means that it waits for the rest of the message. */
 const DECIDED_WITHIN_MS = 3000;
+
+/** What stands behind a filter that is tried out: it keeps what reaches it. */
+export interface TrialDevice extends AsyncDisposable {
+  readonly reached: string[];
+  onReached: () => void;
+}
 
 /**
  * Tries requests on the filter itself, in front of a device that answers 200 to everything. A message is
@@ -22,7 +28,18 @@ const DECIDED_WITHIN_MS = 3000;
  */
 export async function openHttpTrial(rulesText: string, { file, clock }: { file: string; clock: Clock }): Promise<Trial> {
   const device = await startDevice();
-  const kind = httpFilterKind({ target: `127.0.0.1:${device.port}` });
+  return openRequestTrial({ device, kind: httpFilterKind({ target: `127.0.0.1:${device.port}` }), rulesText, file, clock });
+}
+
+/** Tries requests on a filter that reads HTTP. @throws AppError `config_invalid` */
+export async function openRequestTrial<Rules>(options: {
+  readonly device: TrialDevice;
+  readonly kind: FilterKind<Rules>;
+  readonly rulesText: string;
+  readonly file: string;
+  readonly clock: Clock;
+}): Promise<Trial> {
+  const { device, kind, rulesText, file, clock } = options;
   let decided: (judgement: Judgement) => void = () => {};
   let filter: RunningFilter;
   try {

@@ -7,7 +7,7 @@ const RequestLine = z.strictObject({ method: z.string(), path: z.string(), body:
 
 /**
  * The messages of an argument: the argument itself, or those in the file of an `@file`. There each line is a message; for
- * http a line may also be JSON with `method`, `path` and `body`, and a file that begins with a raw request is that
+ * http and rpc a line may also be JSON with `method`, `path` and `body`, and a file that begins with a raw request is that
  * request, byte by byte.
  * @throws AppError `bad_input`
  */
@@ -20,9 +20,10 @@ export async function readMessages(argument: string, kind: string): Promise<stri
   } catch (cause) {
     throw new AppError("bad_input", `cannot read ${file}: ${(cause as Error).message}`, { details: { field: "messages" }, cause });
   }
-  if (kind === "http" && /^[^\r\n]* HTTP\/\d\.\d\r?\n/.test(text)) return [text];
+  const isHttp = kind === "http" || kind === "rpc";
+  if (isHttp && /^[^\r\n]* HTTP\/\d\.\d\r?\n/.test(text)) return [text];
   const lines = text.split(/\r?\n/).filter((line) => line !== "");
-  return kind === "http" ? lines.map((line, index) => (line.startsWith("{") ? readRequest(line, `${file}:${index + 1}`) : line)) : lines;
+  return isHttp ? lines.map((line, index) => (line.startsWith("{") ? readRequest(line, `${file}:${index + 1}`) : line)) : lines;
 }
 
 function readRequest(line: string, place: string): string {

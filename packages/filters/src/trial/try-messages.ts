@@ -5,7 +5,9 @@ import { guessKind, TRIAL_KINDS, type TrialKind } from "./guess-kind.ts";
 import { openHttpTrial } from "./http-trial.ts";
 import { readMessages } from "./read-messages.ts";
 import { openRosbridgeTrial } from "./rosbridge-trial.ts";
+import { openRpcTrial } from "./rpc-trial.ts";
 import { openSerialTrial } from "./serial-trial.ts";
+import { openTcpTrial } from "./tcp-trial.ts";
 import type { Trial, TriedMessage } from "./trial.ts";
 
 export interface TryMessagesOptions {
@@ -21,7 +23,9 @@ export interface TryMessagesOptions {
 export const OPEN_TRIAL: Record<TrialKind, (text: string, options: { file: string; clock: Clock }) => Promise<Trial>> = {
   http: openHttpTrial,
   rosbridge: openRosbridgeTrial,
+  rpc: openRpcTrial,
   serial: openSerialTrial,
+  tcp: openTcpTrial,
 };
 
 /**
@@ -49,5 +53,7 @@ function chooseKind(kind: string | undefined, text: string, file: string): Trial
   const known = TRIAL_KINDS.find((each) => each === named);
   if (known !== undefined) return known;
   const problem = named === undefined ? `it can't be told for which filter ${file} is` : `messages of the filter ${named} can't be tried`;
-  throw new AppError("bad_input", `${problem}: expected --filter ${TRIAL_KINDS.join(" or ")}`, { details: { field: "filter" } });
+  throw new AppError("bad_input", `${problem}: expected --filter ${TRIAL_KINDS.join(", ").replace(/, (\w+)$/, " or $1")}`, {
+    details: { field: "filter" },
+  });
 }

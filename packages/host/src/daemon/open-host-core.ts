@@ -2,7 +2,16 @@ import { readFile, rm, rmdir } from "node:fs/promises";
 import { uptime } from "node:os";
 import { join } from "node:path";
 import { AppError } from "@hardshare/protocol";
-import { type Clock, type Failpoints, lockFolder, type Logger, type OwnedParts, type Random, removeEmptyFolders } from "@hardshare/runtime";
+import {
+  type Clock,
+  type Failpoints,
+  lockFolder,
+  type Logger,
+  type OwnedParts,
+  type Random,
+  removeEmptyFolders,
+  findLauncher,
+} from "@hardshare/runtime";
 import type { ServerConnection } from "../channel/host-channel.ts";
 import { checkPrograms } from "../contract/check-programs.ts";
 import { loadContract } from "../contract/load-contract.ts";
@@ -10,7 +19,7 @@ import type { ContainerProvider, Engine } from "../engine/engine.ts";
 import { openEngine } from "../engine/open-engine.ts";
 import { instanceWorks } from "../instance/instance-works.ts";
 import { Journal } from "../journal/journal.ts";
-import { findLauncher, inheritedEnvironment } from "../programs/program-place.ts";
+import { inheritedEnvironment } from "../programs/program-place.ts";
 import { type HostConfig, readHostConfig } from "../registration/host-config.ts";
 import { readIdentity } from "../registration/identity.ts";
 import { SpareFilter } from "../services/spare-filter.ts";

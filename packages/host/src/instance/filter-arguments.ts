@@ -9,14 +9,20 @@ export function isFilter(service: Service): service is FilterService {
   return service.filter !== undefined;
 }
 
+/** Whether a filter starts programs, which have to carry the label of their instance as it does itself. */
+export function startsPrograms({ filter }: FilterService): boolean {
+  return filter === "rpc" || filter === "rrpc";
+}
+
 /**
  * Arguments of `filter run` for a service of the contract.
  * @param places `contract`: its folder; `state`: where its budgets are written down; `tap`: where decisions are recorded
  */
 export function filterArguments(service: FilterService, places: { contract: string; state: string; tap: string }): string[] {
-  const { name, filter, target, rules, tap } = service;
+  const { name, filter, rules, tap } = service;
+  const target = "target" in service ? ["--target", service.target] : [];
   const file = rules === undefined ? [] : ["--rules", resolve(places.contract, rules)];
-  const args = [filter, "--target", target, ...file, "--state", join(places.state, `${name}.budgets`)];
+  const args = [filter, ...target, ...file, "--state", join(places.state, `${name}.budgets`)];
   if (filter === "serial") args.push("--baud", String(service.baud));
   return tap ? [...args, "--decisions", join(places.tap, `${name}.decisions`)] : args;
 }

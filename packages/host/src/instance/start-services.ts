@@ -11,7 +11,7 @@ import { makeTapFolder, tapFolder } from "../taps/tap-folders.ts";
 import { TapLog } from "../taps/tap-log.ts";
 import { DeviceFileLink } from "./device-file/device-file-link.ts";
 import type { StepContext } from "./execute.ts";
-import { filterArguments, isFilter } from "./filter-arguments.ts";
+import { filterArguments, isFilter, startsPrograms } from "./filter-arguments.ts";
 import type { InstanceParts } from "./instance-parts.ts";
 
 /** Starts the services of the contract, each with its way in. @throws AppError as `InstanceService.start` */
@@ -89,5 +89,6 @@ async function launchService(parts: InstanceParts, service: Service): Promise<Ch
   const place = parts.placeFor("service");
   if (!isFilter(service)) return startProgram(await resolveCommand(service.command, place), place, "ignore");
   const args = filterArguments(service, { contract: folder, state: stateFolder, tap: tapFolder(tools.stateFolder, facts.instanceId) });
-  return (await spareFilter.take(args)) ?? startProgram([...selfCommand, "filter", "run", ...args], place, "ignore");
+  const spare = startsPrograms(service) ? undefined : await spareFilter.take(args); // it was started for no instance
+  return spare ?? startProgram([...selfCommand, "filter", "run", ...args], place, "ignore");
 }

@@ -1,4 +1,4 @@
-import { LIFELINE_VARIABLE, runProgram } from "@hardshare/runtime";
+import { LIFELINE_VARIABLE } from "@hardshare/runtime";
 
 /** What the programs of one instance run with. */
 export interface ProgramPlace {
@@ -37,15 +37,4 @@ export function programEnvironment(
     [EVENT_VARIABLE]: event,
     HARDSHARE_USER: instance.user,
   };
-}
-
-/** The launcher by which the kernel kills a child when its parent ends (util-linux; not on every system). */
-export async function findLauncher(): Promise<readonly string[]> {
-  const launcher = ["setpriv", "--pdeathsig", "KILL", "--"];
-  try {
-    const result = await runProgram("setpriv", [...launcher.slice(1), "true"]);
-    return result.exitCode === 0 ? launcher : [];
-  } catch {
-    return [];
-  }
 }

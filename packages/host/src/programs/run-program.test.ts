@@ -2,10 +2,10 @@ import { execFileSync } from "node:child_process";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ManualClock, systemClock } from "@hardshare/runtime";
+import { ManualClock, systemClock, findLauncher } from "@hardshare/runtime";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { killLabelledProcesses } from "./labelled-processes.ts";
-import { findLauncher, type ProgramPlace, programEnvironment } from "./program-place.ts";
+import { type ProgramPlace, programEnvironment } from "./program-place.ts";
 import { runLifecycleProgram } from "./run-program.ts";
 
 let folder: string;

@@ -43,14 +43,14 @@ const isPortOrNone = (text: string) => !/^\d+$/.test(text) || (Number(text) >= 1
 
 const RulesPath = z.string().min(1).describe("Rules file, relative to the contract file.");
 
-const httpFields = {
-  ...shared,
-  target: z
-    .string()
-    .regex(/^(\[[0-9a-fA-F:]+\]|[^\s:/]+):\d{1,5}$/, "expected host:port of the device, such as 192.168.1.134:80")
-    .refine((target) => isPortOrNone(target.slice(target.lastIndexOf(":") + 1)), "expected a port from 1 to 65535")
-    .describe("host:port of the device."),
-};
+/** host:port of a device. */
+const HostPort = z
+  .string()
+  .regex(/^(\[[0-9a-fA-F:]+\]|[^\s:/]+):\d{1,5}$/, "expected host:port of the device, such as 192.168.1.134:80")
+  .refine((target) => isPortOrNone(target.slice(target.lastIndexOf(":") + 1)), "expected a port from 1 to 65535")
+  .describe("host:port of the device.");
+
+const httpFields = { ...shared, target: HostPort };
 
 const HttpService = z.strictObject({
   ...httpFields,
@@ -84,10 +84,27 @@ const SerialService = z.strictObject({
 });
 export type SerialService = z.infer<typeof SerialService>;
 
-/** Filters that are planned: a contract that asks for one is told so. */
-const NOT_YET: readonly unknown[] = ["rpc", "tcp", "mqtt"];
+/** Its device is what the procedures of its rules do. */
+const RpcService = z.strictObject({ ...shared, filter: z.literal("rpc").describe("The kind of filter."), rules: RulesPath });
 
-const FILTER_SERVICES = [HttpService, RosbridgeService, RrhttpService, SerialService] as const;
+/** The same filter, with a configuration file of the existing program `rrpc`. */
+const RrpcService = z.strictObject({
+  ...shared,
+  filter: z.literal("rrpc").describe("The filter `rpc` with a configuration file of the existing program of this name."),
+  rules: RulesPath,
+});
+
+const TcpService = z.strictObject({
+  ...shared,
+  filter: z.literal("tcp").describe("The kind of filter."),
+  target: HostPort,
+  rules: RulesPath,
+});
+
+/** Filters that are planned: a contract that asks for one is told so. */
+const NOT_YET: readonly unknown[] = ["mqtt"];
+
+const FILTER_SERVICES = [HttpService, RosbridgeService, RrhttpService, RpcService, RrpcService, SerialService, TcpService] as const;
 
 function namesOfFilters(): string {
   const names = FILTER_SERVICES.map(({ shape }) => shape.filter.value);
