@@ -6,6 +6,7 @@ import { describeWithContainers } from "./harness/containers.ts";
 import { expectSuccess, HARDSHARE, run } from "./harness/commands.ts";
 import { Machine } from "./harness/machine.ts";
 import { findFreePort } from "./harness/network.ts";
+import { Plc } from "./harness/plc.ts";
 import { Person, World } from "./harness/world.ts";
 
 const GUIDES = new URL("../docs/guides/", import.meta.url);
@@ -104,7 +105,25 @@ test("every example of «Cookbook: an HTTP robot» works as it is written", asyn
   }
 });
 
+test("every example of «Cookbook: named procedures» works as it is written", async () => {
+  const port = await findFreePort();
+  await follow(await world.user("paula"), await examplesOf("named-procedures.md"), {
+    "https://robots.example.org": world.ready.url,
+    // Others on this machine may use the written one.
+    "--local-port 8080": `--local-port ${port}`,
+    "127.0.0.1:8080": `127.0.0.1:${port}`,
+  });
+});
+
 describeWithContainers("guides", () => {
+  test("every example of «Cookbook: a PLC behind tcp» works as it is written", async () => {
+    await using plc = await Plc.start();
+    await follow(await world.user("petra"), await examplesOf("plc.md"), {
+      "https://robots.example.org": world.ready.url,
+      "192.168.1.20:502": plc.address,
+    });
+  });
+
   test("every example of «Use a robot» works as it is written", async () => {
     const port = await findFreePort();
     await follow(await world.admin(), await examplesOf("use-a-robot.md"), {

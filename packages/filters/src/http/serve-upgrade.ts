@@ -102,7 +102,11 @@ const COMPRESSION = { threshold: 1024 };
 const MESSAGE_LIMIT_BYTES = 1024 ** 2;
 
 /** Connects the device first: what it says of protocols is what the client is told. */
-function connect(upgrade: Upgrade, request: StrictRequest, limitBytes = MESSAGE_LIMIT_BYTES): Promise<Outcome> {
+function connect(
+  upgrade: Upgrade & { readonly device: DeviceAddress },
+  request: StrictRequest,
+  limitBytes = MESSAGE_LIMIT_BYTES,
+): Promise<Outcome> {
   const { context, socket, head } = upgrade;
   const headers = joinHeaders(upgrade.request.rawHeaders);
   const device = dial(upgrade.device, request, { protocols: listProtocols(headers["sec-websocket-protocol"]) ?? [], limitBytes });

@@ -71,8 +71,10 @@ export class ProcedureRunner {
   ): Promise<Answer> {
     const { clock, launcher, logger } = this.#options;
     // On trial, when nothing that the rules say is blocked.
-    if (procedure === undefined)
+    if (procedure === undefined) {
+      ignoreBody(request);
       return explain(404, { error: "no procedure", because: "no filter rule of the owner has a procedure for this" });
+    }
     const input = await readCall(request, sink, { memory: this.#memory, clock });
     if ("status" in input) return explain(input.status, { error: "procedure not called", because: input.because });
     const call = procedure.fill(input);
