@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Clock } from "@hardshare/runtime";
+import { ClientOutput } from "./client-output.ts";
 import { type SerialFraming, SerialFramer } from "./framer.ts";
 import type { MessageJudge } from "./message-judge.ts";
 
@@ -26,6 +27,7 @@ export interface SerialClientOptions {
 /** One connection to a `serial` filter: cuts what comes in into messages, and has each judged when the device takes it. */
 export class SerialClient {
   readonly #options: SerialClientOptions;
+  readonly #output: ClientOutput;
   #framer: SerialFramer;
   #isBurdened = false;
 
@@ -33,6 +35,7 @@ export class SerialClient {
     this.#options = options;
     this.#framer = new SerialFramer(options.framing());
     const { socket } = options;
+    this.#output = new ClientOutput(socket, options.clock, () => this.#framer.framing);
     socket.on("data", (bytes: Buffer) => {
       this.#framer.push(bytes);
       this.pump();
@@ -44,7 +47,10 @@ export class SerialClient {
       socket.once("close", () => linger[Symbol.dispose]());
     });
     socket.on("error", () => {}); // `close` follows
-    socket.once("close", () => this.#relieve());
+    socket.once("close", () => {
+      this.#output[Symbol.dispose]();
+      this.#relieve();
+    });
   }
 
   /** Whether what it does not read holds up the device. */
@@ -74,24 +80,19 @@ export class SerialClient {
   send(bytes: Buffer): void {
     const { socket } = this.#options;
     if (!socket.writable) return;
-    socket.write(bytes);
+    this.#output.send(bytes);
     this.#isBurdened = socket.writableLength > MAX_WAITING_BYTES;
   }
 
   /** Of a client that does not read, what it says must still be heard: it is spared the answer. */
   #tell(refusal: string): void {
     const { socket } = this.#options;
-    if (socket.writable && socket.writableLength < MAX_WAITING_BYTES) socket.write(`${refusal}${this.#lineEnd}`, "latin1");
+    if (socket.writable && socket.writableLength < MAX_WAITING_BYTES) this.#output.tell(refusal);
   }
 
   /** With a reset, so that nobody takes a torn stream for a whole one. */
   cut(): void {
     this.#options.socket.resetAndDestroy();
-  }
-
-  get #lineEnd(): string {
-    const { end } = this.#framer.framing;
-    return Array.isArray(end) ? Buffer.from(end).toString("latin1") : "\r\n";
   }
 
   /** With another framing in force, what was cut by the one before can't be judged any more: false. */

@@ -46,7 +46,9 @@ export const SerialFilterRules = z.strictObject({
     .string()
     .max(200)
     .default("")
-    .describe("A line that is written back for a refused message, with {rule} and {because}; empty (the default): nothing."),
+    .describe(
+      "A line that is written back for a refused message, between the lines of the device, with {rule} and {because}; empty (the default): nothing.",
+    ),
   rules: z.array(SerialRule).default([]).describe("For what goes to the device: the first whose pattern matches decides."),
   output: z
     .strictObject({ default: z.enum(["allow", "block"]).default("allow"), rules: z.array(SerialRule).default([]) })
