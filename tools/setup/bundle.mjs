@@ -3,8 +3,8 @@
  * which is all that runs, in a checkout as in an installed package. Node opens and links a dozen files instead of
  * hundreds: commands and filters start in about half the time.
  */
-import { cp, mkdir, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 
 /** Where the program goes, within the repository. */
 export const PROGRAM_FOLDER = "packages/cli/program";
@@ -35,7 +35,7 @@ const COMMONJS = [
 export async function bundleProgram(root) {
   const { build } = await import("esbuild"); // npm's packages may have been installed only now
   const folder = join(root, PROGRAM_FOLDER);
-  const { metafile } = await build({
+  const { metafile, outputFiles } = await build({
     absWorkingDir: root,
     entryPoints: MAINS,
     outdir: folder,
@@ -50,15 +50,31 @@ export async function bundleProgram(root) {
     legalComments: "none", // package-everything.mjs puts the whole licences in
     sourcemap: true,
     metafile: true,
+    write: false,
     logLevel: "warning",
   });
-  for (const [to, from] of Object.entries(DATA)) {
-    await mkdir(join(folder, to), { recursive: true });
-    await cp(join(root, from), join(folder, to), { recursive: true });
-  }
-  const written = new Set(Object.keys(metafile.outputs).map((path) => path.slice(PROGRAM_FOLDER.length + 1)));
-  for (const { name } of (await readdir(folder, { withFileTypes: true })).filter((entry) => entry.isFile())) {
-    if (!written.has(name)) await rm(join(folder, name), { force: true });
+  await mkdir(folder, { recursive: true });
+  for (const { path, contents } of outputFiles) await replaceFile(path, contents);
+  for (const [to, from] of Object.entries(DATA)) await replaceFolder(join(folder, to), join(root, from));
+  const written = new Set(outputFiles.map(({ path }) => basename(path)));
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (entry.isFile() && !written.has(entry.name)) await rm(join(folder, entry.name), { force: true });
   }
   return metafile;
+}
+
+async function replaceFolder(to, from) {
+  await mkdir(to, { recursive: true });
+  for (const name of await readdir(from)) {
+    await replaceFile(join(to, name), await readFile(join(from, name)), (await stat(join(from, name))).mode);
+  }
+}
+
+/** At once, and only when it is another one: a program that starts at this moment must not read half of it. */
+async function replaceFile(path, contents, mode = 0o644) {
+  const former = await readFile(path).catch(() => undefined);
+  if (former?.equals(contents)) return;
+  const file = `${path}.${process.pid}`;
+  await writeFile(file, contents, { mode });
+  await rename(file, path);
 }
