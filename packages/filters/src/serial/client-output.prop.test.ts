@@ -11,7 +11,7 @@ function openOutput(framing = LINES) {
   const sent: string[] = [];
   const write = (bytes: Buffer | string) => sent.push(typeof bytes === "string" ? bytes : bytes.toString("latin1")) > 0;
   const clock = new ManualClock();
-  return { clock, text: () => sent.join(""), output: new ClientOutput({ write, writable: true } as never, clock, () => framing) };
+  return { clock, text: () => sent.join(""), output: new ClientOutput({ write, writable: true }, clock, () => framing) };
 }
 
 describe("what a client is sent", () => {
