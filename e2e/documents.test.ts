@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { startMosquitto } from "@hardshare/testkit/mosquitto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeWithContainers } from "./harness/containers.ts";
 import { expectSuccess, HARDSHARE, run } from "./harness/commands.ts";
@@ -144,6 +145,17 @@ describeWithContainers("guides", () => {
       "/dev/serial/by-id/usb-machine": machine.path,
     });
     expect(await machine.ledger()).toEqual(["G0 X10 Y-5"]);
+  });
+
+  test("every example of «Devices behind a broker of MQTT» works as it is written, with mosquitto", async () => {
+    await using broker = await startMosquitto();
+    const reader = await world.user("maud");
+    await follow(reader, await examplesOf("mqtt-device.md"), {
+      "https://robots.example.org": world.ready.url,
+      "127.0.0.1:1883": `127.0.0.1:${broker.port}`,
+    });
+    await broker.heard('robots/a/speed {"speed":8}');
+    expect(broker.ledger).toEqual(['robots/a/speed {"speed":8}']);
   });
 
   test("every example of «Share a robot» works as it is written", async () => {

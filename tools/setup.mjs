@@ -46,6 +46,12 @@ export const TEST_PACKAGES = [
   { name: "qemu-system-misc", provides: "qemu-system-avr", why: "the board on which that firmware runs" },
   { name: "systemd", provides: "systemd-analyze", why: "checking the units of `hardshare service`" },
   {
+    name: "mosquitto",
+    provides: "mosquitto",
+    why: "a broker behind the mqtt filter, on 127.0.0.1; its own service is not started",
+    units: ["mosquitto.service"],
+  },
+  {
     name: "openssh-server",
     provides: "/usr/sbin/sshd",
     why: "SSH servers of tests, on 127.0.0.1 and in namespaces; its own service is not started",

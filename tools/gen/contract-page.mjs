@@ -11,7 +11,7 @@ export function contractPage() {
 
 One YAML file for each deployment, \`$HARDSHARE_HOME/deployments/<id>.yaml\`. All fields may be left out; relative paths
 are relative to the file. For editors there is a JSON Schema: [contract.schema.json](contract.schema.json), and one for
-each kind of [rules file](filter-rules.md): [http](http-rules.schema.json), [rosbridge](rosbridge-rules.schema.json), [rpc](rpc-rules.schema.json), [serial](serial-rules.schema.json), [tcp](tcp-rules.schema.json).
+each kind of [rules file](filter-rules.md): [http](http-rules.schema.json), [rosbridge](rosbridge-rules.schema.json), [rpc](rpc-rules.schema.json), [serial](serial-rules.schema.json), [tcp](tcp-rules.schema.json), [mqtt](mqtt-rules.schema.json).
 \`hardshare register\` puts them into \`$HARDSHARE_HOME/schemas\`, and names the first in the contract that it writes (\`# yaml-language-server:\`).
 Durations are a number and a unit (\`90s\`, \`30m\`, \`2h\`) or a number of seconds.
 

@@ -5,6 +5,7 @@ import {
   Contract,
   ERROR_CATALOGUE,
   HttpFilterRules,
+  MqttFilterRules,
   jsonSchemas,
   RosbridgeFilterRules,
   RpcFilterRules,
@@ -46,6 +47,7 @@ test("the page of filter rules explains every field of a rules file", () => {
     [SerialFilterRules, "serial-rules.schema.json"],
     [RpcFilterRules, "rpc-rules.schema.json"],
     [TcpFilterRules, "tcp-rules.schema.json"],
+    [MqttFilterRules, "mqtt-rules.schema.json"],
   ]) {
     for (const field of Object.keys(schema.shape)) {
       expect(page).toContain(`| \`${field}\` |`);

@@ -10,6 +10,7 @@ export function rulesPage() {
   const serial = schemas["serial-rules.schema.json"].properties;
   const rpc = schemas["rpc-rules.schema.json"].properties;
   const tcp = schemas["tcp-rules.schema.json"].properties;
+  const mqtt = schemas["mqtt-rules.schema.json"].properties;
   return `${GENERATED}
 
 # Filter rules
@@ -17,7 +18,7 @@ export function rulesPage() {
 What a filter lets through. A rules file is YAML; the contract names it (\`rules:\`), and \`hardshare reload\` puts a change
 into force at once, all of it or, with a mistake anywhere, none of it. For editors there are JSON Schemas:
 [http](http-rules.schema.json), [rosbridge](rosbridge-rules.schema.json), [rpc](rpc-rules.schema.json),
-[serial](serial-rules.schema.json), [tcp](tcp-rules.schema.json). \`hardshare filter test RULES MESSAGES…\` tells what is
+[serial](serial-rules.schema.json), [tcp](tcp-rules.schema.json), [mqtt](mqtt-rules.schema.json). \`hardshare filter test RULES MESSAGES…\` tells what is
 decided, by which rule and why, without hardware; \`hardshare filter learn\` proposes rules from what was recorded. What each
 rule must decide stands in [conformance](../../conformance/README.md) too, one case each.
 
@@ -115,5 +116,19 @@ ${fieldTable(tcp)}
 An entry is one of these.
 
 ${tcp.rules.items.anyOf.map((form) => fieldTable(form.properties)).join("\n\n")}
+
+## mqtt
+
+${fieldTable(mqtt)}
+
+An \`allow\` must cover all of a subscription, a \`block\` holds when it overlaps with it; what the broker sends is judged by the
+\`subscribe\` entries again. Topics that begin with \`$\`, and shared subscriptions, pass only by an entry that names them.
+A \`#\` after a blank begins a comment in YAML: write \`"subscribe robots/#"\` in quotes.
+
+### rules
+
+An entry is one of these.
+
+${mqtt.rules.items.anyOf.map((form) => fieldTable(form.properties)).join("\n\n")}
 `;
 }

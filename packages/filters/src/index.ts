@@ -5,6 +5,7 @@
 export { httpFilterKind, rrhttpFilterKind } from "./http/http-filter-kind.ts";
 export { checkRulesFile } from "./run/check-rules.ts";
 export type { FilterKind } from "./run/filter-kind.ts";
+export { mqttFilterKind } from "./mqtt/mqtt-filter-kind.ts";
 export { rosbridgeFilterKind } from "./rosbridge/rosbridge-filter-kind.ts";
 export { serialFilterKind } from "./serial/serial-filter-kind.ts";
 export { rpcFilterKind, rrpcFilterKind } from "./rpc/rpc-filter-kind.ts";

@@ -15,6 +15,7 @@ export * from "./filter-rules/http.ts";
 export * from "./filter-rules/rosbridge.ts";
 export * from "./filter-rules/rpc.ts";
 export * from "./filter-rules/serial.ts";
+export * from "./filter-rules/mqtt.ts";
 export * from "./filter-rules/tcp.ts";
 export * from "./handshake.ts";
 export * from "./host-channel.ts";

@@ -4,6 +4,7 @@ import { HttpFilterRules } from "./filter-rules/http.ts";
 import { RosbridgeFilterRules } from "./filter-rules/rosbridge.ts";
 import { RpcFilterRules } from "./filter-rules/rpc.ts";
 import { SerialFilterRules } from "./filter-rules/serial.ts";
+import { MqttFilterRules } from "./filter-rules/mqtt.ts";
 import { TcpFilterRules } from "./filter-rules/tcp.ts";
 
 /** A JSON Schema, as plain data. */
@@ -18,6 +19,7 @@ export function jsonSchemas(): Record<string, JsonSchemaFile> {
     "contract.schema.json": jsonSchemaOf(Contract, "hardshare contract of a deployment"),
     "http-rules.schema.json": jsonSchemaOf(HttpFilterRules, "hardshare rules of the http filter"),
     "rosbridge-rules.schema.json": jsonSchemaOf(RosbridgeFilterRules, "hardshare rules of the rosbridge filter"),
+    "mqtt-rules.schema.json": jsonSchemaOf(MqttFilterRules, "hardshare rules of the mqtt filter"),
     "serial-rules.schema.json": jsonSchemaOf(SerialFilterRules, "hardshare rules of the serial filter"),
     "rpc-rules.schema.json": jsonSchemaOf(RpcFilterRules, "hardshare rules of the rpc filter"),
     "tcp-rules.schema.json": jsonSchemaOf(TcpFilterRules, "hardshare rules of the tcp filter"),

@@ -15,6 +15,8 @@ interface RunFlags {
   state?: string;
   decisions?: string;
   baud?: number;
+  username?: string;
+  passwordFile?: string;
 }
 
 const DEFAULT_BAUD = 115_200;
@@ -125,4 +127,15 @@ export function addFilterKinds(run: Command, shell: Shell): void {
       .requiredOption("--rules <file>", "its rules"),
     make: ({ tcpFilterKind }, target) => tcpFilterKind({ target }),
   }).addHelpText("after", examples(["hardshare filter run tcp --target 192.168.1.20:502 --rules plc.rules.yaml", "try rules out"]));
+
+  addKind({
+    command: run
+      .command("mqtt")
+      .description("judges what clients of MQTT publish and subscribe to by rules, in front of a broker")
+      .requiredOption("--target <host:port>", "the broker")
+      .requiredOption("--rules <file>", "its rules")
+      .option("--username <name>", "by which the filter makes itself known to the broker")
+      .option("--password-file <file>", "file whose first line is the password for it"),
+    make: ({ mqttFilterKind }, target, { username, passwordFile }) => mqttFilterKind({ target, username, passwordFile }),
+  }).addHelpText("after", examples(["hardshare filter run mqtt --target 127.0.0.1:1883 --rules lab.rules.yaml", "try rules out"]));
 }

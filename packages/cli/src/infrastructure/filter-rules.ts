@@ -14,7 +14,8 @@ export function addFilterRules(filter: Command, shell: Shell): void {
       "Tells for each message what the filter decides, by which rule and why, and what would reach the device.\n" +
         "A message is, for http and rpc, `METHOD /path [body]`, `WS /path message`, or @FILE with one in each line (also as JSON with\n" +
         "method, path and body), or with a raw request; for rosbridge, `OPERATION /name [type] [message]`, or the operation\n" +
-        "as JSON; for tcp, the address of a peer.",
+        "as JSON; for tcp, the address of a peer; for mqtt, `publish [-q QOS] [-r] TOPIC [PAYLOAD]`, `will …`, `subscribe FILTER`,\n" +
+        "a packet as JSON, or hex5 and its bytes.",
     )
     .argument("<rules>", "file of filter rules")
     .argument("<messages...>", "messages, or @FILE with messages")

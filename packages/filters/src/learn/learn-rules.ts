@@ -1,5 +1,6 @@
 import { AppError } from "@hardshare/protocol";
 import { learnHttp } from "./learn-http.ts";
+import { learnMqtt } from "./learn-mqtt.ts";
 import { learnRosbridge } from "./learn-rosbridge.ts";
 import { learnRpc } from "./learn-rpc.ts";
 import { learnSerial } from "./learn-serial.ts";
@@ -18,9 +19,10 @@ export async function learnRules(from: string): Promise<string> {
   const refuse = (problem: string) => new AppError("bad_input", `${from} ${problem}`, { details: { field: "from" } });
   if (kinds.length > 1) throw refuse(`has messages of the filters ${kinds.map(([kind]) => kind).join(" and ")}: expected one of them`);
   if (kinds.length === 0) throw refuse("has no message that passed to the device: record some first, with rules that have `mode: shadow`");
-  const { http, rpc, serial, rosbridge } = recorded;
+  const { http, rpc, serial, rosbridge, mqtt } = recorded;
   const remarks = leftOut === 0 ? [] : [`Left out: ${leftOut} that were refused, or could not be read.`];
   if (rosbridge.length > 0) return writeRules(learnRosbridge(rosbridge), remarks);
+  if (mqtt.length > 0) return writeRules(learnMqtt(mqtt), remarks);
   if (rpc.length > 0) {
     return writeRules(
       learnRpc(rpc),

@@ -26,12 +26,29 @@ const RosMessage = z.object({ op: z.string(), name: z.string(), type: z.string()
 /** An operation of the rosbridge protocol, as a filter recorded it. */
 export type RosMessage = z.infer<typeof RosMessage>;
 
+const MqttMessage = z.union([
+  z.object({
+    publish: z.string().min(1),
+    qos: z.int().min(0).max(2),
+    retain: z.boolean(),
+    payload: z.unknown().optional(),
+    text: z.unknown().optional(),
+    contentType: z.string().optional(),
+    responseTopic: z.string().optional(),
+    userProperties: z.record(z.string(), z.string()).optional(),
+  }),
+  z.object({ subscribe: z.string().min(1), qos: z.int().min(0).max(2) }),
+  z.object({ connect: z.number() }),
+]);
+/** A message or a subscription, as a filter recorded it. */
+export type MqttMessage = z.infer<typeof MqttMessage>;
+
 const RecordedDecision = z.object({
   at: z.string(),
   direction: z.enum(["in", "out"]),
   decision: z.enum(["allow", "block"]),
   mode: z.enum(["enforce", "shadow"]),
-  message: z.union([RpcMessage, HttpMessage, SerialMessage, RosMessage]).optional(),
+  message: z.union([RpcMessage, HttpMessage, SerialMessage, RosMessage, MqttMessage]).optional(),
 });
 
 /** What a file of `--decisions` holds that rules can be made of. */
@@ -40,6 +57,7 @@ export interface RecordedMessages {
   readonly rpc: readonly RpcMessage[];
   readonly serial: readonly SerialMessage[];
   readonly rosbridge: readonly RosMessage[];
+  readonly mqtt: readonly MqttMessage[];
   /** Decisions without a message that could be read, and messages that were refused: nothing is learnt of them. */
   readonly leftOut: number;
 }
@@ -53,6 +71,7 @@ export async function readDecisions(file: string): Promise<RecordedMessages> {
   const rpc: RpcMessage[] = [];
   const serial: SerialMessage[] = [];
   const rosbridge: RosMessage[] = [];
+  const mqtt: MqttMessage[] = [];
   let leftOut = 0;
   let number = 0;
   let broken = 0;
@@ -75,13 +94,14 @@ export async function readDecisions(file: string): Promise<RecordedMessages> {
       else if ("line" in message) serial.push(message);
       else if ("op" in message) rosbridge.push(message);
       else if ("procedure" in message) rpc.push(message);
-      else http.push(message);
+      else if ("method" in message) http.push(message);
+      else mqtt.push(message);
     }
   } catch (cause) {
     if (cause instanceof AppError) throw cause;
     throw new AppError("bad_input", `cannot read ${file}: ${(cause as Error).message}`, { details: { field: "from" }, cause });
   }
-  return { http, rpc, serial, rosbridge, leftOut };
+  return { http, rpc, serial, rosbridge, mqtt, leftOut };
 }
 
 function readLine(line: string): z.infer<typeof RecordedDecision> | undefined {

@@ -15,6 +15,10 @@ test.each([
   ["http", "rules:\n  - allow: GET b\n", "2:12: rules.0.allow: "],
   ["http", "rules:\n  - { allow: POST /a, body: { type: nonsense } }\n", "2:"],
   ["rrhttp", "default: perhaps\n", "1:"],
+  ["mqtt", "rules:\n  - allow: publish a/#/b\n", "2:12: rules.0.allow: "],
+  ["mqtt", "rules:\n  - allow: subscribe a\n    retain: true\n", "3:13: rules.0.retain: "],
+  ["mqtt", "rules:\n  - allow: publish a\n    clamp: { a: [0, 1] }\n", "3:12: rules.0.clamp: "],
+  ["mqtt", "rules:\n  - { allow: publish a, payload: { type: nonsense } }\n", "2:"],
   ["serial", "rules:\n  - allow: '('\n", "2:12: rules.0.allow: "],
   ["rpc", "rules:\n  - { allow: GET /a, run: [./none] }\n", "2:28: rules.0.run.0: "],
   ["rrpc", "rules:\n  - { verb: GET, uri: /a, command: [] }\n", "2:36: rules.0.command: "],
@@ -28,6 +32,7 @@ test.each([
 test.each([
   ["http", ""],
   ["rrhttp", "default: block\nrules: []\n"],
+  ["mqtt", ""],
   ["serial", ""],
   ["rpc", ""],
   ["rrpc", "rules: []\n"],

@@ -4,6 +4,7 @@ import { openBudgetBook } from "../rules/budget-book.ts";
 import { parseHttpRules } from "../rules/http-rules.ts";
 import { LimitKeeper } from "../rules/limits.ts";
 import { readRules } from "../rules/live-rules.ts";
+import { parseMqttRules } from "../rules/mqtt-rules.ts";
 import { parseRosbridgeRules } from "../rules/rosbridge-rules.ts";
 import { parseRrhttpRules } from "../rules/rrhttp-rules.ts";
 import { parseSerialRules } from "../rules/serial-rules.ts";
@@ -19,6 +20,7 @@ const PARSERS: Readonly<Record<Filter, FilterKind<unknown>["parseRules"]>> = {
   http: parseHttpRules,
   rosbridge: parseRosbridgeRules,
   rrhttp: parseRrhttpRules,
+  mqtt: parseMqttRules,
   serial: parseSerialRules,
   rpc: checkRpcRules,
   rrpc: checkRrpcRules,

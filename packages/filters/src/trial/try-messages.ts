@@ -3,6 +3,7 @@ import { AppError } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
 import { guessKind, TRIAL_KINDS, type TrialKind } from "./guess-kind.ts";
 import { openHttpTrial } from "./http-trial.ts";
+import { openMqttTrial } from "./mqtt-trial.ts";
 import { readMessages } from "./read-messages.ts";
 import { openRosbridgeTrial } from "./rosbridge-trial.ts";
 import { openRpcTrial } from "./rpc-trial.ts";
@@ -22,6 +23,7 @@ export interface TryMessagesOptions {
 /** How a trial of each kind is opened: of the text of a rules file. */
 export const OPEN_TRIAL: Record<TrialKind, (text: string, options: { file: string; clock: Clock }) => Promise<Trial>> = {
   http: openHttpTrial,
+  mqtt: openMqttTrial,
   rosbridge: openRosbridgeTrial,
   rpc: openRpcTrial,
   serial: openSerialTrial,

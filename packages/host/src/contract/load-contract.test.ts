@@ -98,8 +98,8 @@ test("each problem is told with file, line, column, field and what was expected"
 
 test.each([
   [
-    "{ name: ARM, filter: mqtt }",
-    [expect.stringMatching(/^2:26: services\.0\.filter: expected http, .* or \w+ \(mqtt is not yet available\)/)],
+    "{ name: ARM, filter: mqtt, target: 'a:1', rules: r, password_file: p }",
+    [expect.stringMatching(/services\.0\.password_file: expected `username` too/)],
   ],
   [
     "{ name: ARM, filter: htp, target: 'a:1' }",

@@ -24,5 +24,10 @@ export function filterArguments(service: FilterService, places: { contract: stri
   const file = rules === undefined ? [] : ["--rules", resolve(places.contract, rules)];
   const args = [filter, ...target, ...file, "--state", join(places.state, `${name}.budgets`)];
   if (filter === "serial") args.push("--baud", String(service.baud));
+  if (filter === "mqtt") {
+    const { username, password_file: password } = service;
+    if (username !== undefined) args.push("--username", username);
+    if (password !== undefined) args.push("--password-file", resolve(places.contract, password));
+  }
   return tap ? [...args, "--decisions", join(places.tap, `${name}.decisions`)] : args;
 }

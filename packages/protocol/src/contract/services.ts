@@ -101,10 +101,30 @@ const TcpService = z.strictObject({
   rules: RulesPath,
 });
 
-/** Filters that are planned: a contract that asks for one is told so. */
-const NOT_YET: readonly unknown[] = ["mqtt"];
+const MqttService = z
+  .strictObject({
+    ...shared,
+    filter: z.literal("mqtt").describe("The kind of filter."),
+    target: HostPort.describe("host:port of the broker."),
+    username: z.string().min(1).optional().describe("By which the filter makes itself known to the broker; no instance learns it."),
+    password_file: z.string().min(1).optional().describe("File whose first line is the password for it, relative to the contract file."),
+    rules: RulesPath,
+  })
+  .refine(({ username, password_file: file }) => file === undefined || username !== undefined, {
+    path: ["password_file"],
+    error: "expected `username` too",
+  });
 
-const FILTER_SERVICES = [HttpService, RosbridgeService, RrhttpService, RpcService, RrpcService, SerialService, TcpService] as const;
+const FILTER_SERVICES = [
+  HttpService,
+  RosbridgeService,
+  RrhttpService,
+  RpcService,
+  RrpcService,
+  SerialService,
+  TcpService,
+  MqttService,
+] as const;
 
 function namesOfFilters(): string {
   const names = FILTER_SERVICES.map(({ shape }) => shape.filter.value);
@@ -113,11 +133,7 @@ function namesOfFilters(): string {
 
 /** A program on the host that an instance may talk to. Which form is meant is told by `filter`, and by nothing else. */
 export const Service = z.discriminatedUnion("filter", [...FILTER_SERVICES, CommandService], {
-  error: ({ code, input }) => {
-    if (code !== "invalid_union") return undefined;
-    const { filter } = input as { filter: unknown };
-    const isPlanned = NOT_YET.includes(filter);
-    return `expected ${namesOfFilters()}${isPlanned ? ` (${String(filter)} is not yet available)` : "; a program of your own is told by `command` instead"}`;
-  },
+  error: ({ code }) =>
+    code === "invalid_union" ? `expected ${namesOfFilters()}; a program of your own is told by \`command\` instead` : undefined,
 });
 export type Service = z.infer<typeof Service>;
