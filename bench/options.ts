@@ -21,7 +21,7 @@ export function describeOptions(races: readonly string[]): string {
   --short        fewer repetitions: to see that the races run, not how fast
   --long         P11: an hour
   --json FILE    writes the rows
-  --profile DIR  P6, P7, P8: writes DIR/<race>-{hub,host,server}.cpuprofile (open in Chrome's or VS Code's profiler)
+  --profile DIR  P6, P7, P8, P10, P11: writes DIR/<race>-{hub,host,server,filter}.cpuprofile (for Chrome's or VS Code's profiler)
                  and tells the functions that took most time; the profiled figures are not comparable
 races: ${races.join(" ")}
 `;

@@ -29,14 +29,17 @@ interface Line extends AsyncDisposable {
 
 export const serialLine: Race = {
   ids: ["P11"],
-  async run({ world, isShort, isLong, tell }: RaceContext): Promise<Row[]> {
+  async run({ world, isShort, isLong, profiler, tell }: RaceContext): Promise<Row[]> {
     const device = await Device.open();
     const rules = join(world.folder, "line.rules.yaml");
     await writeFile(rules, RULES);
     const trips = isShort ? 50 : 1000;
     const direct = await measure(device, openDirect(device.path), trips);
     const args = ["filter", "run", "serial", "--target", device.path, "--baud", "3000000", "--rules", rules];
-    const filter = spawn(process.execPath, [HARDSHARE, ...args], { stdio: ["ignore", "pipe", "ignore"] });
+    const filter = spawn(process.execPath, [HARDSHARE, ...args], {
+      stdio: ["ignore", "pipe", "ignore"],
+      env: { ...process.env, ...profiler?.variables },
+    });
     try {
       const [address] = (await once(filter.stdout, "data")) as [Buffer];
       const port = Number(address.toString().trim().split(":")[1]);
@@ -44,7 +47,12 @@ export const serialLine: Race = {
       const seconds = isShort ? 2 : isLong ? 3600 : 10;
       tell(`P11 both ways at ${BYTES_PER_SECOND / 1000} kB/s for ${seconds} s …`);
       const before = processorMs(filter.pid ?? 0);
-      const { lost, times } = await runAtFullSpeed(device, await openTcp(port), seconds);
+      const running = openTcp(port).then((line) => runAtFullSpeed(device, line, seconds));
+      if (profiler !== undefined) {
+        const programs = [{ name: "filter", pid: filter.pid ?? 0 }];
+        for (const line of await profiler.during("P11", programs, () => running)) tell(line);
+      }
+      const { lost, times } = await running;
       const share = (processorMs(filter.pid ?? 0) - before) / (10 * seconds);
       const added = filtered.p50 - direct.p50;
       return [
