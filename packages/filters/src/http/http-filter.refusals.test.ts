@@ -127,6 +127,7 @@ describe("what two parsers could read in two ways is refused with 400", () => {
     ["a coding before chunked", `POST /a HTTP/1.1\r\n${HOST}Transfer-Encoding: gzip, chunked\r\n${NO_CHUNKS}`],
     ["identity after chunked", `POST /a HTTP/1.1\r\n${HOST}Transfer-Encoding: chunked, identity\r\n${NO_CHUNKS}`],
     ["a coding nobody knows", `POST /a HTTP/1.1\r\n${HOST}Transfer-Encoding: xchunked\r\n${NO_CHUNKS}`],
+    ["a blank in the name of a header", `GET /a HTTP/1.1\r\n${HOST}X y: z\r\n\r\n`],
     ["a blank before the colon", `POST /a HTTP/1.1\r\n${HOST}Transfer-Encoding : chunked\r\n${NO_CHUNKS}`],
     ["a coding with HTTP/1.0", `POST /a HTTP/1.0\r\n${HOST}${CHUNKED}${NO_CHUNKS}`],
     ["a folded header", `POST /a HTTP/1.1\r\n${HOST}X: a\r\n b\r\n\r\n`],

@@ -45,6 +45,8 @@ const ONCE_ONLY: ReadonlySet<string> = new Set([
   "sec-websocket-key",
   "sec-websocket-version",
 ]);
+/** A name of a header (RFC 9110 §5.6.2), in small letters. */
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 /** Headers by which some frameworks replace the method or path that the filter has judged. */
 const OVERRIDING: ReadonlySet<string> = new Set([
   "x-http-method",
@@ -133,7 +135,7 @@ function sortHeaders(rawHeaders: readonly string[]): SortedHeaders | { problem: 
   const special = new Map<string, string>();
   const names = readNames(rawHeaders);
   for (const [index, name] of names.entries()) {
-    if (name === "") return { problem: "a header has no name" }; // the parser of Node 20.19.0 lets it pass
+    if (!TOKEN.test(name)) return { problem: "the name of a header is none" }; // the parser of Node 20.19.0 lets it pass
     // CGI and its heirs read `_` as `-`.
     const folded = name.includes("_") ? name.replaceAll("_", "-") : name;
     if (OVERRIDING.has(folded)) return { problem: `the header ${rawHeaders[2 * index]} could replace the request that was judged` };
