@@ -1,12 +1,15 @@
 import {
   AccessRulesList,
+  AlertAnswer,
   type AccessRule,
   type Capability,
   DeploymentsList,
   DeploymentView,
+  EmailHooksAnswer,
   EstopAnswer,
   type FirewallAction,
   FirewallList,
+  HooksView,
   InstanceKey,
   InstancesList,
   InstanceView,
@@ -20,6 +23,7 @@ import {
   type Parsed,
   type TimelineEvent,
   UsersList,
+  WebhookAnswer,
   WhoAmI,
   WorkspaceTypes,
 } from "@hardshare/protocol";
@@ -188,6 +192,28 @@ export class HardshareClient {
   /** The owner ends an instance on a deployment of theirs, whoever uses it. Returns before it has ended. */
   async forceTerminate(instanceId: string): Promise<void> {
     await this.#connection.text("POST", `/hardshare/terminate/${encodeURIComponent(instanceId)}`);
+  }
+
+  /** Where alerts of a deployment of the caller go. */
+  hooks(deploymentId: string): Promise<Parsed<typeof HooksView>> {
+    return this.#connection.json("GET", `/deployment/${encodeURIComponent(deploymentId)}/hooks`, HooksView);
+  }
+
+  /** Has alerts mailed to these addresses, in place of those before. @returns `warning`: why nothing will be mailed */
+  setEmailHooks(deploymentId: string, emails: readonly string[]): Promise<Parsed<typeof EmailHooksAnswer>> {
+    return this.#connection.json("POST", `/hardshare/hook/email/${encodeURIComponent(deploymentId)}`, EmailHooksAnswer, {
+      body: { emails },
+    });
+  }
+
+  /** Has alerts posted to this URL, in place of the one before; null: nowhere. @returns the secret of a new one, told only now */
+  setWebhook(deploymentId: string, url: string | null): Promise<Parsed<typeof WebhookAnswer>> {
+    return this.#connection.json("POST", `/deployment/${encodeURIComponent(deploymentId)}/hook/webhook`, WebhookAnswer, { body: { url } });
+  }
+
+  /** Tells all hooks of a deployment. */
+  alert(deploymentId: string, message: string): Promise<Parsed<typeof AlertAnswer>> {
+    return this.#connection.json("POST", `/deployment/${encodeURIComponent(deploymentId)}/alert`, AlertAnswer, { body: { msg: message } });
   }
 
   // Administration (superuser)

@@ -5,4 +5,6 @@
 export * from "./access-policy.ts";
 export * from "./deadline.ts";
 export * from "./lifecycle.ts";
+export * from "./opening-hours.ts";
 export * from "./reconcile-host.ts";
+export * from "./rest.ts";

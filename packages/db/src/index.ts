@@ -12,6 +12,7 @@ export * from "./stores/database.ts";
 export * from "./stores/deployments.ts";
 export * from "./stores/events.ts";
 export * from "./stores/firewalls.ts";
+export * from "./stores/hooks.ts";
 export * from "./stores/hosts.ts";
 export * from "./stores/hubs.ts";
 export * from "./stores/instances.ts";

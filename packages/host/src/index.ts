@@ -7,6 +7,7 @@ export { daemonStatus, reloadFiles, startAdvertising, stopAdvertising } from "./
 export { configuredDeployments, type HostDaemon, type HostDaemonOptions, startHostDaemon } from "./daemon/host-daemon.ts";
 export { deploymentsHere, estopHere, type EstopHereOptions, type StoppedHere } from "./daemon/estop-here.ts";
 export { askDockerVersion } from "./engine/connect-docker.ts";
+export { type MonitorResult, runMonitors, type RunMonitorsOptions } from "./health/run-monitors.ts";
 export { ensureImage, type EnsureImageOptions } from "./image/ensure-image.ts";
 export { initHost, type InitHostOptions } from "./registration/init-host.ts";
 export { registerDeployment, type RegisterDeploymentOptions } from "./registration/register-deployment.ts";

@@ -45,6 +45,12 @@ export const ERROR_CATALOGUE = {
     isRetryable: true,
     meaning: "Somebody else's instance holds the deployment; the message says until when.",
   },
+  resting: {
+    httpStatus: 503,
+    exitCode: 3,
+    isRetryable: true,
+    meaning: "The hardware rests: after an instance, outside of the lab's hours, or until a monitor passes; the message says until when.",
+  },
   host_offline: {
     httpStatus: 503,
     exitCode: 6,

@@ -5,6 +5,7 @@ import { HelloBase, Refused, Welcome, Challenge } from "./handshake.ts";
 import { HostName } from "./host-names.ts";
 import { DeploymentId, Epoch, InstanceId, MAX_CLAIMED_EPOCH, UserName } from "./ids.ts";
 import { EndReason, Probe, Provider, PublicKeyLine, StepPhase } from "./instances.ts";
+import { Rest } from "./rest.ts";
 import { foreignText, MAX_REASON_CHARS } from "./texts.ts";
 
 /**
@@ -145,6 +146,13 @@ export type ServerToHost = z.infer<typeof ServerToHost>;
 export const HostPhase = z.enum(["accepted", "up", "ending", "ended"]);
 export type HostPhase = z.infer<typeof HostPhase>;
 
+/** Something about the hardware that the owner should hear of, where no instance is whose timeline would tell it. */
+export const HostAlert = z.object({ id: z.string().max(64), at: z.iso.datetime(), message: foreignText(MAX_REASON_CHARS) });
+export type HostAlert = z.infer<typeof HostAlert>;
+
+/** Alerts that a host tells of each deployment: the newest. */
+export const MAX_HOST_ALERTS = 5;
+
 /** A deployment as its host describes it when connecting and after a change. */
 export const HostDeployment = z.object({
   deploymentId: DeploymentId,
@@ -158,6 +166,12 @@ export const HostDeployment = z.object({
   deadManS: z.number().positive().optional(),
   /** Whether `hardshare ad` offers it now. */
   isAdvertised: z.boolean(),
+  /** While no instance holds it: whether it rests. Also told while one does, for the moment after its end. */
+  rest: Rest.nullable().default(null),
+  /** When it will be closed next: no instance may last longer. */
+  closesAt: z.iso.datetime().nullable().default(null),
+  /** Each is recorded once, by its id. */
+  alerts: z.array(HostAlert).max(MAX_HOST_ALERTS).default([]),
   /** Highest epoch in the host's journal, 0 if none: the server raises its counter above it. */
   highestEpoch: z.int().min(0).max(MAX_CLAIMED_EPOCH),
   /** Live instance at the host, or one whose end is not yet acknowledged. */

@@ -13,6 +13,9 @@ import { MAX_REASON_CHARS } from "./texts.ts";
 /** A fact about a lock-out that people should see. */
 export const LockoutView = z.object({ reason: z.string(), actor: z.string(), at: z.string() });
 
+/** Why a deployment rests, and until when. */
+const RestView = z.object({ why: z.string(), until: z.string().nullable() });
+
 /** `GET /deployment/ID`. */
 export const DeploymentView = z.object({
   id: DeploymentId,
@@ -37,6 +40,8 @@ export const DeploymentView = z.object({
   max_duration: z.number(),
   /** Reason and actor of the lock-out; for those who are logged in. */
   lockout_info: LockoutView.optional(),
+  /** Why it cannot be launched for now, and until when (UTC; null: nobody knows); absent while it can be, or is held. */
+  resting: RestView.optional(),
   /** Who holds it (for those who are logged in) and when it gets free; null when free. */
   holder: z.object({ user: z.string().optional(), expires: z.string() }).nullable(),
 });
@@ -61,6 +66,7 @@ export const DeploymentsList = z.object({
         // ours:
         online: z.boolean(),
         locked: z.boolean(),
+        resting: RestView.optional(),
         owner: z.string(),
         provider: z.string().nullable(),
       }),
@@ -224,6 +230,7 @@ export const OwnedDeployments = z.object({
       host: z.string().nullable(),
       provider: z.string().nullable(),
       lockout_info: LockoutView.optional(),
+      resting: RestView.optional(),
       instance: z.object({ id: InstanceId, user: z.string(), status: InstanceState, expires: z.string() }).nullable(),
       alerts: z.array(z.object({ at: z.string(), message: z.string() })),
     }),

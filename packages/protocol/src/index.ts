@@ -4,6 +4,8 @@
  */
 export * from "./access.ts";
 export * from "./contract/contract.ts";
+export * from "./contract/hours.ts";
+export * from "./contract/monitors.ts";
 export * from "./contract/programs.ts";
 export * from "./contract/services.ts";
 export * from "./durations.ts";
@@ -18,6 +20,7 @@ export * from "./filter-rules/serial.ts";
 export * from "./filter-rules/mqtt.ts";
 export * from "./filter-rules/tcp.ts";
 export * from "./handshake.ts";
+export * from "./hooks.ts";
 export * from "./host-channel.ts";
 export * from "./host-names.ts";
 export * from "./http-api.ts";
@@ -26,6 +29,7 @@ export * from "./ids.ts";
 export * from "./instances.ts";
 export * from "./json-schemas.ts";
 export * from "./parsing.ts";
+export * from "./rest.ts";
 export * from "./texts.ts";
 export * from "./times.ts";
 export * from "./tokens.ts";

@@ -26,6 +26,7 @@ export const EndReason = z.enum([
   "not_desired", // the server no longer knows this epoch
   "filter_lost", // a filter died and the programs for the safe state failed
   "estop", // somebody pressed E-stop
+  "monitor", // a monitor whose entry says `on_fail: terminate` failed
   "dead_man", // the dead-man's switch fired and the programs for the safe state failed
 ]);
 export type EndReason = z.infer<typeof EndReason>;

@@ -8,6 +8,8 @@ import { addDeploymentRoutes } from "./features/deployments/routes.ts";
 import type { EstopService } from "./features/estops/estop-service.ts";
 import { addEstopRoutes } from "./features/estops/routes.ts";
 import { addFirewallRoutes } from "./features/firewalls/routes.ts";
+import { HookService } from "./features/hooks/hook-service.ts";
+import { addHookRoutes } from "./features/hooks/routes.ts";
 import { addHostRoutes } from "./features/hosts/routes.ts";
 import { addHubRoutes } from "./features/hubs/routes.ts";
 import { addEventRoutes } from "./features/instances/event-routes.ts";
@@ -39,6 +41,8 @@ export interface AppDeps {
   rateLimits: RateLimits;
   addressOf: (request: IncomingMessage) => string;
   strangers: Strangers;
+  /** Whether there is a mail server. */
+  hasMail: boolean;
   clock: Clock;
   random: Random;
   logger: Logger;
@@ -85,6 +89,7 @@ export function createApp(deps: AppDeps): FastifyInstance {
   addHostRoutes(app, keyed);
   addHubRoutes(app, keyed);
   addTokenRoutes(app, { tokens: deps.tokens, tokenPublicPem: deps.secrets.tokenPublicPem });
+  addHookRoutes(app, { hooks: new HookService(keyed) });
   addUserRoutes(app, deps);
   return app;
 }

@@ -1,3 +1,4 @@
+import { lookup } from "node:dns/promises";
 import type { IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { isIPv6 } from "node:net";
@@ -9,6 +10,10 @@ import type { FastifyInstance } from "fastify";
 import { createApp } from "./app.ts";
 import { peerChannelRoute } from "./channels/peer-channel.ts";
 import { EstopService } from "./features/estops/estop-service.ts";
+import { deliver } from "./features/hooks/deliver.ts";
+import { DeliveriesJob } from "./features/hooks/deliveries-job.ts";
+import { openMail } from "./features/hooks/mail.ts";
+import { OutsideAddresses } from "./features/hooks/outside-addresses.ts";
 import { keepAdminToken } from "./features/tokens/admin-token.ts";
 import { TokenCodec } from "./features/tokens/token-codec.ts";
 import { KnownTokens } from "./features/tokens/known-tokens.ts";
@@ -37,6 +42,10 @@ export interface ServerOptions {
   socketFolder?: string | undefined;
   /** Addresses and subnets (CIDR) of proxies whose `X-Forwarded-For` is believed. */
   trustedProxies?: readonly string[] | undefined;
+  /** Subnets (CIDR) to which webhooks may go beside the internet. */
+  hooksMayReach?: readonly string[] | undefined;
+  /** File that names the mail server; without one no letters are sent. */
+  mailFile?: string | undefined;
   rateLimits?: Partial<RateLimits> | undefined;
   /** Ends the start; not what was started. */
   signal?: AbortSignal | undefined;
@@ -60,6 +69,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const { dataFolder, clock, random, logger } = options;
   const isTrusted = readTrustedProxies(options.trustedProxies ?? []);
   const addressOf = (request: IncomingMessage) => clientAddress(request, isTrusted);
+  const outside = new OutsideAddresses(options.hooksMayReach ?? []);
+  const sendMail = options.mailFile === undefined ? undefined : await openMail(options.mailFile);
   const undo: (() => Promise<void>)[] = [];
   const stop = async () => {
     for (let end = undo.pop(); end !== undefined; end = undo.pop()) await end();
@@ -98,6 +109,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       identify,
       addressOf,
       strangers,
+      hasMail: sendMail !== undefined,
       secrets,
       identity: secrets.identity,
       clock,
@@ -121,6 +133,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 
     const port = await listen(app, options);
     owned(await core.begin());
+    const hookDeps = { outside, sendMail, sealingKey: secrets.sealingKey, resolve: (name: string) => lookup(name, { all: true }), clock };
+    owned(new DeliveriesJob({ ...deps, deliver: (delivery, signal) => deliver(delivery, hookDeps, signal) }));
     upgrades.open();
     const url = options.publicUrl ?? `http://${reachable(options.host)}:${port}`;
     logger.info("server is listening", { url, port });

@@ -12,6 +12,8 @@ interface ServeFlags {
   databaseUrl?: string;
   publicUrl?: string;
   trustedProxy?: string[];
+  hooksMayReach?: string[];
+  mailFile?: string;
 }
 
 const collect = (value: string, earlier: string[] = []) => [...earlier, value];
@@ -29,6 +31,12 @@ export const addServe: AddVerb = (program, shell) => {
     .option("--port <port>", "port to listen on", readPort, DEFAULT_SERVER_PORT)
     .option("--public-url <url>", "address by which users reach it, when a proxy stands before it")
     .option("--trusted-proxy <subnet>", "address or subnet (CIDR) of a proxy whose X-Forwarded-For is believed; may be repeated", collect)
+    .option(
+      "--hooks-may-reach <subnet>",
+      "address or subnet (CIDR) beside the internet to which alerts may be posted; may be repeated",
+      collect,
+    )
+    .option("--mail-file <file>", "file with `url:` of a mail server and `from:`, so that alerts are mailed too")
     .option("--database-url <url>", "an existing PostgreSQL instead of the private one")
     .action(
       runs(shell, async ({ context, options, output }, flags: ServeFlags) => {
@@ -41,6 +49,8 @@ export const addServe: AddVerb = (program, shell) => {
           databaseUrl: flags.databaseUrl,
           publicUrl: flags.publicUrl,
           trustedProxies: flags.trustedProxy,
+          hooksMayReach: flags.hooksMayReach,
+          mailFile: flags.mailFile,
           signal: context.interrupted,
           clock: context.clock,
           random: context.random,

@@ -11,6 +11,8 @@ export const BACKED_UP_TABLES = [
   "released_ports",
   "firewall_rules",
   "events",
+  "hooks",
+  "deliveries",
 ] as const;
 
 /** What it does not: who is connected now, and the steps of the schema, which its first line names. */

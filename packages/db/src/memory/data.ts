@@ -15,6 +15,8 @@ export class Data {
   readonly instances = new Table<Row<"instances">>(this.#journal, (row) => row.id);
   readonly releasedPorts = new Table<Row<"releasedPorts">>(this.#journal, (row) => `${row.hubId}/${row.port}`);
   readonly firewallRules = new Table<Row<"firewallRules">>(this.#journal, (row) => `${row.instanceId}/${row.position}`);
+  readonly hooks = new Table<Row<"hooks">>(this.#journal, (row) => row.id);
+  readonly deliveries = new Table<Row<"deliveries">>(this.#journal, (row) => row.id);
   readonly events = new Table<Row<"events">>(this.#journal, (row) => String(row.id));
   /** Replicas that are connected: no rows, but locks of sessions. */
   readonly livingReplicas = new Set<string>();

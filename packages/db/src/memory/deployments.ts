@@ -12,7 +12,8 @@ export const deployments: OnData<DeploymentStore> = {
     const undescribed = { provider: null, probe: "banner", hasPublicPort: true, endTimeoutS: 0, isAdvertised: false } as const;
     const unused = { maxDurationS: DEFAULT_MAX_DURATION_S, epochCounter: 0, instanceCount: 0, dissolvedAt: null };
     const said = { id, owner, type, typeVersion, description, region, hostId, supportedAddons: [...supportedAddons], origin };
-    data.deployments.put({ ...said, ...undescribed, ...unused, createdAt: at });
+    const well = { restWhy: null, restUntil: null, closesAt: null, hostAlertIds: [] };
+    data.deployments.put({ ...said, ...undescribed, ...unused, ...well, createdAt: at });
   },
 
   get: getStatus,
@@ -40,7 +41,13 @@ export const deployments: OnData<DeploymentStore> = {
     if (row === undefined || row.hostId !== hostId || row.dissolvedAt !== null) return false;
     const { provider, probe, publicPort: hasPublicPort, maxDurationS, endTimeoutS, isAdvertised } = said;
     const epochCounter = Math.max(row.epochCounter, said.highestEpoch);
-    data.deployments.put({ ...row, provider, probe, hasPublicPort, maxDurationS, endTimeoutS, isAdvertised, epochCounter });
+    const health = {
+      restWhy: said.rest?.why ?? null,
+      restUntil: said.rest?.until == null ? null : new Date(said.rest.until),
+      closesAt: said.closesAt === null ? null : new Date(said.closesAt),
+      hostAlertIds: said.alerts.map((alert) => alert.id),
+    };
+    data.deployments.put({ ...row, ...health, provider, probe, hasPublicPort, maxDurationS, endTimeoutS, isAdvertised, epochCounter });
     return true;
   },
 

@@ -5,6 +5,7 @@ import type { Data } from "./data.ts";
 import { deployments } from "./deployments.ts";
 import { events } from "./events.ts";
 import { firewalls } from "./firewalls.ts";
+import { hooks } from "./hooks.ts";
 import { hosts } from "./hosts.ts";
 import { hubs } from "./hubs.ts";
 import { instances } from "./instances.ts";
@@ -53,6 +54,7 @@ const STORES = {
   instances: toStore(instances),
   firewalls: toStore(firewalls),
   events: toStore(events),
+  hooks: toStore(hooks),
 };
 
 /** One process's connection to a `MemoryStore`. */
@@ -68,6 +70,7 @@ export class MemoryDatabase implements Database {
   readonly instances = STORES.instances;
   readonly firewalls = STORES.firewalls;
   readonly events = STORES.events;
+  readonly hooks = STORES.hooks;
   readonly wakeUps: MemoryWakeUps;
   readonly #shared: SharedStore;
   readonly #pauseAt: (point: StorePoint) => Promise<void> | void;

@@ -2,6 +2,7 @@ import { AppError } from "@hardshare/protocol";
 import type { ClientBase, Pool } from "pg";
 import { firstSchema } from "./0001-first-schema.ts";
 import { estopLockouts } from "./0002-estop-lockouts.ts";
+import { healthAndHooks } from "./0003-health-and-hooks.ts";
 
 /** One forward step of the schema; never changed once it was released. */
 export interface Migration {
@@ -11,7 +12,7 @@ export interface Migration {
 }
 
 /** All steps, in order. To change the schema, add one at the end. */
-export const MIGRATIONS: readonly Migration[] = [firstSchema, estopLockouts];
+export const MIGRATIONS: readonly Migration[] = [firstSchema, estopLockouts, healthAndHooks];
 
 /** Key of the advisory lock under which one replica at a time migrates; any number that nothing else uses. */
 const MIGRATION_LOCK = 7_283_114;

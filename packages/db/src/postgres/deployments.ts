@@ -83,6 +83,10 @@ export const deployments: DeploymentStore = {
         maxDurationS: deployment.maxDurationS,
         endTimeoutS: deployment.endTimeoutS,
         isAdvertised: deployment.isAdvertised,
+        restWhy: deployment.rest?.why ?? null,
+        restUntil: toDate(deployment.rest?.until),
+        closesAt: toDate(deployment.closesAt),
+        hostAlertIds: deployment.alerts.map(({ id }) => id),
         epochCounter: eb.fn<number>("greatest", ["epochCounter", eb.val(deployment.highestEpoch)]),
       }))
       .where("id", "=", deployment.deploymentId)
@@ -111,6 +115,10 @@ export const deployments: DeploymentStore = {
       .execute();
   },
 };
+
+function toDate(iso: string | null | undefined): Date | null {
+  return iso == null ? null : new Date(iso);
+}
 
 function orderColumn(by: DeploymentOrder["by"]) {
   return ({ type: "d.type", created: "d.createdAt", count: "d.instanceCount" } as const)[by];

@@ -11,6 +11,7 @@ import { clientConfig } from "./client-config.ts";
 import { deployments } from "./deployments.ts";
 import { events } from "./events.ts";
 import { firewalls } from "./firewalls.ts";
+import { hooks } from "./hooks.ts";
 import { hosts } from "./hosts.ts";
 import { hubs } from "./hubs.ts";
 import { instances } from "./instances.ts";
@@ -67,6 +68,7 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Databas
 class PostgresDatabase implements Database {
   readonly users = users;
   readonly tokens = tokens;
+  readonly hooks = hooks;
   readonly hosts = hosts;
   readonly hubs = hubs;
   readonly channels = channels;

@@ -1,6 +1,7 @@
 import type { Capability, EndReason, FirewallAction, InstanceState, PeerRole, Probe, Provider } from "@hardshare/protocol";
 import type { DeploymentId, HostId, HubId, InstanceId } from "@hardshare/protocol";
 import type { ColumnType, Generated, GeneratedAlways, Selectable } from "kysely";
+import type { HookKind } from "../stores/hooks.ts";
 import type { LockoutKind } from "../stores/lockouts.ts";
 
 /** The tables as Kysely sees them: the columns of `migrations/`, in camelCase. */
@@ -42,6 +43,17 @@ export interface Tables {
   accessRules: { deploymentId: DeploymentId; id: number; userName: string; capability: Capability; createdAt: Date };
   instances: InstancesTable;
   releasedPorts: { hubId: HubId; port: number; releasedAt: Date };
+  hooks: {
+    id: string;
+    deploymentId: DeploymentId;
+    kind: HookKind;
+    target: string;
+    secretEncrypted: Buffer | null;
+    createdAt: Date;
+    deliveredAt: Date | null;
+    problem: string | null;
+  };
+  deliveries: { id: string; hookId: string; body: string; createdAt: Date; attempts: Generated<number>; nextAttemptAt: Date };
   firewallRules: { instanceId: InstanceId; position: number; source: string; action: FirewallAction };
   events: EventsTable;
 }
@@ -95,6 +107,10 @@ export interface DeploymentsTable {
   epochCounter: Generated<number>;
   instanceCount: Generated<number>;
   supportedAddons: string[];
+  restWhy: Defaulted<string | null>;
+  restUntil: Defaulted<Date | null>;
+  closesAt: Defaulted<Date | null>;
+  hostAlertIds: Defaulted<string[]>;
   createdAt: Date;
   dissolvedAt: Date | null;
   origin: string | null;

@@ -3,6 +3,7 @@ import type { ChannelStore } from "./channels.ts";
 import type { DeploymentStore } from "./deployments.ts";
 import type { EventStore } from "./events.ts";
 import type { FirewallStore } from "./firewalls.ts";
+import type { HookStore } from "./hooks.ts";
 import type { HostStore } from "./hosts.ts";
 import type { HubStore } from "./hubs.ts";
 import type { InstanceStore } from "./instances.ts";
@@ -42,5 +43,6 @@ export interface Database extends AsyncDisposable {
   readonly instances: InstanceStore;
   readonly firewalls: FirewallStore;
   readonly events: EventStore;
+  readonly hooks: HookStore;
   readonly wakeUps: WakeUps;
 }

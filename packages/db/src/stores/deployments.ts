@@ -27,6 +27,14 @@ export interface Deployment {
   /** How many instances there were. */
   instanceCount: number;
   supportedAddons: string[];
+  /** Why its host has it rest once no instance holds it; null when it does not. */
+  restWhy: string | null;
+  /** Until when, if that is known. */
+  restUntil: Date | null;
+  /** When it is closed next: no instance may last longer. */
+  closesAt: Date | null;
+  /** The newest alerts of its host that were recorded, so that each is recorded once. */
+  hostAlertIds: string[];
   createdAt: Date;
   dissolvedAt: Date | null;
   /** Address from which it was registered. */

@@ -122,6 +122,9 @@ describe.each(STORE_KINDS)("$name", (kind) => {
       maxDurationS: 60.5,
       endTimeoutS: 7,
       isAdvertised: false,
+      rest: { why: "cooldown", until: after(60).toISOString() },
+      closesAt: after(600).toISOString(),
+      alerts: [{ id: "a1", at: T0.toISOString(), message: "battery is low" }],
       highestEpoch: 5,
       current: null,
     } as const;
@@ -135,6 +138,10 @@ describe.each(STORE_KINDS)("$name", (kind) => {
       hasPublicPort: false,
       maxDurationS: 60.5,
       endTimeoutS: 7,
+      restWhy: "cooldown",
+      restUntil: after(60),
+      closesAt: after(600),
+      hostAlertIds: ["a1"],
       epochCounter: 5,
     });
   });

@@ -73,6 +73,9 @@ export async function addDeployment(
     maxDurationS: 3600,
     endTimeoutS: 120,
     isAdvertised: true,
+    rest: null,
+    closesAt: null,
+    alerts: [],
     highestEpoch: 0,
     current: null,
   });

@@ -48,6 +48,8 @@ const hostId = fc.constantFrom(...IDS.host);
 const hubId = fc.constantFrom(...IDS.hub);
 const deploymentId = fc.constantFrom(...IDS.deployment);
 const instanceId = fc.constantFrom(...IDS.instance);
+const hookId = fc.constantFrom(...idsOf("hook", 3));
+const deliveryId = fc.constantFrom(...idsOf("delivery", 3));
 /** Far apart enough for ports to rest and wake up, few enough to be equal at times. */
 const at = fc.integer({ min: 0, max: 15 }).map((count) => after(count * 100));
 const user = fc.constantFrom("uma", "ulf", "Zoe", "*");
@@ -131,6 +133,9 @@ const described = fc.record({
   maxDurationS: fc.constantFrom(60.5, 3600),
   endTimeoutS: fc.constantFrom(0, 120),
   isAdvertised: fc.boolean(),
+  rest: nullable(fc.record({ why: fc.constant("cooldown"), until: nullable(at.map((time) => time.toISOString())) })),
+  closesAt: nullable(at.map((time) => time.toISOString())),
+  alerts: fc.constantFrom([], [{ id: "a1", at: after(1).toISOString(), message: "battery is low" }]),
   highestEpoch: fc.constantFrom(0, 3, 7, MAX_CLAIMED_EPOCH),
   current: fc.constant(null),
 });
@@ -194,6 +199,40 @@ const deployments: fc.Arbitrary<StoreCall>[] = [
   call("lockouts", "lift", fc.tuple(without(fc.record({ deploymentId, kind: optional(kind), actor: user, at })))),
   call("lockouts", "list", fc.tuple(deploymentId)),
   call("accessRules", "list", fc.tuple(deploymentId)),
+  call("hooks", "list", fc.tuple(deploymentId)),
+  call(
+    "hooks",
+    "replace",
+    fc.tuple(
+      fc.record({
+        deploymentId,
+        kind: fc.constantFrom("webhook" as const, "email" as const),
+        hooks: fc.uniqueArray(
+          fc.record({
+            id: hookId,
+            target: fc.constantFrom("https://a.example", "olga@example.org"),
+            secretEncrypted: nullable(fc.constant(new Uint8Array([1, 2, 3]))),
+          }),
+          { selector: ({ target }) => target, maxLength: 2 },
+        ),
+        at,
+      }),
+    ),
+  ),
+  call("hooks", "enqueue", fc.tuple(fc.record({ id: deliveryId, hookId, body: fc.constant("{}"), at }))),
+  call("hooks", "take", fc.tuple(fc.record({ at, leaseUntil: at, limit: fc.integer({ min: 1, max: 3 }) }))),
+  call("hooks", "nextAttempt", fc.tuple()),
+  call(
+    "hooks",
+    "settle",
+    fc.tuple(
+      fc.record({
+        id: deliveryId,
+        at,
+        result: fc.oneof(fc.constant("delivered" as const), fc.record({ problem: fc.constant("away"), nextAttemptAt: nullable(at) })),
+      }),
+    ),
+  ),
   call(
     "accessRules",
     "add",
@@ -352,6 +391,7 @@ export const lastTransaction: StoreTransaction = {
     ...IDS.deployment.flatMap((id): StoreCall[] => [
       { store: "lockouts", name: "list", args: [id] },
       { store: "accessRules", name: "list", args: [id] },
+      { store: "hooks", name: "list", args: [id] },
       {
         store: "events",
         name: "listNewestOfDeployment",

@@ -8,7 +8,7 @@ import type { LoadedContract } from "./load-contract.ts";
 const LISTS = ["init", "terminate", "baseline", "safe_state"] as const;
 
 /**
- * Looks whether the lifecycle programs that run on the host can be run. Those for the end and for the safe state run
+ * Looks whether the programs of the contract that run on the host can be run: lifecycle, monitors, cooldown. Those for the end and for the safe state run
  * when it is too late to mend them. What an entry waives with `on_fail: warn` is not looked at.
  * @throws AppError `config_invalid`: one line for each that cannot be run, with file, line, column and field
  */
@@ -17,7 +17,12 @@ export async function checkPrograms(
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<void> {
   const place = { folder, env: inheritedEnvironment(environment) };
-  const entries = LISTS.flatMap((list) => contract[list].map((program, index) => ({ path: [list, index], program })));
+  const { cooldown, monitors } = contract;
+  const entries: { path: (string | number)[]; program: { run: string; on_fail?: string | undefined } }[] = [
+    ...LISTS.flatMap((list) => contract[list].map((program, index) => ({ path: [list, index], program }))),
+    ...monitors.map((program, index) => ({ path: ["monitors", index], program })),
+    ...(typeof cooldown === "object" ? [{ path: ["cooldown"], program: cooldown }] : []),
+  ];
   const problems = await Promise.all(
     entries
       .filter(({ program }) => program.on_fail !== "warn")

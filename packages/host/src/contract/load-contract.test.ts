@@ -63,7 +63,14 @@ test.each([
     "devices: [/dev/ttyUSB0]\nservices: [{ name: ARM, filter: serial, target: /dev/ttyUSB1, rules: r, device: /dev/ttyUSB0 }]",
     /services\.0\.device: expected a path that no other device has/,
   ],
-  ["monitors: [{ run: ./battery.py, every: 30s }]", /1:11: monitors: expected none, because monitors are not yet available/],
+  ["monitors: [{ run: ' ' }]", /monitors\.0\.run: expected a program/],
+  ["monitors: [{ run: ./m, every: 0.5s }]", /monitors\.0\.every: expected at least 1s/],
+  ["monitors: [{ run: ./m, on_fail: warn }]", /monitors\.0\.on_fail: .*"lock"\|"alert"\|"terminate"/],
+  ["cooldown: 0s", /cooldown: expected more than 0s/],
+  ["cooldown: { every: 30s }", /cooldown\.run: /],
+  ["hours: { open: [mon 08:00-18:00] }", /hours\.time_zone: /],
+  ["hours: { time_zone: UTC, open: [weekdays] }", /hours\.open\.0: expected days and times, such as `mon-fri 08:00-18:00`/],
+  ["hours: { time_zone: UTC, open: [] }", /hours\.open: expected days and times; without `hours` it is always open/],
   ["services: [{ name: ARM, command: ' ' }]", /services\.0\.command: expected a program/],
 ])("what would fail at a launch is refused in the file: %s", (text, problem) => {
   expect(problemsOf(text).join()).toMatch(problem);

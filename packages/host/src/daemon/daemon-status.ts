@@ -1,4 +1,4 @@
-import { HostPhase, Provider, ServiceTraffic } from "@hardshare/protocol";
+import { HostPhase, Provider, Rest, ServiceTraffic } from "@hardshare/protocol";
 import { z } from "zod";
 
 export const DeploymentStatus = z.object({
@@ -9,6 +9,8 @@ export const DeploymentStatus = z.object({
   problem: z.string().nullable(),
   /** The lock-out in force; null for none. */
   lockout: z.object({ reason: z.string(), actor: z.string() }).nullable(),
+  /** Why there can be no instance for now, and until when; null when it does not rest. */
+  rest: Rest.nullable().default(null),
   /** The newest alerts since the daemon began, oldest first. */
   alerts: z.array(z.object({ at: z.string(), message: z.string() })),
   instance: z

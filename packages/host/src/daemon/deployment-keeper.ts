@@ -18,13 +18,13 @@ import { ReportStream } from "../channel/report-stream.ts";
 import { type LoadedContract, parseContract } from "../contract/load-contract.ts";
 import type { ContainerExit } from "../engine/engine.ts";
 import type { Beginning } from "../instance/beginning.ts";
+import { DeploymentHealth } from "../health/deployment-health.ts";
 import { HostInstance, type HostInstanceOptions } from "../instance/host-instance.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
-import type { EndedEntry } from "../journal/entries.ts";
-import { isLive } from "../journal/journal-state.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { DeploymentStatus } from "./daemon-status.ts";
 import { DeploymentStops, type Estop } from "./deployment-stops.ts";
+import { EndedAnswers, endOf } from "./ended-answers.ts";
 import { NO_CONTRACT, Offer } from "./offer.ts";
 import type { NewLockout } from "./server-link.ts";
 import { whyUndone } from "./why-undone.ts";
@@ -49,22 +49,39 @@ export interface DeploymentKeeperOptions {
 export class DeploymentKeeper {
   readonly deploymentId: DeploymentId;
   readonly offer: Offer;
+  readonly #health: DeploymentHealth;
   readonly #options: DeploymentKeeperOptions;
   /** Whether the daemon ends: nothing is begun any more. */
   #isClosing = false;
   /** Undefined until the server has spoken; null when it does not know the deployment. */
   #desired: DesiredDeployment | null | undefined;
   #current: HostInstance | undefined;
+  /** What is told of the current instance. */
+  #reports: ReportStream | undefined;
   /** The newest alerts since the daemon began. */
   readonly #alerts: { at: string; message: string }[] = [];
-  /** Instances whose end is being written down. */
-  readonly #answering = new Set<InstanceId>();
+  readonly #answers: EndedAnswers;
   readonly #stops: DeploymentStops;
 
   constructor(options: DeploymentKeeperOptions) {
     this.deploymentId = options.deploymentId;
     this.#options = options;
-    this.offer = new Offer(options.deploymentId, options.tools, () => this.#onOfferChange());
+    this.offer = new Offer(options.deploymentId, options.tools, () => {
+      this.#health.look();
+      this.#onOfferChange();
+    });
+    const lockOut = (instanceId: InstanceId, why: string) => this.#lockOut(instanceId, why);
+    this.#health = new DeploymentHealth({
+      ...options,
+      offer: this.offer,
+      current: () =>
+        this.#current === undefined || this.#reports === undefined ? undefined : { instance: this.#current, reports: this.#reports },
+      isLockedOut: () => this.#lockout !== null,
+      lockOut: (why) => this.#lockOut(this.#current?.facts.instanceId, why),
+      onAlert: (message) => this.#onAlert(message),
+      onChange: () => this.#onOfferChange(),
+    });
+    this.#answers = new EndedAnswers({ ...options, clock: options.tools.clock, lockOut });
     this.#stops = new DeploymentStops({ ...options, offer: this.offer, onOver: () => this.#reconcile() });
   }
 
@@ -87,6 +104,7 @@ export class DeploymentKeeper {
       endTimeoutS: Math.max(endTimeoutSeconds(contract), current === undefined ? 0 : endTimeoutSeconds(current.facts.loaded.contract)),
       ...(current?.facts.loaded.contract.dead_man === undefined ? {} : { deadManS: current.facts.loaded.contract.dead_man }),
       isAdvertised: this.offer.isOpen,
+      ...this.#health.describe(),
       highestEpoch: this.#highestEpoch,
       current:
         current !== undefined
@@ -106,6 +124,7 @@ export class DeploymentKeeper {
       isAdvertised: this.offer.isAdvertised,
       problem: this.offer.problem,
       lockout: this.#lockout,
+      rest: this.#current === undefined ? this.#health.describe().rest : null,
       alerts: [...this.#alerts],
       instance:
         current === undefined
@@ -183,7 +202,7 @@ export class DeploymentKeeper {
       });
       const reports = new ReportStream({ outbox, clock: tools.clock, instance, after: instance.sequence + RESTART_GAP });
       const facts = { deploymentId, instanceId, epoch, user: started.user, publicKeys: [], loaded };
-      this.#hold(new HostInstance({ facts, deadline, beginning, tools, journal, reports, ...this.#listeners(instanceId) }));
+      this.#hold(new HostInstance({ facts, deadline, beginning, tools, journal, reports, ...this.#listeners(instanceId) }), reports);
     }
     if (stop !== undefined && this.#current === undefined) this.#stops.resume(stop);
   }
@@ -200,6 +219,7 @@ export class DeploymentKeeper {
     this.#isClosing = true;
     this.#desired = undefined;
     this.offer.close();
+    await this.#health[Symbol.asyncDispose]();
     const current = this.#current;
     if (current === undefined) return this.#stops.settled;
     if (endInstances || !current.isAdoptable) current.end("host_stopped");
@@ -260,7 +280,8 @@ export class DeploymentKeeper {
     const { problem } = this.offer;
     if (problem !== null) return { reason: "init_failed", text: problem.slice(0, MAX_REPORT_LOG_CHARS) };
     if (!this.offer.isOpen) return { reason: "host_stopped", text: "the host does not offer the deployment now" };
-    return null;
+    const { refusal } = this.#health;
+    return refusal === null || refusal === "undecided" ? refusal : { reason: "init_failed", text: refusal.text };
   }
 
   #do(action: HostAction): void {
@@ -277,7 +298,7 @@ export class DeploymentKeeper {
         return this.estop({ instance, by: "user", actor: instance.user, lockoutId: estopLockoutOf(instance.instanceId) });
       }
       case "answer_ended":
-        void this.#answerEnded(action);
+        void this.#answers.answer(action);
     }
   }
 
@@ -301,7 +322,7 @@ export class DeploymentKeeper {
       reports,
       ...this.#listeners(instanceId),
     });
-    this.#hold(instance);
+    this.#hold(instance, reports);
     instance.update(desired);
     const aheadMs = tools.clock.now() + desired.remainingMs - Date.parse(desired.deadline);
     if (Math.abs(aheadMs) > CLOCK_TOLERANCE_MS) {
@@ -313,65 +334,36 @@ export class DeploymentKeeper {
   #listeners(instanceId: InstanceId): Pick<HostInstanceOptions, "lockOut" | "onAlert"> {
     return {
       lockOut: (reason) => this.#lockOut(instanceId, reason),
-      onAlert: (message) => {
-        this.#alerts.push({ at: new Date(this.#options.tools.clock.now()).toISOString(), message });
-        this.#alerts.splice(0, this.#alerts.length - MAX_ALERTS);
-      },
+      onAlert: (message) => this.#onAlert(message),
     };
   }
 
-  #hold(instance: HostInstance): void {
+  #onAlert(message: string): void {
+    this.#alerts.push({ at: new Date(this.#options.tools.clock.now()).toISOString(), message });
+    this.#alerts.splice(0, this.#alerts.length - MAX_ALERTS);
+  }
+
+  #hold(instance: HostInstance, reports: ReportStream): void {
     this.#current = instance;
+    this.#reports = reports;
+    this.#health.look();
     this.#options.onChange();
     void instance.done.then(() => {
       if (this.#current === instance) this.#current = undefined;
+      this.#health.look();
       this.#options.onChange();
       // What was wanted of it is answered; another one may have waited for its end.
       if (this.#desired?.instance?.instanceId !== instance.facts.instanceId) this.#reconcile();
     });
   }
 
-  /** Says that an epoch is over which does not run here, once until the server has recorded it. */
-  async #answerEnded(action: Extract<HostAction, { kind: "answer_ended" }>): Promise<void> {
-    const { outbox, journal, tools } = this.#options;
-    const { instanceId, epoch, lastSequence } = action.instance;
-    const { deploymentId } = this;
-    if (this.#answering.has(instanceId) || (outbox.waitingEnd(instanceId, epoch) ?? 0) > lastSequence) return;
-    this.#answering.add(instanceId);
-    const journalled = journal.state.instances.get(instanceId);
-    const known = journalled?.ended;
-    // Nothing here holds it, so nobody can say that it left nothing.
-    const isLost = journalled !== undefined && isLive(journalled);
-    const failure = action.text === undefined ? {} : { failedStep: "host", log: action.text };
-    const fresh = { reason: action.reason, ...failure, clean: !isLost, residue: isLost ? [LOST] : [] };
-    const end = known === undefined ? fresh : endOf(known);
-    if (isLost) await this.#lockOut(instanceId, LOST);
-    const after = Math.max(lastSequence, journalled?.sequence ?? 0);
-    const stream = new ReportStream({ outbox, clock: tools.clock, instance: { deploymentId, instanceId, epoch }, after });
-    const sequence = stream.reserve();
-    if (action.mustJournal || journalled !== undefined) {
-      const at = new Date(tools.clock.now()).toISOString();
-      await journal.record({ kind: "ended", at, deploymentId, instanceId, epoch, sequence, ...end });
-    }
-    stream.addNumbered(sequence, { kind: "ended", ...end });
-    this.#answering.delete(instanceId);
-  }
-
-  #lockOut(instanceId: InstanceId, why: string): Promise<void> {
+  #lockOut(instanceId: InstanceId | undefined, why: string): Promise<void> {
     return this.#options.lockOut({ deploymentId: this.deploymentId, instanceId, why });
   }
 }
 
 /** Above any number of reports that an instance can have made since its last entry in the journal. */
 const RESTART_GAP = 1_000_000;
-
-/** What is said of an instance that should be here and is not. */
-const LOST = "the journal says that the instance runs, but the host daemon holds nothing of it";
-
-/** The part of an `ended` entry that its report repeats. */
-function endOf({ reason, clean, residue, failedStep, log }: EndedEntry) {
-  return { reason, clean, residue, ...(failedStep === undefined ? {} : { failedStep }), ...(log === undefined ? {} : { log }) };
-}
 
 function readJournalledContract(started: { contract: string; folder: string }): { loaded: LoadedContract; problem?: string } {
   try {

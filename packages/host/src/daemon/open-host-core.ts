@@ -20,6 +20,7 @@ import { openEngine } from "../engine/open-engine.ts";
 import { instanceWorks } from "../instance/instance-works.ts";
 import { Journal } from "../journal/journal.ts";
 import { inheritedEnvironment } from "../programs/program-place.ts";
+import { runLifecycleProgram } from "../programs/run-program.ts";
 import { type HostConfig, readHostConfig } from "../registration/host-config.ts";
 import { readIdentity } from "../registration/identity.ts";
 import { SpareFilter } from "../services/spare-filter.ts";
@@ -90,6 +91,7 @@ export async function openHostCore(options: Surroundings, parts: OwnedParts): Pr
         socketFolder,
         loadContract,
         checkPrograms: (loaded) => checkPrograms(loaded, environment),
+        runProgram: runLifecycleProgram,
         works: instanceWorks,
         openTunnel: (tunnel) => new InstanceTunnel({ ...tunnel, privateKey, clock, random, logger }),
         time: () => ({ wallMs: clock.now(), uptimeMs: uptime() * 1000, bootId }),

@@ -7,12 +7,14 @@ import {
   type FilterDirection,
   type FilterReport,
   type InstanceId,
+  type LifecycleProgram,
   type ServiceTraffic,
 } from "@hardshare/protocol";
 import type { Clock, Failpoints, Logger, Random } from "@hardshare/runtime";
 import type { LoadedContract } from "../contract/load-contract.ts";
 import type { ContainerProvider, Engine } from "../engine/engine.ts";
 import { type ProgramPlace, programEnvironment } from "../programs/program-place.ts";
+import type { ProgramOutcome, RunOptions } from "../programs/run-program.ts";
 import type { SpareFilter } from "../services/spare-filter.ts";
 import type { Tunnel, TunnelOptions } from "../tunnels/tunnel.ts";
 import type { InstanceWorks } from "./instance-works.ts";
@@ -38,6 +40,8 @@ export interface HostTools {
   loadContract(path: string): Promise<LoadedContract>;
   /** Looks whether the programs of a contract can be run. @throws AppError as `checkPrograms` */
   checkPrograms(loaded: LoadedContract): Promise<void>;
+  /** Runs a program that belongs to no instance, as `runLifecycleProgram`. */
+  runProgram(program: LifecycleProgram, options: RunOptions): Promise<ProgramOutcome>;
   works(parts: InstanceParts): InstanceWorks;
   openTunnel(options: TunnelOptions): Tunnel;
   /** The host's clocks, for deadlines. */

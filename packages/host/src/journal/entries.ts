@@ -43,8 +43,13 @@ const Lockout = HostLockout.omit({ type: true }).extend({ kind: z.literal("locko
 const LockoutAcknowledged = z.object({ kind: z.literal("lockout_acknowledged"), lockoutId: z.string() });
 /** An E-stop of the deployment was acted on: the hardware was made safe, or a running instance is ending for it. */
 const Stopped = z.object({ kind: z.literal("stopped"), deploymentId: DeploymentId, lockoutId: z.string() });
-/** Highest epoch of a deployment, in place of entries that compaction dropped. */
-const HighestEpoch = z.object({ kind: z.literal("highest_epoch"), deploymentId: DeploymentId, epoch: Epoch });
+/** Highest epoch of a deployment, and when its last instance here ended, in place of entries that compaction dropped. */
+const HighestEpoch = z.object({
+  kind: z.literal("highest_epoch"),
+  deploymentId: DeploymentId,
+  epoch: Epoch,
+  lastEndAt: z.string().optional(),
+});
 
 /** One line of the journal. */
 export const JournalEntry = z.discriminatedUnion("kind", [

@@ -23,6 +23,8 @@ export interface JournalInstance {
 /** All that the journal says: the result of applying its entries in order. */
 export interface JournalState {
   highestEpochs: Map<DeploymentId, number>;
+  /** When the newest instance of each deployment that began here ended. */
+  lastEnds: Map<DeploymentId, string>;
   /** Instances that live, whose end is not acknowledged, and the newest of each deployment. */
   instances: Map<InstanceId, JournalInstance>;
   /** Lock-outs that the server has not acknowledged. */
@@ -32,7 +34,7 @@ export interface JournalState {
 }
 
 export function emptyJournalState(): JournalState {
-  return { highestEpochs: new Map(), instances: new Map(), lockouts: new Map(), stops: new Map() };
+  return { highestEpochs: new Map(), lastEnds: new Map(), instances: new Map(), lockouts: new Map(), stops: new Map() };
 }
 
 /** Applies one entry. Entries about instances that don't live change nothing. */
@@ -55,6 +57,7 @@ export function applyEntry(state: JournalState, entry: JournalEntry): void {
     case "ended": {
       raiseEpoch(state, entry.deploymentId, entry.epoch);
       const known = state.instances.get(entry.instanceId);
+      if (known !== undefined && isLive(known)) raiseLastEnd(state, entry.deploymentId, entry.at);
       state.instances.set(entry.instanceId, {
         started: undefined,
         deadline: undefined,
@@ -101,6 +104,7 @@ export function applyEntry(state: JournalState, entry: JournalEntry): void {
       break;
     case "highest_epoch":
       raiseEpoch(state, entry.deploymentId, entry.epoch);
+      if (entry.lastEndAt !== undefined) raiseLastEnd(state, entry.deploymentId, entry.lastEndAt);
       break;
   }
   forgetOldInstances(state);
@@ -109,7 +113,10 @@ export function applyEntry(state: JournalState, entry: JournalEntry): void {
 /** The fewest entries that give the same state. */
 export function entriesOf(state: JournalState): JournalEntry[] {
   const entries: JournalEntry[] = [];
-  for (const [deploymentId, epoch] of state.highestEpochs) entries.push({ kind: "highest_epoch", deploymentId, epoch });
+  for (const [deploymentId, epoch] of state.highestEpochs) {
+    const lastEndAt = state.lastEnds.get(deploymentId);
+    entries.push({ kind: "highest_epoch", deploymentId, epoch, ...(lastEndAt === undefined ? {} : { lastEndAt }) });
+  }
   for (const instance of state.instances.values()) {
     const { instanceId, epoch, deadline, hostKeys, sequence, endReason } = instance;
     if (instance.started !== undefined) entries.push({ ...instance.started, sequence, deadline: deadline ?? instance.started.deadline });
@@ -129,6 +136,11 @@ function identityOf(entry: StartedEntry | EndedEntry) {
 
 function raiseEpoch(state: JournalState, deploymentId: DeploymentId, epoch: number): void {
   state.highestEpochs.set(deploymentId, Math.max(epoch, state.highestEpochs.get(deploymentId) ?? 0));
+}
+
+function raiseLastEnd(state: JournalState, deploymentId: DeploymentId, at: string): void {
+  const before = state.lastEnds.get(deploymentId);
+  if (before === undefined || Date.parse(at) > Date.parse(before)) state.lastEnds.set(deploymentId, at);
 }
 
 function changeLive(state: JournalState, instanceId: InstanceId, apply: (instance: JournalInstance) => void): void {

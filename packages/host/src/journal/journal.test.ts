@@ -170,7 +170,8 @@ test("compaction never changes what the journal says", () => {
       for (const each of entries) applyEntry(state, each);
       const again = emptyJournalState();
       for (const each of entriesOf(state)) applyEntry(again, each);
-      const facts = ({ highestEpochs, instances, lockouts, stops }: JournalState) => ({
+      const facts = ({ highestEpochs, lastEnds, instances, lockouts, stops }: JournalState) => ({
+        lastEnds: [...lastEnds],
         stops: [...stops],
         epochs: [...highestEpochs],
         lockouts: [...lockouts.keys()].toSorted((a, b) => a.localeCompare(b)),

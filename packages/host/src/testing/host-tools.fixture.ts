@@ -3,6 +3,7 @@ import { checkPrograms } from "../contract/check-programs.ts";
 import { loadContract } from "../contract/load-contract.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 import { instanceWorks } from "../instance/instance-works.ts";
+import { runLifecycleProgram } from "../programs/run-program.ts";
 import { SpareFilter } from "../services/spare-filter.ts";
 import { InstanceTunnel } from "../tunnels/instance-tunnel.ts";
 
@@ -20,6 +21,7 @@ export function makeHostTools(clock: Clock, given: Partial<HostTools> = {}): Hos
     socketFolder: "/nowhere",
     loadContract,
     checkPrograms: (loaded) => checkPrograms(loaded, {}),
+    runProgram: runLifecycleProgram,
     works: instanceWorks,
     openTunnel: (tunnel) => new InstanceTunnel({ ...tunnel, privateKey: "", clock, random: systemRandom, logger }),
     engine: () => Promise.reject(new Error("there is no engine")),

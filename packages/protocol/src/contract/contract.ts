@@ -1,6 +1,8 @@
 import { z } from "zod";
 import { DurationSeconds } from "../durations.ts";
 import { Probe, Provider } from "../instances.ts";
+import { Hours } from "./hours.ts";
+import { Cooldown, Monitor } from "./monitors.ts";
 import { DEFAULT_PROGRAM_TIMEOUT_S, LifecycleProgram } from "./programs.ts";
 import { DevicePath, IS_RESERVED, RESERVED_VARIABLE, Service } from "./services.ts";
 
@@ -17,6 +19,9 @@ const MAX_DEAD_MAN_S = 3600;
 const MIN_MEMORY_BYTES = 16 * 1024 ** 2;
 /** Fewest processors: a hundredth of one; engines take 0 for no limit. */
 const MIN_CPUS = 0.01;
+
+/** Each is a process of its own that may run beside the others. */
+const MAX_MONITORS = 32;
 
 /** A memory size such as `512m` or `1g`; becomes bytes. */
 const MemorySize = z
@@ -103,10 +108,12 @@ export const Contract = z
       .default("lock")
       .describe("What an E-stop by the user means: the deployment is locked until its owner unlocks it, or only the instance ends."),
     monitors: z
-      .array(z.unknown())
-      .max(0, "expected none, because monitors are not yet available")
+      .array(Monitor)
+      .max(MAX_MONITORS)
       .default([])
-      .describe("Not yet available."),
+      .describe("Run on the host from time to time as long as the deployment is offered, also between instances."),
+    cooldown: Cooldown.optional(),
+    hours: Hours.optional(),
     public_port: z.boolean().default(false).describe("`proxy` only: open a port of the hub that authenticates nobody."),
     max_duration: DurationSeconds.refine((seconds) => seconds >= 1, "expected 1s to 3650d")
       .default(DEFAULT_MAX_DURATION_S)

@@ -8,7 +8,7 @@ export const DEFAULT_PROGRAM_TIMEOUT_S = 120;
 export const NOT_BLANK = /\S/;
 
 /** A program and its arguments, split at blanks without a shell. */
-const CommandLine = z.string().regex(NOT_BLANK, "expected a program");
+export const CommandLine = z.string().regex(NOT_BLANK, "expected a program");
 
 /** What a failing program means: go on with a warning, end the instance, or lock the deployment. */
 export const OnFail = z.enum(["warn", "end", "lock"]);

@@ -36,7 +36,7 @@ export function hostProtocol(deps: {
   const serverStartedAtMs = clock.now();
 
   const describe = async (tx: Transaction, hostId: HostId, described: readonly HostDeployment[]) => {
-    for (const deployment of described) await database.deployments.updateFromHost(tx, hostId, deployment);
+    for (const deployment of described) await reports.describe(tx, hostId, deployment);
     estops.deployments.describe(described);
     const listed = described.map((deployment) => deployment.deploymentId);
     await database.deployments.withdrawUnlisted(tx, hostId, listed);

@@ -1,4 +1,4 @@
-import { Deferred, ManualClock, silentLogger } from "@hardshare/runtime";
+import { Deferred, ManualClock, silentLogger, systemRandom } from "@hardshare/runtime";
 import { afterAll, beforeAll, test } from "vitest";
 import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../testing/test-world.ts";
 import { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
@@ -57,7 +57,7 @@ test("an instance that cannot be ended does not keep others from their end, and 
       return super.after(delayMs, run);
     }
   })(Date.now() + 3_600_000);
-  await using _job = new DeadlinesJob({ database: failing, wakeUps, clock, logger: silentLogger });
+  await using _job = new DeadlinesJob({ database: failing, wakeUps, clock, random: systemRandom, logger: silentLogger });
   await world.untilState(admin, other, "TERMINATING");
   await armed.promise;
   isStuck = false;

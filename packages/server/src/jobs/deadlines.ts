@@ -1,6 +1,7 @@
 import type { Database, EndingInstance, Instance } from "@hardshare/db";
 import type { InstanceId } from "@hardshare/protocol";
-import type { Clock, Logger } from "@hardshare/runtime";
+import type { Clock, Logger, Random } from "@hardshare/runtime";
+import { raiseAlert } from "../features/hooks/tell-hooks.ts";
 import { applyLifecycleEvent } from "../features/instances/instance-changes.ts";
 import { announceDeployment, scopes } from "../wake-ups/topics.ts";
 import type { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
@@ -18,6 +19,7 @@ export interface DeadlinesDeps {
   database: Database;
   wakeUps: WakeUpRouter;
   clock: Clock;
+  random: Random;
   logger: Logger;
 }
 
@@ -119,9 +121,9 @@ export class DeadlinesJob implements AsyncDisposable {
       const lockoutId = `host_not_confirmed:${id}:${epoch}`;
       const lockout = { id: lockoutId, deploymentId, instanceId: id, kind: "host_not_confirmed" as const, reason, actor: "server", at };
       await database.lockouts.add(tx, lockout);
-      const data = { message: `locked out: ${reason}` };
       // Before the final state, with which those who follow the timeline stop.
-      await database.events.append(tx, { at, deploymentId, instanceId: id, kind: "alert", actor: "server", data });
+      const message = `locked out: ${reason}`;
+      await raiseAlert(this.#deps, tx, { at, deploymentId, instanceId: id, message, actor: "server" });
       await applyLifecycleEvent(database, tx, { instance, hostId: ending.hostId }, { kind: "host_not_confirmed" }, cause);
       if (ending.hostId !== null) await announceDeployment(database, tx, { hostId: ending.hostId, deploymentId });
       return ending;

@@ -83,8 +83,9 @@ export class TestHost implements AsyncDisposable {
     await this.moments.until(() => this.acknowledgedLockouts.length > before);
   }
 
-  /** Says again what it has; resolves when the server answered with the whole desired state. */
-  async describe(): Promise<void> {
+  /** Says again what it has, with these changes of its first deployment; resolves when the server answered with the whole desired state. */
+  async describe(changes: Partial<HostDeployment> = {}): Promise<void> {
+    Object.assign(this.deployments[0] ?? {}, changes);
     const before = this.desiredCount;
     this.#send({ type: "deployments", revision: ++this.#revision, deployments: this.deployments });
     await this.moments.until(() => this.desiredCount > before);

@@ -32,6 +32,8 @@ export interface WorldOptions {
   logger?: Logger;
   rateLimits?: Partial<RateLimits>;
   trustedProxies?: readonly string[];
+  hooksMayReach?: readonly string[];
+  mailFile?: string;
 }
 
 /** A user and the API in the user's name. */
@@ -196,7 +198,7 @@ export class TestWorld implements AsyncDisposable {
 }
 
 function serve(dataFolder: string, store: TestDatabase, options: WorldOptions, port = 0): Promise<RunningServer> {
-  const { clock = systemClock, logger = silentLogger, rateLimits, trustedProxies } = options;
+  const { clock = systemClock, logger = silentLogger, rateLimits, trustedProxies, hooksMayReach, mailFile } = options;
   return startServer({
     dataFolder,
     host: "127.0.0.1",
@@ -206,6 +208,8 @@ function serve(dataFolder: string, store: TestDatabase, options: WorldOptions, p
     random: systemRandom,
     logger,
     trustedProxies,
+    hooksMayReach,
+    mailFile,
     rateLimits: { anonymousPerHour: 1e6, tokenPerHour: 1e6, ...rateLimits },
   });
 }
@@ -220,6 +224,9 @@ export function describedDeployment(deploymentId: string, details: Partial<HostD
     maxDurationS: 3600,
     endTimeoutS: 0,
     isAdvertised: true,
+    rest: null,
+    closesAt: null,
+    alerts: [],
     highestEpoch: 0,
     current: null,
     ...details,

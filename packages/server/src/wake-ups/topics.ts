@@ -15,6 +15,8 @@ export const scopes = {
   token: (sha256: string) => `token:${sha256}`,
   /** Of the deadlines job of every replica. */
   deadlines: "deadlines",
+  /** Of the job of every replica that delivers alerts to hooks. */
+  deliveries: "deliveries",
   /** Asks the holder of a connection whether its peer is alive; the detail is the connection's id. */
   presenceCheck: "presence-check",
   /** The answer: it is. The detail is the connection's id. */

@@ -86,8 +86,9 @@ export class PostgresStore implements SimulatedStore {
 
 /** A database's own stores, which a wrapper passes on. */
 function storesOf(database: Database): Omit<Database, "transaction"> {
-  const { users, tokens, hosts, hubs, channels, deployments, lockouts, accessRules, instances, firewalls, events, wakeUps } = database;
-  const stores = { users, tokens, hosts, hubs, channels, deployments, lockouts, accessRules, instances, firewalls, events, wakeUps };
+  const { users, tokens, hosts, hubs, channels, deployments, lockouts, accessRules, instances, firewalls, events, hooks, wakeUps } =
+    database;
+  const stores = { users, tokens, hosts, hubs, channels, deployments, lockouts, accessRules, instances, firewalls, events, hooks, wakeUps };
   return { ...stores, [Symbol.asyncDispose]: () => database[Symbol.asyncDispose]() };
 }
 

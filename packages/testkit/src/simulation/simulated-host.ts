@@ -91,6 +91,7 @@ export async function runHost(
         return parseContract(text, path, "/home/deployments");
       },
       checkPrograms: async () => {}, // they are simulated
+      runProgram: async () => ({ isOk: true }),
       works: (parts) => simulatedWorks(parts, { process, ledger, filters: host.filters, mishaps: () => host.mishaps }),
       openTunnel: (options) => new SimulatedTunnel({ ...options, publicKey: identity.publicKey }, process, network),
       time: () => ({ wallMs: clock.now(), uptimeMs: host.uptimeMs, bootId }),

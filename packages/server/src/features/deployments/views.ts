@@ -8,6 +8,12 @@ export function lockoutView(lockout: Lockout): z.infer<typeof LockoutView> {
   return { reason: lockout.reason, actor: lockout.actor, at: formatNaiveUtc(lockout.at) };
 }
 
+/** Whether it rests, as it is told: what holds it comes first. */
+export function restView({ restWhy, restUntil, holder, isOnline }: DeploymentStatus): { resting?: { why: string; until: string | null } } {
+  if (restWhy === null || holder !== null || !isOnline) return {};
+  return { resting: { why: restWhy, until: restUntil === null ? null : formatNaiveUtc(restUntil) } };
+}
+
 /** What both views of a deployment say. */
 function commonFacts(deployment: DeploymentStatus) {
   return {
@@ -22,6 +28,7 @@ function commonFacts(deployment: DeploymentStatus) {
     online: deployment.isOnline,
     owner: deployment.owner,
     provider: deployment.provider,
+    ...restView(deployment),
   };
 }
 

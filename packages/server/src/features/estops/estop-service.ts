@@ -118,7 +118,9 @@ export class EstopService implements Disposable {
     const backOff = new BackOff({ firstMs: RETRY_FIRST_MS, maxMs: RETRY_MAX_MS, random: this.#random });
     while (!this.#stop.signal.aborted) {
       try {
-        return await this.#database.transaction((tx) => recordEstop(this.#database, tx, { press, lockoutId, nextLockoutId, at }));
+        return await this.#database.transaction((tx) =>
+          recordEstop({ database: this.#database, random: this.#random }, tx, { press, lockoutId, nextLockoutId, at }),
+        );
       } catch (error) {
         if (!toAppError(error).shouldRetry()) throw error;
         const { deploymentId } = press.target;

@@ -1,7 +1,9 @@
 import type { Database, Transaction } from "@hardshare/db";
 import { AppError, type InstanceId, isFinalState } from "@hardshare/protocol";
+import type { Random } from "@hardshare/runtime";
 import { announceDeployment, announceInstance, scopes } from "../../wake-ups/topics.ts";
 import { getDeployment } from "../deployments/lookup.ts";
+import { tellHooks } from "../hooks/tell-hooks.ts";
 import { applyLifecycleEvent } from "../instances/instance-changes.ts";
 import { instanceNotFound } from "../instances/policy.ts";
 import type { EstopPress } from "./estop-dispatch.ts";
@@ -19,10 +21,11 @@ export interface RecordedEstop {
  * @throws AppError `wrong_state` when the instance that is meant has ended, `not_found`
  */
 export async function recordEstop(
-  database: Database,
+  deps: { database: Database; random: Random },
   tx: Transaction,
   { press, lockoutId, nextLockoutId, at }: { press: EstopPress; lockoutId: string; nextLockoutId: string; at: Date },
 ): Promise<RecordedEstop> {
+  const { database } = deps;
   const { by, actor, meansInstance, target } = press;
   const { deploymentId } = target;
   const deployment = await getDeployment(database, tx, deploymentId);
@@ -46,6 +49,7 @@ export async function recordEstop(
   }
   const data = { by, message: `E-stop by ${actor}` };
   await database.events.append(tx, { at, deploymentId, instanceId: stopped, kind: "estop", actor, data });
+  await tellHooks(deps, tx, { at, deploymentId, instanceId: stopped, message: data.message });
   if (stopped !== null) await database.wakeUps.notify(tx, scopes.instance(stopped));
   if (by === "owner") {
     const inForce = await database.lockouts.list(tx, deploymentId);

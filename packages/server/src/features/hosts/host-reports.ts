@@ -1,6 +1,7 @@
 import type { Database, Instance, Transaction } from "@hardshare/db";
 import {
   type DeploymentId,
+  type HostDeployment,
   type HostId,
   type HostLockout,
   type HostReport,
@@ -8,8 +9,9 @@ import {
   type ReportBody,
   toStorableText,
 } from "@hardshare/protocol";
-import type { Clock, Logger } from "@hardshare/runtime";
+import type { Clock, Logger, Random } from "@hardshare/runtime";
 import { announceDeployment, scopes } from "../../wake-ups/topics.ts";
+import { type Alert, raiseAlert } from "../hooks/tell-hooks.ts";
 import { applyLifecycleEvent, makeReadyIfProved } from "../instances/instance-changes.ts";
 
 /** Whether the host should be told again what is desired, because what it said does not fit. */
@@ -18,7 +20,7 @@ export type ReportVerdict = "fits" | "look_again";
 type Body<Kind extends ReportBody["kind"]> = Extract<ReportBody, { kind: Kind }>;
 
 /** Something that people should be told loudly: it is an event already, and becomes a log line when it is committed. */
-interface Alert {
+interface LoudEvent {
   message: string;
   /** What was wrong is well again. */
   isGood?: true;
@@ -28,11 +30,13 @@ interface Alert {
 export class HostReports {
   readonly #database: Database;
   readonly #clock: Clock;
+  readonly #random: Random;
   readonly #logger: Logger;
 
-  constructor(deps: { database: Database; clock: Clock; logger: Logger }) {
+  constructor(deps: { database: Database; clock: Clock; random: Random; logger: Logger }) {
     this.#database = deps.database;
     this.#clock = deps.clock;
+    this.#random = deps.random;
     this.#logger = deps.logger;
   }
 
@@ -41,7 +45,7 @@ export class HostReports {
    * acknowledged then.
    */
   async receive(hostId: HostId, reports: readonly [HostReport, ...HostReport[]]): Promise<ReportVerdict> {
-    const alerts: Alert[] = [];
+    const alerts: LoudEvent[] = [];
     const verdict = await this.#database.transaction(async (tx) => {
       alerts.length = 0; // the transaction may run again
       let fits = true;
@@ -57,7 +61,7 @@ export class HostReports {
     return verdict;
   }
 
-  async #record(tx: Transaction, hostId: HostId, report: HostReport, alerts: Alert[]): Promise<ReportVerdict> {
+  async #record(tx: Transaction, hostId: HostId, report: HostReport, alerts: LoudEvent[]): Promise<ReportVerdict> {
     const outcome = await this.#database.instances.recordReport(tx, { hostId, ...report });
     switch (outcome.kind) {
       case "repeated":
@@ -67,6 +71,18 @@ export class HostReports {
         return "look_again";
       case "recorded":
         return this.#act(tx, { instance: outcome.instance, hostId, report, alerts });
+    }
+  }
+
+  /** What the host says of a deployment, beside its instances: recorded as it is, and alerts that are new are raised. */
+  async describe(tx: Transaction, hostId: HostId, deployment: HostDeployment): Promise<void> {
+    const { deploymentId, alerts } = deployment;
+    const known = alerts.length === 0 ? null : await this.#database.deployments.get(tx, deploymentId);
+    if (!(await this.#database.deployments.updateFromHost(tx, hostId, deployment))) return;
+    const at = new Date(this.#clock.now());
+    for (const { id, message } of alerts) {
+      if (known?.hostAlertIds.includes(id) === true) continue;
+      await this.#raiseAlert(tx, { hostId, deploymentId, instanceId: null, message, at });
     }
   }
 
@@ -89,7 +105,10 @@ export class HostReports {
     if (isNew) this.#logger.warn(`alert: locked out: ${reason}`, { hostId, deploymentId, instanceId });
   }
 
-  async #act(tx: Transaction, told: { instance: Instance; hostId: HostId; report: HostReport; alerts: Alert[] }): Promise<ReportVerdict> {
+  async #act(
+    tx: Transaction,
+    told: { instance: Instance; hostId: HostId; report: HostReport; alerts: LoudEvent[] },
+  ): Promise<ReportVerdict> {
     const { instance, hostId, report, alerts } = told;
     const { body } = report;
     const { id: instanceId, deploymentId, epoch } = instance;
@@ -147,7 +166,10 @@ export class HostReports {
   }
 
   /** The host let go. */
-  async #end(tx: Transaction, told: { instance: Instance; hostId: HostId; body: Body<"ended">; at: Date; alerts: Alert[] }): Promise<void> {
+  async #end(
+    tx: Transaction,
+    told: { instance: Instance; hostId: HostId; body: Body<"ended">; at: Date; alerts: LoudEvent[] },
+  ): Promise<void> {
     const { instance, hostId, body, at } = told;
     const { id: instanceId, deploymentId } = instance;
     const isFailure = body.failedStep !== undefined;
@@ -173,7 +195,7 @@ export class HostReports {
   /** Something is left at the host: the deployment must not be launched again before somebody looked. */
   async #lockForResidue(
     tx: Transaction,
-    told: { instance: Instance; hostId: HostId; body: Body<"ended">; at: Date; alerts: Alert[] },
+    told: { instance: Instance; hostId: HostId; body: Body<"ended">; at: Date; alerts: LoudEvent[] },
   ): Promise<void> {
     const { instance, hostId, body, at, alerts } = told;
     const { id: instanceId, deploymentId, epoch } = instance;
@@ -213,18 +235,7 @@ export class HostReports {
     await this.#database.events.append(tx, { at, deploymentId, instanceId: null, kind: "ignored", actor: `host:${hostId}`, data });
   }
 
-  async #raiseAlert(
-    tx: Transaction,
-    alert: { hostId: HostId; deploymentId: DeploymentId; instanceId: Instance["id"] | null; message: string; at: Date },
-  ): Promise<void> {
-    const { at, deploymentId, instanceId, message } = alert;
-    await this.#database.events.append(tx, {
-      at,
-      deploymentId,
-      instanceId,
-      kind: "alert",
-      actor: `host:${alert.hostId}`,
-      data: { message },
-    });
+  async #raiseAlert(tx: Transaction, { hostId, ...alert }: Alert & { hostId: HostId }): Promise<void> {
+    await raiseAlert({ database: this.#database, random: this.#random }, tx, { ...alert, actor: `host:${hostId}` });
   }
 }

@@ -16,7 +16,7 @@ import { z } from "zod";
 import { callerOf, NEEDS_CALLER, requireUnconstrained, requireWriter } from "../../http/caller.ts";
 import { QueryFlag } from "../../http/queries.ts";
 import { ownerNameOf } from "../deployments/ownership.ts";
-import { lockoutView } from "../deployments/views.ts";
+import { lockoutView, restView } from "../deployments/views.ts";
 import { requireProof } from "./registration-proof.ts";
 
 const DEFAULT_TYPE = "user_provided";
@@ -116,6 +116,7 @@ function ownedView(deployment: DeploymentStatus, alerts: readonly StoredEvent[])
     host: deployment.hostName,
     provider: deployment.provider,
     ...(lockout === null ? {} : { lockout_info: lockoutView(lockout) }),
+    ...restView(deployment),
     instance:
       holder === null ? null : { id: holder.instanceId, user: holder.user, status: holder.state, expires: formatNaiveUtc(holder.deadline) },
     alerts: alerts.map((event) => ({ at: formatNaiveUtc(event.at), message: messageOf(event) })),

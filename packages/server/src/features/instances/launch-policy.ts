@@ -1,8 +1,8 @@
 import { decideAccess } from "@hardshare/core";
 import type { DeploymentStatus, StoredAccessRule } from "@hardshare/db";
-import { AppError, formatNaiveUtc } from "@hardshare/protocol";
+import { AppError, describeRest, formatNaiveUtc } from "@hardshare/protocol";
 import { type Caller, canWrite } from "../../http/caller.ts";
-import { lockoutView } from "../deployments/views.ts";
+import { lockoutView, restView } from "../deployments/views.ts";
 
 /** @throws AppError `token_scope` when the token cannot launch anything */
 export function requireLauncher(caller: Caller): void {
@@ -51,7 +51,22 @@ export function refusalToLaunch(
       { details: { ...details, field: "expire_d", expected: `at most ${deployment.maxDurationS}` } },
     );
   }
+  const { resting } = restView(deployment);
+  if (resting !== undefined) {
+    const message = `workspace deployment is resting ${describeRest(resting)}, try again later`;
+    return new AppError("resting", message, { details: { ...details, ...resting } });
+  }
   return null;
+}
+
+/** When an instance ends that is asked for now: the lab may close before. @throws AppError `resting` when it closes at this moment */
+export function launchDeadline(deployment: DeploymentStatus, requestedS: number | null, at: Date): Date {
+  const asked = at.getTime() + (requestedS ?? deployment.maxDurationS) * 1000;
+  const deadline = Math.min(asked, deployment.closesAt?.getTime() ?? asked);
+  if (deadline > at.getTime()) return new Date(deadline);
+  throw new AppError("resting", "workspace deployment is closing at this moment, try again later", {
+    details: { deployment: deployment.id },
+  });
 }
 
 /** All that could be launched is taken; says who has it and until when. */

@@ -5,7 +5,7 @@ import type { Caller } from "../../http/caller.ts";
 import { seal } from "../../secrets/sealing.ts";
 import { makeUserKey } from "../../secrets/user-keys.ts";
 import { announceInstance } from "../../wake-ups/topics.ts";
-import { allBusy, refusalToLaunch, requireLauncher } from "./launch-policy.ts";
+import { allBusy, launchDeadline, refusalToLaunch, requireLauncher } from "./launch-policy.ts";
 import type { LaunchRequest, LaunchTarget } from "./launch-request.ts";
 
 export interface Launched {
@@ -127,7 +127,7 @@ export class LaunchService {
       publicKeys: [key.publicKey],
       privateKeyEncrypted: key.privateKey === null ? null : seal(this.#sealingKey, key.privateKey, id, this.#random),
       requestedS: request.requestedS,
-      deadline: new Date(at.getTime() + (request.requestedS ?? deployment.maxDurationS) * 1000),
+      deadline: launchDeadline(deployment, request.requestedS, at),
       at,
     });
     if (outcome.kind === "busy") return null;

@@ -1,0 +1,18 @@
+import type { LoadedContract } from "../contract/load-contract.ts";
+import type { HostTools } from "../instance/instance-parts.ts";
+import { type ProgramPlace, programEnvironment } from "../programs/program-place.ts";
+
+/**
+ * With what a program that looks after the hardware runs: it belongs to the deployment, not to the instance of the moment,
+ * whose end it outlives.
+ * @param event its name, which no other program of the deployment that runs at the same time has
+ */
+export function monitorPlace(
+  tools: Pick<HostTools, "environment" | "launcher">,
+  deploymentId: string,
+  event: string,
+  { folder }: LoadedContract,
+): ProgramPlace {
+  const env = programEnvironment(tools.environment, { instanceId: "", deploymentId, user: "" }, event);
+  return { folder, env, launcher: tools.launcher };
+}

@@ -1,0 +1,46 @@
+import type { Monitor } from "@hardshare/protocol";
+import type { Clock } from "@hardshare/runtime";
+import { loadContract } from "../contract/load-contract.ts";
+import { findLauncher } from "../programs/program-place.ts";
+import { runLifecycleProgram } from "../programs/run-program.ts";
+import { contractFile, readHostConfig } from "../registration/host-config.ts";
+import { monitorPlace } from "./monitor-place.ts";
+
+export interface RunMonitorsOptions {
+  home: string;
+  /** Of this host's configuration. */
+  deploymentId: string;
+  environment: Readonly<Record<string, string | undefined>>;
+  clock: Clock;
+  /** Ends what runs. */
+  signal: AbortSignal;
+}
+
+/** What one run of a monitor came to. */
+export interface MonitorResult {
+  run: string;
+  onFail: Monitor["on_fail"];
+  /** Why it failed, with its last lines; null when it passed. */
+  failure: { message: string; log: string } | null;
+}
+
+/**
+ * Runs the monitors of a deployment's contract once, one after the other, in this process: beside those of a host daemon.
+ * @throws AppError `not_configured`, `config_invalid`, `cancelled`
+ */
+export async function runMonitors(options: RunMonitorsOptions): Promise<MonitorResult[]> {
+  const { home, deploymentId, environment, clock, signal } = options;
+  const config = await readHostConfig(home);
+  const deployment = config.deployments.find(({ id }) => id === deploymentId);
+  if (deployment === undefined) return [];
+  const loaded = await loadContract(contractFile(home, deployment));
+  const tools = { environment, launcher: await findLauncher() };
+  const results: MonitorResult[] = [];
+  for (const { run, timeout, on_fail: onFail } of loaded.contract.monitors) {
+    // Found by a name of its own: what is killed at its end is not the same program of the daemon.
+    const place = monitorPlace(tools, deploymentId, `monitor.once.${process.pid}`, loaded);
+    const outcome = await runLifecycleProgram({ run, timeout }, { place, clock, signal, onOutput: () => {} });
+    results.push({ run, onFail, failure: outcome.isOk ? null : { message: outcome.message, log: outcome.log } });
+  }
+  return results;
+}
