@@ -28,6 +28,7 @@ export interface Shared {
   id: string;
   online: boolean;
   lockout?: boolean;
+  resting?: { why: string; until: string | null };
   lockout_info?: { reason: string; actor: string };
 }
 
@@ -38,6 +39,8 @@ export interface SiteOptions {
   service?: string;
   /** Address at which the server and the hub listen. */
   address?: string;
+  /** More arguments of `hardshare serve`. */
+  serve?: readonly string[];
   /** Called before anything is started. */
   prepare?: (site: Site) => Promise<void>;
 }
@@ -65,7 +68,7 @@ export class Site implements AsyncDisposable {
     folder: string,
     programs: Site["programs"],
     ports: [server: number, hub: number],
-    { address = "127.0.0.1" }: SiteOptions,
+    { address = "127.0.0.1", serve = [] }: SiteOptions,
   ) {
     this.folder = folder;
     [this.#port, this.#sshPort] = ports;
@@ -77,7 +80,7 @@ export class Site implements AsyncDisposable {
     const { env } = this.operator;
     this.server = new Restartable(
       () =>
-        new RunningCommand(["serve", "--data-dir", this.serverFolder, "--host", address, "--port", String(this.#port)], env, {
+        new RunningCommand(["serve", "--data-dir", this.serverFolder, "--host", address, "--port", String(this.#port), ...serve], env, {
           within: this.within.server,
         }),
     );

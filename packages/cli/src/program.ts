@@ -11,9 +11,11 @@ import { addVersion } from "./infrastructure/version.ts";
 import { tellFailure, writeFailureJson } from "./output/failure.ts";
 import { addAd } from "./share/ad.ts";
 import { addFirewall } from "./share/firewall.ts";
+import { addHooks } from "./share/hooks.ts";
 import { addInit } from "./share/init.ts";
 import { addList } from "./share/list.ts";
 import { addLock, addUnlock } from "./share/lock.ts";
+import { addMonitor } from "./share/monitor.ts";
 import { addRegister } from "./share/register.ts";
 import { addReload } from "./share/reload.ts";
 import { addRules } from "./share/rules.ts";
@@ -59,7 +61,23 @@ const GROUPS: readonly (readonly [heading: string, verbs: readonly AddVerb[]])[]
   ],
   [
     "Share a robot:",
-    [addInit, addRegister, addAd, addStatus, addReload, addTap, addStopAd, addList, addRules, addLock, addUnlock, addFilter, addService],
+    [
+      addInit,
+      addRegister,
+      addAd,
+      addStatus,
+      addReload,
+      addTap,
+      addMonitor,
+      addStopAd,
+      addList,
+      addRules,
+      addLock,
+      addUnlock,
+      addHooks,
+      addFilter,
+      addService,
+    ],
   ],
   ["Run the infrastructure:", [addUp, addServe, addHub, addSim, addAdmin, addBackup, addRestore, addDoctor, addVersion]],
 ];

@@ -1,3 +1,4 @@
+import { describeRest } from "@hardshare/protocol";
 import { openAccess } from "../login/credentials.ts";
 import { formatTable } from "../output/table.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
@@ -16,7 +17,7 @@ export const addList: AddVerb = (program, shell) => {
             ["ID", "STATE", "PROVIDER", "INSTANCE", "USER", "UNTIL", "DESCRIPTION"],
             wdeployments.map((it) => [
               it.id,
-              it.lockout ? "locked" : it.online ? "online" : "offline",
+              it.lockout ? "locked" : !it.online ? "offline" : it.resting === undefined ? "online" : "resting",
               it.provider ?? "",
               it.instance?.id ?? "",
               it.instance?.user ?? "",
@@ -33,12 +34,14 @@ export const addList: AddVerb = (program, shell) => {
 
 interface Troubled {
   id: string;
+  resting?: { why: string; until: string | null } | undefined;
   lockout_info?: { reason: string; actor: string; at: string } | undefined;
   alerts: { at: string; message: string }[];
 }
 
-function troublesOf({ id, lockout_info: lockout, alerts }: Troubled): string[] {
+function troublesOf({ id, lockout_info: lockout, resting, alerts }: Troubled): string[] {
   const lines = alerts.map((alert) => `${id}: ${alert.at} ${alert.message}`);
+  if (resting !== undefined) lines.unshift(`${id}: resting ${describeRest(resting)}`);
   if (lockout !== undefined) lines.unshift(`${id}: locked out by ${lockout.actor} at ${lockout.at}: ${lockout.reason}`);
   return lines;
 }

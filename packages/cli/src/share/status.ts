@@ -1,4 +1,4 @@
-import { AppError } from "@hardshare/protocol";
+import { AppError, describeRest } from "@hardshare/protocol";
 import { describeTraffic } from "../output/describe-filters.ts";
 import { formatFacts, formatTable } from "../output/table.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
@@ -35,6 +35,7 @@ export const addStatus: AddVerb = (program, shell) => {
                 [`${it.id} can't be offered`, it.problem ?? undefined] as const,
                 ...(it.instance?.traffic ?? []).map((traffic) => [`${it.id} ${traffic.service}`, describeTraffic(traffic)] as const),
                 ...it.alerts.map((alert) => [`${it.id} alert`, `${alert.at} ${alert.message}`] as const),
+                [`${it.id} rests`, it.rest === null ? undefined : describeRest(it.rest)] as const,
                 [`${it.id} is locked out`, it.lockout === null ? undefined : `${it.lockout.reason} (by ${it.lockout.actor})`] as const,
               ]),
             ),

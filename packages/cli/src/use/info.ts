@@ -1,5 +1,5 @@
 import type { HardshareClient } from "@hardshare/client";
-import { type AccessRule, AppError, type DeploymentView, type InstanceView, isFinalState } from "@hardshare/protocol";
+import { type AccessRule, AppError, type DeploymentView, describeRest, type InstanceView, isFinalState } from "@hardshare/protocol";
 import { chooseByPrefix } from "../ids/choose-by-prefix.ts";
 import { writeConnectionFiles } from "../launches/connection-files.ts";
 import { LaunchFolders } from "../launches/launch-folder.ts";
@@ -98,6 +98,7 @@ function describeDeployment(
     ["provider", view.provider ?? undefined],
     ["host", view.online ? "online" : "offline"],
     ["locked out", lockout === undefined ? view.lockout && "yes" : `${lockout.reason} (by ${lockout.actor}, ${lockout.at})`],
+    ["resting", view.resting === undefined ? undefined : describeRest(view.resting)],
     ["held by", holder === null ? "nobody" : `${holder.user ?? "somebody"} until ${holder.expires} UTC`],
     ["your instance", view.instance],
     ...alerts.map((alert) => ["alert", `${alert.at} UTC ${alert.message}`] as const),

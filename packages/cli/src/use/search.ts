@@ -1,6 +1,12 @@
+import { describeRest, type Rest } from "@hardshare/protocol";
 import { openAccess } from "../login/credentials.ts";
 import { formatTable } from "../output/table.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
+
+/** `free`, or until when nobody can launch it, or why. */
+function describeFree(resting: Rest | undefined): string {
+  return resting === undefined ? "free" : `resting ${describeRest(resting)}`;
+}
 
 export const addSearch: AddVerb = (program, shell) => {
   program
@@ -21,7 +27,7 @@ export const addSearch: AddVerb = (program, shell) => {
                 found.map((it) => [
                   it.id,
                   it.type,
-                  it.locked ? "locked" : !it.online ? "offline" : it.queuelen > 0 ? "busy" : "free",
+                  it.locked ? "locked" : !it.online ? "offline" : it.queuelen > 0 ? "busy" : describeFree(it.resting),
                   it.provider ?? "",
                   it.owner,
                   it.desc ?? "",

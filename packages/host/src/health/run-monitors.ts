@@ -1,7 +1,6 @@
 import type { Monitor } from "@hardshare/protocol";
-import type { Clock } from "@hardshare/runtime";
+import { type Clock, findLauncher } from "@hardshare/runtime";
 import { loadContract } from "../contract/load-contract.ts";
-import { findLauncher } from "../programs/program-place.ts";
 import { runLifecycleProgram } from "../programs/run-program.ts";
 import { contractFile, readHostConfig } from "../registration/host-config.ts";
 import { monitorPlace } from "./monitor-place.ts";
