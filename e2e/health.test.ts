@@ -69,7 +69,7 @@ test("after an instance the deployment rests: that is told everywhere, over a re
   const refused = await site.owner.run(["launch", site.deployment]);
   expect([refused.code, refused.stderr]).toEqual([3, expect.stringMatching(said)]);
   for (const verb of [["search"], ["list"], ["info", site.deployment]]) {
-    expect((await expectAnswer(site.owner.run(verb))).stdout, verb.join(" ")).toMatch(/resting +until 20|resting until 20/);
+    expect((await expectAnswer(site.owner.run(verb))).stdout, verb.join(" ")).toMatch(/resting:? +until 20/);
   }
   expect((await expectAnswer(site.owner.run(["status"]))).stdout).toMatch(/rests +until 20/);
 });

@@ -101,7 +101,11 @@ function describeIssue(issue: z.core.$ZodIssue, above: PropertyKey[], document: 
 
 /** Whether the value as a whole is of another kind, such as a text in place of a mapping. */
 function isOfOtherKind(issues: readonly z.core.$ZodIssue[]): boolean {
-  return issues.some((issue) => issue.code === "invalid_type" && issue.path.length === 0);
+  return issues.some(
+    (issue) =>
+      issue.path.length === 0 &&
+      (issue.code === "invalid_type" || (issue.code === "invalid_union" && issue.errors.length > 0 && issue.errors.every(isOfOtherKind))),
+  );
 }
 
 function countIssues(issues: readonly z.core.$ZodIssue[]): number {
