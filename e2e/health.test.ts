@@ -6,6 +6,7 @@ import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { HARDSHARE, run } from "./harness/commands.ts";
@@ -23,12 +24,12 @@ let folder: string;
 let site: Site;
 const posts: Post[] = [];
 let onPost: () => void = () => {};
-const receiver = createServer(async (request, response) => {
-  let body = "";
-  for await (const chunk of request) body += String(chunk);
-  posts.push({ headers: request.headers, body });
-  response.end();
-  onPost();
+const receiver = createServer((request, response) => {
+  void text(request).then((body) => {
+    posts.push({ headers: request.headers, body });
+    response.end();
+    onPost();
+  });
 });
 const hookUrl = () => `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/alerts`;
 
@@ -51,9 +52,9 @@ afterAll(async () => {
 });
 
 /** Waits for a post to the webhook. */
-async function untilPost(text: string): Promise<Post> {
+async function untilPost(words: string): Promise<Post> {
   for (;;) {
-    const found = posts.find(({ body }) => body.includes(text));
+    const found = posts.find(({ body }) => body.includes(words));
     if (found !== undefined) return found;
     await new Promise<void>((resolve) => (onPost = resolve));
   }
@@ -79,7 +80,7 @@ test("a monitor that fails locks the deployment, and its owner's webhook gets a 
   expect((await expectAnswer(site.owner.run(["monitor"]))).stdout).toContain("the monitor passes");
   await rm(join(folder, "well"));
   const { headers, body } = await untilPost("locked out: monitor failed");
-  const expected = createHmac("sha256", secret).update(`${headers["x-hardshare-timestamp"]}.${body}`).digest("hex");
+  const expected = createHmac("sha256", secret).update(`${String(headers["x-hardshare-timestamp"])}.${body}`).digest("hex");
   expect(headers["x-hardshare-signature"]).toBe(`v1=${expected}`);
   expect(JSON.parse(body)).toMatchObject({ kind: "alert", deployment: site.deployment, instance: null });
   expect(await site.shared()).toMatchObject({
@@ -96,8 +97,8 @@ test("a monitor that fails locks the deployment, and its owner's webhook gets a 
 });
 
 test("every example of «Is the robot well?» works as it is written", async () => {
-  const text = await readFile(GUIDE, "utf8");
-  const examples = [...text.matchAll(/^```sh\n([^]*?)^```$/gm)].map((match) => match[1] ?? "").join("\n");
+  const guide = await readFile(GUIDE, "utf8");
+  const examples = [...guide.matchAll(/^```sh\n([^]*?)^```$/gm)].map((match) => match[1] ?? "").join("\n");
   expect(examples).toContain("hardshare hooks");
   const script = `set -eu\nhardshare() { ${process.execPath} ${HARDSHARE} "$@"; }\n${examples}`;
   const result = await run("bash", ["-c", script], { env: site.owner.env });

@@ -6,14 +6,14 @@ import { formatTable } from "../output/table.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
 
 /** What may be changed of the hooks of a deployment; `-` takes all of a kind away. */
-export interface HookChanges {
+interface HookChanges {
   /** Addresses, separated by commas. */
   emails?: string | undefined;
   webhook?: string | undefined;
 }
 
 /** Changes where alerts of a deployment go. @returns what to tell: the secret of a new webhook, told only now, and warnings */
-export async function changeHooks(
+async function changeHooks(
   client: HardshareClient,
   deploymentId: string,
   changes: HookChanges,

@@ -39,7 +39,9 @@ export const addMonitor: AddVerb = (program, shell) => {
             output.result({ deployment: deploymentId, monitors }, () =>
               monitors.length === 0
                 ? "the contract has no monitors"
-                : `${monitors.length === 1 ? "the monitor passes" : `all ${monitors.length} monitors pass`}`,
+                : monitors.length === 1
+                  ? "the monitor passes"
+                  : `all ${monitors.length} monitors pass`,
             );
             return 0;
           }

@@ -45,7 +45,7 @@ describe.each(STORE_KINDS)("$name", (kind) => {
       database.hooks.replace(tx, {
         deploymentId,
         kind: "webhook",
-        hooks: [{ ...webhook, id: newId() as string, secretEncrypted: new Uint8Array([9]) }],
+        hooks: [{ ...webhook, id: newId(), secretEncrypted: new Uint8Array([9]) }],
         at: after(3),
       }),
     );

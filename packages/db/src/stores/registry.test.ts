@@ -1,4 +1,4 @@
-import type { DeploymentId } from "@hardshare/protocol";
+import type { DeploymentId, HostDeployment } from "@hardshare/protocol";
 import { describe, expect, test } from "vitest";
 import type { Channel } from "./channels.ts";
 import type { Database, Transaction } from "./database.ts";
@@ -114,7 +114,7 @@ describe.each(STORE_KINDS)("$name", (kind) => {
 
   test("a host describes only its own deployments", async () => {
     const [one, other] = [await addWorld(database), await addWorld(database)];
-    const described = {
+    const described: HostDeployment = {
       deploymentId: one.deploymentId,
       provider: "proxy",
       probe: "none",
@@ -127,7 +127,7 @@ describe.each(STORE_KINDS)("$name", (kind) => {
       alerts: [{ id: "a1", at: T0.toISOString(), message: "battery is low" }],
       highestEpoch: 5,
       current: null,
-    } as const;
+    };
     expect(await run((tx) => database.deployments.updateFromHost(tx, other.hostId, described))).toBe(false);
     expect(await run((tx) => database.deployments.updateFromHost(tx, one.hostId, described))).toBe(true);
     const lower = { ...described, highestEpoch: 2 };

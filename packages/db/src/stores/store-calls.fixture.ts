@@ -1,8 +1,8 @@
-import { createHash } from "node:crypto";
-import { type EndReason, InstanceState, MAX_CLAIMED_EPOCH } from "@hardshare/protocol";
+import { type EndReason, type HostAlert, InstanceState, MAX_CLAIMED_EPOCH } from "@hardshare/protocol";
 import fc from "fast-check";
 import type { Database, Transaction } from "./database.ts";
-import { after, newId } from "./sample-rows.fixture.ts";
+import { HASHES, IDS, idOf, idsOf } from "./id-pools.fixture.ts";
+import { after } from "./sample-rows.fixture.ts";
 
 /** One call of a store, as data, so that a sequence of them can be printed and shrunk. */
 export interface StoreCall {
@@ -32,17 +32,6 @@ export async function runCall(database: Database, tx: Transaction, { store, name
   const functions = database[store] as unknown as Record<string, (tx: Transaction, ...args: unknown[]) => Promise<unknown>>;
   return await functions[name]?.(tx, ...args);
 }
-
-/** Always the same: small pools, so that calls meet each other's rows. */
-function idOf(kind: string, index: number): ReturnType<typeof newId> {
-  const hex = createHash("sha256").update(`${kind}${index}`).digest("hex");
-  return [hex.slice(0, 8), hex.slice(8, 12), `4${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join("-") as ReturnType<
-    typeof newId
-  >;
-}
-const idsOf = (kind: string, size: number) => Array.from({ length: size }, (_, index) => idOf(kind, index));
-const IDS = { host: idsOf("host", 3), hub: idsOf("hub", 2), deployment: idsOf("deployment", 3), instance: idsOf("instance", 6) };
-const HASHES = ["a", "b", "c"].map((letter) => letter.repeat(64));
 
 const hostId = fc.constantFrom(...IDS.host);
 const hubId = fc.constantFrom(...IDS.hub);
@@ -135,7 +124,7 @@ const described = fc.record({
   isAdvertised: fc.boolean(),
   rest: nullable(fc.record({ why: fc.constant("cooldown"), until: nullable(at.map((time) => time.toISOString())) })),
   closesAt: nullable(at.map((time) => time.toISOString())),
-  alerts: fc.constantFrom([], [{ id: "a1", at: after(1).toISOString(), message: "battery is low" }]),
+  alerts: fc.constantFrom<HostAlert[]>([], [{ id: "a1", at: after(1).toISOString(), message: "battery is low" }]),
   highestEpoch: fc.constantFrom(0, 3, 7, MAX_CLAIMED_EPOCH),
   current: fc.constant(null),
 });

@@ -13,7 +13,7 @@ interface EndedAnswersOptions {
   outbox: ReportOutbox;
   clock: Clock;
   /** Locks the deployment out; never rejects. */
-  lockOut(instanceId: InstanceId, why: string): Promise<void>;
+  lockOut: (instanceId: InstanceId, why: string) => Promise<void>;
 }
 
 /** Says of epochs that do not run here that they are over, each once until the server has recorded it. */

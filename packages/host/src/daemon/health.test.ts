@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { DeploymentId, HostDeployment } from "@hardshare/protocol";
+import { DeploymentId, type HostDeployment } from "@hardshare/protocol";
 import { afterEach, expect, test } from "vitest";
 import { HostWorld } from "../testing/host-world.fixture.ts";
 
@@ -23,7 +23,7 @@ afterEach(() => world[Symbol.asyncDispose]());
 async function build(contract: string): Promise<void> {
   const made = await HostWorld.make([`${PROXY}${contract}`]);
   world = made.world;
-  deployment = made.deployments[0] as DeploymentId;
+  deployment = DeploymentId.parse(made.deployments[0]);
   await world.script("m", `test -f ${wellFile()} || { echo battery is low; exit 3; }`);
   await writeFile(join(world.home, "deployments", "serve.py"), SERVE, { mode: 0o755 });
 }

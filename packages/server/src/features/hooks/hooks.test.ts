@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Moments } from "../../testing/moments.ts";
 import { TestMailServer } from "../../testing/test-mail-server.ts";
@@ -21,12 +22,12 @@ let owner: TestUser;
 let other: TestUser;
 const moments = new Moments();
 const posts: { headers: IncomingMessage["headers"]; body: string }[] = [];
-const receiver = createServer(async (request, response) => {
-  let body = "";
-  for await (const chunk of request) body += String(chunk);
-  posts.push({ headers: request.headers, body });
-  response.end();
-  moments.pass();
+const receiver = createServer((request, response) => {
+  void text(request).then((body) => {
+    posts.push({ headers: request.headers, body });
+    response.end();
+    moments.pass();
+  });
 });
 const hookUrl = () => `http://127.0.0.1:${(receiver.address() as AddressInfo).port}/alerts`;
 
@@ -54,8 +55,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const postOf = (deployment: string, text: string) =>
-  moments.until(() => posts.find(({ body }) => body.includes(deployment) && body.includes(text)));
+const postOf = (deployment: string, words: string) =>
+  moments.until(() => posts.find(({ body }) => body.includes(deployment) && body.includes(words)));
 
 test("alerts of the host, of lock-outs and of the owner are posted, signed with the secret that was told once", async () => {
   const { host, deploymentId } = await world.addHost(owner);

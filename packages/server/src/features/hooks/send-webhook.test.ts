@@ -1,7 +1,8 @@
+import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
-import { createHmac } from "node:crypto";
+import { text } from "node:stream/consumers";
 import { ManualClock, systemClock } from "@hardshare/runtime";
 import { afterEach, expect, test } from "vitest";
 import { OutsideAddresses } from "./outside-addresses.ts";
@@ -20,11 +21,11 @@ interface Received {
 /** A receiver on 127.0.0.1 that answers as told, and keeps what it gets. */
 async function receiver(answer: (response: ServerResponse) => void): Promise<{ port: number; received: Received[] }> {
   const received: Received[] = [];
-  const server = createServer(async (request, response) => {
-    let body = "";
-    for await (const chunk of request) body += String(chunk);
-    received.push({ headers: request.headers, body });
-    answer(response);
+  const server = createServer((request, response) => {
+    void text(request).then((body) => {
+      received.push({ headers: request.headers, body });
+      answer(response);
+    });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
