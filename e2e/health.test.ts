@@ -80,7 +80,9 @@ test("a monitor that fails locks the deployment, and its owner's webhook gets a 
   expect((await expectAnswer(site.owner.run(["monitor"]))).stdout).toContain("the monitor passes");
   await rm(join(folder, "well"));
   const { headers, body } = await untilPost("locked out: monitor failed");
-  const expected = createHmac("sha256", secret).update(`${String(headers["x-hardshare-timestamp"])}.${body}`).digest("hex");
+  const expected = createHmac("sha256", secret)
+    .update(`${String(headers["x-hardshare-timestamp"])}.${body}`)
+    .digest("hex");
   expect(headers["x-hardshare-signature"]).toBe(`v1=${expected}`);
   expect(JSON.parse(body)).toMatchObject({ kind: "alert", deployment: site.deployment, instance: null });
   expect(await site.shared()).toMatchObject({

@@ -86,11 +86,14 @@ describe.each(STORE_KINDS)("$name", (kind) => {
       maxDurationS: 60,
       endTimeoutS: 0,
       isAdvertised: true,
+      rest: null,
+      closesAt: null,
     } as const;
     await database.transaction((tx) =>
       database.deployments.updateFromHost(tx, world.hostId, {
         ...described,
         deploymentId: world.deploymentId,
+        alerts: [],
         highestEpoch: 41,
         current: null,
       }),
