@@ -21,9 +21,15 @@ export function learnMqtt(messages: readonly MqttMessage[]): ProposedRule[] {
   const subscribed = messages.flatMap((message) => ("subscribe" in message ? [message] : []));
   const subscriptions = [...groupBy(subscribed, ({ subscribe }) => subscribe)].map(([filter, each]) => ({
     count: each.length,
-    rule: { allow: `subscribe ${filter}`, qos: Math.max(...each.map(({ qos }) => qos)) },
+    rule: { allow: `subscribe ${filter}`, qos: highestQos(subscribed, filter) },
   }));
   return [...groupTopics(published).map(proposeRule), ...subscriptions];
+}
+
+/** The first rule that covers a subscription decides, so each has to allow what those that it covers asked for. */
+function highestQos(subscribed: readonly { readonly subscribe: string; readonly qos: number }[], filter: string): number {
+  const pattern = readTopicPattern(filter);
+  return Math.max(...subscribed.filter(({ subscribe }) => covers(pattern, readTopicPattern(subscribe))).map(({ qos }) => qos));
 }
 
 function groupTopics(messages: readonly Published[]): Group[] {
@@ -87,7 +93,7 @@ function proposeRule({ filter, messages }: Group): ProposedRule {
 function proposePayload(messages: readonly Published[]): { payload?: ProposedSchema; payload_format?: "text" } {
   if (messages.every((message) => "payload" in message)) return { payload: inferSchema(messages.map(({ payload }) => payload)) };
   if (!messages.every((message) => "text" in message)) return {}; // it was not looked into
-  const values = messages.map(({ text }) => text);
+  const values = messages.flatMap(({ text }) => (text === undefined ? [] : [text]));
   const isNumeric = values.every((value) => typeof value === "number" || /^-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?$/.test(String(value)));
   return { payload: isNumeric ? inferNumber(values.map(Number)) : inferText(values.map(String)), payload_format: "text" };
 }

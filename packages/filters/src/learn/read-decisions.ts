@@ -32,7 +32,7 @@ const MqttMessage = z.union([
     qos: z.int().min(0).max(2),
     retain: z.boolean(),
     payload: z.unknown().optional(),
-    text: z.unknown().optional(),
+    text: z.union([z.string(), z.number(), z.boolean()]).optional(),
     contentType: z.string().optional(),
     responseTopic: z.string().optional(),
     userProperties: z.record(z.string(), z.string()).optional(),

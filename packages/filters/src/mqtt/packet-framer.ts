@@ -1,5 +1,5 @@
 import { Malformed, Reason } from "./malformed.ts";
-import { type Packet, PACKET_TYPES } from "./packets.ts";
+import { type Packet, PACKET_TYPES, requiredFlags } from "./packets.ts";
 
 /** One packet, cut out of the stream: not yet looked into. */
 export interface Frame {
@@ -44,6 +44,8 @@ export class PacketFramer {
     if (first === undefined) return undefined;
     const cmd = PACKET_TYPES[first >> 4];
     if (cmd === undefined) throw new Malformed("the type of the packet is 0, which is reserved");
+    const flags = first & 0x0f;
+    if (cmd !== "publish" && flags !== requiredFlags(cmd)) throw new Malformed(`the flags of a ${cmd.toUpperCase()} must not be ${flags}`);
     let length = 0;
     for (let place = 0; place < 4; place += 1) {
       const byte = this.#input[place + 1];
@@ -56,7 +58,7 @@ export class PacketFramer {
         throw new Malformed(`the packet has ${length} bytes, and ${limit} may pass (packet_limit)`, Reason.TOO_LARGE);
       }
       this.#input = this.#input.subarray(place + 2);
-      return { cmd, flags: first & 0x0f, length };
+      return { cmd, flags, length };
     }
     throw new Malformed("the length of the packet has more than 4 bytes");
   }

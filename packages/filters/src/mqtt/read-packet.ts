@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { FieldReader } from "./field-reader.ts";
 import { Malformed, Reason } from "./malformed.ts";
 import type { Frame } from "./packet-framer.ts";
-import { type Message, type Packet, type Qos, requiredFlags, type Subscription, type Version } from "./packets.ts";
+import { type Message, type Packet, type Qos, type Subscription, type Version } from "./packets.ts";
 import { type Properties, readProperties } from "./properties.ts";
 import { filterProblem, topicProblem } from "../rules/topic-text.ts";
 
@@ -17,7 +17,6 @@ const NONE: Properties = {};
  * @throws Malformed
  */
 export function readPacket({ cmd, flags, body }: Frame, version: Version): Packet {
-  if (cmd !== "publish" && flags !== requiredFlags(cmd)) throw new Malformed(`the flags of a ${cmd.toUpperCase()} must not be ${flags}`);
   const reader = new FieldReader(body);
   const packet = readFields(cmd, flags, reader, version);
   reader.end();
