@@ -36,4 +36,12 @@ export const DEFAULT_CONTRACT = `${CONTRACT_SCHEMA_HINT}# The contract of this d
 # safe_state: [./stop-motors.sh] # on this computer: E-stop, dead-man's switch, lost filter
 # dead_man: 2s                   # longest silence of the user; left out: no dead-man's switch
 # estop_by_user: lock            # lock | end
+
+# monitors:                      # look whether the hardware is well, also between instances
+#   - run: ./battery.py 192.168.1.134
+#     every: 30s
+#     timeout: 10s
+#     on_fail: lock              # lock | alert | terminate
+# cooldown: 5m                   # rest after each instance
+# hours: { time_zone: Europe/Berlin, open: [mon-fri 08:00-18:00] }
 `;
