@@ -219,7 +219,10 @@ export class DeploymentKeeper {
     this.#isClosing = true;
     this.#desired = undefined;
     this.offer.close();
-    await this.#health[Symbol.asyncDispose]();
+    await Promise.all([this.#part(endInstances), this.#health[Symbol.asyncDispose]()]);
+  }
+
+  async #part(endInstances: boolean): Promise<void> {
     const current = this.#current;
     if (current === undefined) return this.#stops.settled;
     if (endInstances || !current.isAdoptable) current.end("host_stopped");
