@@ -72,7 +72,7 @@ test("after an instance the deployment rests: that is told everywhere, over a re
   for (const verb of [["search"], ["list"], ["info", site.deployment]]) {
     expect((await expectAnswer(site.owner.run(verb))).stdout, verb.join(" ")).toMatch(/resting:? +until 20/);
   }
-  expect((await expectAnswer(site.owner.run(["status"]))).stdout).toMatch(/rests +until 20/);
+  expect((await expectAnswer(site.owner.run(["status"]))).stdout).toMatch(/rests: +until 20/);
 });
 
 test("a monitor that fails locks the deployment, and its owner's webhook gets a signed alert", async () => {
