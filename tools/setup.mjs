@@ -33,6 +33,13 @@ export const CONTAINER_PACKAGES = [
 export const TEST_PACKAGES = [
   { name: "iproute2", provides: "ip", why: "network namespaces that stand in for a network" },
   { name: "procps", provides: "pgrep", why: "looking for processes that are left" },
+  { name: "passt", provides: "pasta", why: "`network: internet` and `open` of instances" },
+  {
+    name: "nftables",
+    provides: "nft",
+    why: "the packet rules of `network: internet`; its own service is not started",
+    units: ["nftables.service"],
+  },
   { name: "curl", provides: "curl", why: "the examples of the guides" },
   { name: "wrk", provides: "wrk", why: "many requests at once, for the http filter" },
   {

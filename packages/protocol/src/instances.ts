@@ -35,6 +35,10 @@ export type EndReason = z.infer<typeof EndReason>;
 export const Provider = z.enum(["podman", "docker", "proxy"]);
 export type Provider = z.infer<typeof Provider>;
 
+/** What the container of an instance reaches beside its services: nothing, the public internet, or all that its host does. */
+export const Network = z.enum(["isolated", "internet", "open"]);
+export type Network = z.infer<typeof Network>;
+
 /** How READY is proved: read an SSH banner, a connection is enough, or nothing is sent through. */
 export const Probe = z.enum(["banner", "connect", "none"]);
 export type Probe = z.infer<typeof Probe>;

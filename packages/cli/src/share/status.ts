@@ -20,10 +20,11 @@ export const addStatus: AddVerb = (program, shell) => {
               ["process", String(status.pid)],
             ]),
             formatTable(
-              ["DEPLOYMENT", "PROVIDER", "OFFERED", "INSTANCE", "USER", "PHASE"],
+              ["DEPLOYMENT", "PROVIDER", "NETWORK", "OFFERED", "INSTANCE", "USER", "PHASE"],
               status.deployments.map((it) => [
                 it.id,
                 it.provider ?? "",
+                it.network ?? "",
                 it.isAdvertised && it.problem === null ? "yes" : "no",
                 it.instance?.id ?? "",
                 it.instance?.user ?? "",

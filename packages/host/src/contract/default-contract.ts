@@ -9,7 +9,7 @@ export const DEFAULT_CONTRACT = `${CONTRACT_SCHEMA_HINT}# The contract of this d
 # image: localhost/hardshare/generic
 # env: { LANG: C.UTF-8 }
 # limits: { memory: 1g, cpus: 2, pids: 512 }
-# network: isolated              # only the services below can be reached
+# network: isolated              # isolated: only the services below can be reached | internet | open
 # max_duration: 8h
 
 # devices:                       # device files given as they are: unfiltered

@@ -71,6 +71,9 @@ test.each([
   ["hours: { open: [mon 08:00-18:00] }", /hours\.time_zone: /],
   ["hours: { time_zone: UTC, open: [weekdays] }", /hours\.open\.0: expected days and times, such as `mon-fri 08:00-18:00`/],
   ["hours: { time_zone: UTC, open: [] }", /hours\.open: expected days and times; without `hours` it is always open/],
+  ["network: bridge", /network: .*isolated.*internet.*open/],
+  ["provider: proxy\nnetwork: open\nservices: [{ name: ARM, command: ./a }]", /network: expected isolated, because `provider: proxy`/],
+  ["provider: docker-rootless\nnetwork: internet", /network: expected isolated, because packet rules cannot be had/],
   ["services: [{ name: ARM, command: ' ' }]", /services\.0\.command: expected a program/],
 ])("what would fail at a launch is refused in the file: %s", (text, problem) => {
   expect(problemsOf(text).join()).toMatch(problem);

@@ -1,9 +1,11 @@
-import { HostPhase, Provider, Rest, ServiceTraffic } from "@hardshare/protocol";
+import { HostPhase, Network, Provider, Rest, ServiceTraffic } from "@hardshare/protocol";
 import { z } from "zod";
 
 export const DeploymentStatus = z.object({
   id: z.string(),
   provider: Provider.nullable(),
+  /** What its instances reach; null for a deployment that is not in the configuration of this host. */
+  network: Network.nullable().default(null),
   isAdvertised: z.boolean(),
   /** Why it cannot be offered: contract, engine, image; null when it can. */
   problem: z.string().nullable(),

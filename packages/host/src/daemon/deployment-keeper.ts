@@ -121,6 +121,7 @@ export class DeploymentKeeper {
     return {
       id: this.deploymentId,
       provider: this.offer.isConfigured ? providerOf(this.offer.contract.contract) : null,
+      network: this.offer.isConfigured ? (current?.facts.loaded ?? this.offer.contract).contract.network : null,
       isAdvertised: this.offer.isAdvertised,
       problem: this.offer.problem,
       lockout: this.#lockout,

@@ -1,7 +1,7 @@
 /** The daemon is killed at every failpoint of every plan, started again, and must come to rest with nothing left. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile, writeFile } from "node:fs/promises";
+import { chmod, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -22,7 +22,8 @@ terminate: [./ended.sh]
 baseline: [./is-clean.sh]
 safe_state: [./safe.sh]
 `;
-const INSIDE = 'limits: { memory: 256m }\ninit_inside: ["true"]\n';
+/** With a link: it leaves this computer as connections of a user of its own, and changes nothing in this computer's network. */
+const INSIDE = 'limits: { memory: 256m }\nnetwork: internet\ninit_inside: ["true"]\n';
 
 /** In CI's time one of so many cases is walked, another one each time; `npm run test:long` walks all. */
 const SHARES = process.env["HARDSHARE_LONG"] === undefined ? { proxy: 1, podman: 7, docker: 21 } : { proxy: 1, podman: 1, docker: 1 };
@@ -33,6 +34,7 @@ type When = "launch" | "end" | "adopt";
 function casesOf(provider: keyof typeof SHARES): [when: When, failpoint: string][] {
   const contract = Contract.parse({
     provider,
+    network: provider === "proxy" ? "isolated" : "internet",
     services: [{ name: "ROBOT", command: "x" }],
     init: ["x"],
     init_inside: provider === "proxy" ? [] : ["x"],
@@ -58,6 +60,7 @@ for (const engine of [noEngine, ...(await findRealEngines())]) {
     let deployment: DeploymentId;
     beforeAll(async () => {
       await engine.ensureImage();
+      if (provider !== "proxy") await chmod("/dev/net/tun", 0o666); // as udev does, where it runs
       const made = await HostWorld.make([`provider: ${provider}\n${provider === "proxy" ? "" : INSIDE}${PROGRAMS}`]);
       world = made.world;
       [deployment] = made.deployments as [DeploymentId];

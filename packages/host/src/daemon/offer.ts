@@ -3,6 +3,7 @@ import { BackOff } from "@hardshare/runtime";
 import { type LoadedContract, parseContract } from "../contract/load-contract.ts";
 import { isFilter } from "../instance/filter-arguments.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
+import { requireNetworkPrograms } from "../network/network-programs.ts";
 
 /** What holds where a contract cannot be read: nothing is given, nothing is run. */
 export const NO_CONTRACT = parseContract("", "no contract", "/");
@@ -152,11 +153,12 @@ export class Offer {
   }
 
   async #check(): Promise<void> {
-    const { provider, image } = this.#contract.contract;
+    const { provider, image, network } = this.#contract.contract;
     if (provider === "proxy") return;
     if (process.geteuid?.() !== 0) {
       throw new AppError("engine_missing", "containers need the host daemon to run as root; `provider: proxy` does not");
     }
+    if (network !== "isolated") await requireNetworkPrograms(network, this.#tools.environment);
     const engine = await this.#tools.engine(provider);
     if ((await engine.inspectImage(image)) !== undefined) return;
     throw new AppError("image_missing", `the image ${image} is not on this computer; build or pull it, then run \`hardshare ad\` again`);

@@ -1,6 +1,6 @@
 import { readFile, rm, rmdir } from "node:fs/promises";
 import { uptime } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { AppError } from "@hardshare/protocol";
 import {
   type Clock,
@@ -19,6 +19,7 @@ import type { ContainerProvider, Engine } from "../engine/engine.ts";
 import { openEngine } from "../engine/open-engine.ts";
 import { instanceWorks } from "../instance/instance-works.ts";
 import { Journal } from "../journal/journal.ts";
+import { PacketRules } from "../network/packet-rules.ts";
 import { inheritedEnvironment } from "../programs/program-place.ts";
 import { runLifecycleProgram } from "../programs/run-program.ts";
 import { type HostConfig, readHostConfig } from "../registration/host-config.ts";
@@ -73,6 +74,8 @@ export async function openHostCore(options: Surroundings, parts: OwnedParts): Pr
   const journal = parts.own(await Journal.open(state));
   const socketFolder = await prepareSocketFolder(state, parts);
   const environment = { ...options.environment };
+  const table = `hardshare_${basename(socketFolder)}`;
+  const packetRules = parts.own(new PacketRules({ table, environment, clock, random, logger }));
   const launcher = await findLauncher();
   const place = { folder: state, env: inheritedEnvironment(environment), launcher };
   const core: HostCore = parts.own(
@@ -89,6 +92,7 @@ export async function openHostCore(options: Surroundings, parts: OwnedParts): Pr
         launcher,
         stateFolder: state,
         socketFolder,
+        packetRules,
         loadContract,
         checkPrograms: (loaded) => checkPrograms(loaded, environment),
         runProgram: runLifecycleProgram,

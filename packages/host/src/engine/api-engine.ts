@@ -236,7 +236,7 @@ function containerJson(spec: ContainerSpec): unknown {
       CapDrop: UNNEEDED_CAPABILITIES,
       Devices: spec.devices.map((path) => ({ PathOnHost: path, PathInContainer: path, CgroupPermissions: "rw" })),
       // A pseudo-terminal can be opened inside devpts alone, so as a device it would answer with an error.
-      Binds: (spec.mounts ?? []).map(({ host, inside }) => `${host}:${inside}`),
+      Binds: (spec.mounts ?? []).map(({ host, inside, isReadOnly }) => `${host}:${inside}${isReadOnly === true ? ":ro" : ""}`),
     },
   };
 }

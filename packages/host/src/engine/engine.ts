@@ -62,8 +62,8 @@ export interface ContainerSpec {
   limits: ContainerLimits;
   /** Device files of the host, shown inside under the same path with read and write access. */
   devices: readonly string[];
-  /** Terminals of the host that are shown inside as files; none when left out. */
-  mounts?: readonly { host: string; inside: string }[];
+  /** Terminals and files of the host that are shown inside as files; none when left out. */
+  mounts?: readonly { host: string; inside: string; isReadOnly?: boolean }[];
   network: "none";
 }
 

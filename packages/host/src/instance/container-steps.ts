@@ -1,4 +1,7 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { AppError, toAppError } from "@hardshare/protocol";
+import { makePrivateFolder } from "@hardshare/runtime";
 import { orAborted } from "../engine/call-limits.ts";
 import type { ContainerFile, ContainerSpec, Engine } from "../engine/engine.ts";
 import type { InstanceParts } from "./instance-parts.ts";
@@ -46,7 +49,7 @@ export async function createContainer(parts: InstanceParts, signal: AbortSignal)
     command: image.command.length > 0 ? undefined : DEFAULT_COMMAND,
     limits: { memoryBytes: contract.limits.memory, cpus: contract.limits.cpus, pids: contract.limits.pids },
     devices: contract.devices,
-    mounts: parts.deviceFiles,
+    mounts: [...parts.deviceFiles, ...(await nameSettings(parts))],
     network: "none",
   };
   try {
@@ -55,6 +58,15 @@ export async function createContainer(parts: InstanceParts, signal: AbortSignal)
     parts.mayContainerAppear = isUnanswered(toAppError(error));
     throw error;
   }
+}
+
+/** Where programs in the container learn whom to ask for names, which its root cannot change; none where it is isolated. */
+async function nameSettings({ contract, stateFolder }: InstanceParts): Promise<NonNullable<ContainerSpec["mounts"]>> {
+  if (contract.network === "isolated") return [];
+  await makePrivateFolder(stateFolder);
+  const file = join(stateFolder, "resolv.conf");
+  await writeFile(file, "nameserver 127.0.0.1\noptions edns0\n", { mode: 0o644 });
+  return [{ host: file, inside: "/etc/resolv.conf", isReadOnly: true }];
 }
 
 /** Whether the engine may still do what it was asked: it did not say that it failed. */

@@ -1,6 +1,7 @@
 import { access, rm } from "node:fs/promises";
 import { AppError } from "@hardshare/protocol";
 import { killLabelledProcesses } from "../programs/labelled-processes.ts";
+import { LINK_EVENT } from "../network/link-process.ts";
 import { removeContainers, verifyNoContainer } from "./container-steps.ts";
 import { KEEPER_EVENT } from "./device-file/keeper-process.ts";
 import type { StepAction } from "./execute.ts";
@@ -20,6 +21,13 @@ export function endActions(parts: InstanceParts, makeSafe: StepAction): Record<E
     relay: async () => {
       await parts.relay?.[Symbol.asyncDispose]();
       parts.relay = undefined;
+    },
+    link: async () => {
+      const { link, names } = parts;
+      parts.link = undefined;
+      parts.names = undefined;
+      await link?.[Symbol.asyncDispose]();
+      await names?.[Symbol.asyncDispose]();
     },
     network: async () => {
       for (const folder of [parts.folder, parts.keeperFolder]) await rm(folder, { recursive: true, force: true });
@@ -49,8 +57,8 @@ export async function closeFilters(parts: InstanceParts): Promise<void> {
   parts.pumps = [];
   const results = await Promise.allSettled([...services, ...pumps].map((part) => part[Symbol.asyncDispose]()));
   for (const service of services) parts.events.onServiceClosed(service.traffic);
-  // Relays are ended in their turn, and keepers, to which nothing is connected any more, with the container.
-  await killLabelledProcesses(parts.facts.instanceId, parts.tools.clock, ["safe_state", RELAY_EVENT, KEEPER_EVENT]);
+  // Relays and links are ended in their turn, and keepers, to which nothing is connected any more, with the container.
+  await killLabelledProcesses(parts.facts.instanceId, parts.tools.clock, ["safe_state", RELAY_EVENT, LINK_EVENT, KEEPER_EVENT]);
   for (const result of results) if (result.status === "rejected") throw result.reason;
 }
 

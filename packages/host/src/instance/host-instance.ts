@@ -87,6 +87,10 @@ export class HostInstance {
       onServiceClosed: (traffic) => this.#services.onClosed(traffic),
       onRelayLost: (how) => this.#safeguards.losses.onRelayLost(how),
       onRelayRestored: () => this.#safeguards.losses.onRelayRestored(),
+      onLinkLost: (how) => this.#safeguards.losses.onLinkLost(how),
+      onLinkRestored: () => this.#safeguards.losses.onLinkRestored(),
+      onRulesRestored: () =>
+        this.#notice("alert", "the packet rules of this computer had been changed by another program; they were restored at once"),
       onDeviceFileLost: (inside) =>
         this.#notice("alert", `what keeps the device file ${inside} ended: it answers with errors until the end of this instance`),
       onTunnelBroken: (isBroken) =>
@@ -348,7 +352,7 @@ export class HostInstance {
   /** Closes all but the container. Without its filters the hardware is made safe, once programs that do so already are done. */
   async #part(): Promise<void> {
     const context = { signal: new AbortController().signal, log: () => {} };
-    const steps = ["filters", "tunnel", "relay"] as const;
+    const steps = ["filters", "tunnel", "relay", "link"] as const;
     for (const step of this.#parts.contract.services.length === 0 ? steps : ([...steps, "safe_state"] as const)) {
       try {
         if (step === "safe_state") await this.#parts.safeState;

@@ -13,6 +13,7 @@ import {
 import type { Clock, Failpoints, Logger, Random } from "@hardshare/runtime";
 import type { LoadedContract } from "../contract/load-contract.ts";
 import type { ContainerProvider, Engine } from "../engine/engine.ts";
+import type { PacketRules } from "../network/packet-rules.ts";
 import { type ProgramPlace, programEnvironment } from "../programs/program-place.ts";
 import type { ProgramOutcome, RunOptions } from "../programs/run-program.ts";
 import type { SpareFilter } from "../services/spare-filter.ts";
@@ -36,6 +37,7 @@ export interface HostTools {
   socketFolder: string;
   /** The container engine of a provider. @throws AppError when there is none */
   engine(provider: ContainerProvider): Promise<Engine>;
+  packetRules: PacketRules;
   /** @throws AppError as `loadContract` */
   loadContract(path: string): Promise<LoadedContract>;
   /** Looks whether the programs of a contract can be run. @throws AppError as `checkPrograms` */
@@ -91,6 +93,10 @@ export interface PartEvents {
   onServiceRestored(name: string): void;
   onRelayLost(how: string): void;
   onRelayRestored(): void;
+  onLinkLost(how: string): void;
+  onLinkRestored(): void;
+  /** Packet rules that others had changed are as they have to be again. */
+  onRulesRestored(): void;
   /** A device file in the container answers with errors until the end of the instance. */
   onDeviceFileLost(inside: string): void;
   onTunnelBroken(isBroken: boolean): void;
@@ -120,6 +126,9 @@ export class InstanceParts {
   /** Terminals that are shown in the container as device files. */
   deviceFiles: { host: string; inside: string }[] = [];
   relay: RunningRelay | undefined;
+  /** The way to the internet, and who answers questions for names; undefined for an isolated container. */
+  link: AsyncDisposable | undefined;
+  names: AsyncDisposable | undefined;
   containerId: string | undefined;
   /** Whether the engine may still create a container: it did not answer when it was asked. */
   mayContainerAppear = false;
@@ -171,6 +180,11 @@ export class InstanceParts {
   /** Where a program in the container finds each service, and the socket outside that leads there. */
   get servicePlaces(): { name: string; port: number; socket: string }[] {
     return this.contract.services.map(({ name }, index) => ({ name, port: FIRST_SERVICE_PORT + index, socket: `s${index}.sock` }));
+  }
+
+  /** Sockets of the name service, in `folder`. */
+  get nameSockets(): { stream: string; datagram: string } {
+    return { stream: "names.sock", datagram: "name-datagrams.sock" };
   }
 
   /** Runs programs for the safe state after those that run already: never two at a time. */

@@ -1,17 +1,17 @@
-import { chown, mkdir } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir } from "node:fs/promises";
 import { AppError } from "@hardshare/protocol";
-import { BackOff, makePrivateFolder } from "@hardshare/runtime";
+import { BackOff } from "@hardshare/runtime";
 import { readHostKey } from "@hardshare/wire/ssh";
 import { Supervised } from "../programs/supervised.ts";
 import { adoptContainer, containerOf, createContainer, describeDeadContainer, putKeys, startContainer } from "./container-steps.ts";
+import { containerProcess, linkContainer, prepareNetwork, relayedPorts } from "./network-steps.ts";
 import { startKeeper } from "./device-file/keeper-process.ts";
 import type { StepAction } from "./execute.ts";
 import { runHostPrograms } from "./host-programs.ts";
 import { runInside } from "./init-inside.ts";
 import type { InstanceParts } from "./instance-parts.ts";
 import type { LaunchStep } from "./plan.ts";
-import { RELAY_UID, type RelayProcess, startRelay } from "./relay/relay-process.ts";
+import { type RelayProcess, startRelay } from "./relay/relay-process.ts";
 import { startServices } from "./start-services.ts";
 
 /** How long the container's SSH server may take to answer. */
@@ -27,13 +27,14 @@ export function launchActions(parts: InstanceParts, makeSafe: StepAction): Recor
       parts.isMadeSafe = true;
     },
     adopt: ({ signal }) => adoptContainer(parts, signal),
-    network: () => makeSocketFolder(parts),
+    network: () => prepareNetwork(parts),
     filters: (context) => startServices(parts, context),
     device_files: ({ signal }) => makeDeviceFiles(parts, signal),
     container: ({ signal }) => createContainer(parts, signal),
     authorized_keys: ({ signal }) => putKeys(parts, signal),
     start: ({ signal }) => startContainer(parts, signal),
     relay: ({ signal }) => orContainerEnd(parts, signal, (signal) => enterNetwork(parts, signal)),
+    link: (context) => orContainerEnd(parts, context.signal, (signal) => linkContainer(parts, { ...context, signal })),
     banner: ({ signal }) => orContainerEnd(parts, signal, (signal) => learnHostKey(parts, signal)),
     init: (context) => orContainerEnd(parts, context.signal, (signal) => runHostPrograms(parts, "init", { ...context, signal })),
     init_inside: (context) => orContainerEnd(parts, context.signal, (signal) => runInside(parts, { ...context, signal })),
@@ -42,13 +43,6 @@ export function launchActions(parts: InstanceParts, makeSafe: StepAction): Recor
       return orContainerEnd(parts, signal, (signal) => parts.tunnel.waitUntilBound(signal));
     },
   };
-}
-
-/** A folder that none but the daemon and the relay's user can enter. */
-async function makeSocketFolder(parts: InstanceParts): Promise<void> {
-  await makePrivateFolder(dirname(parts.folder));
-  await mkdir(parts.folder, { mode: 0o700, recursive: true });
-  if (process.geteuid?.() === 0) await chown(parts.folder, RELAY_UID, RELAY_UID);
 }
 
 /** Starts what keeps the device files; the container mounts their terminals. */
@@ -64,16 +58,11 @@ async function makeDeviceFiles(parts: InstanceParts, signal: AbortSignal): Promi
 async function enterNetwork(parts: InstanceParts, signal: AbortSignal): Promise<void> {
   const { tools, folder } = parts;
   const start = async (signal: AbortSignal): Promise<RelayProcess> => {
-    const engine = await parts.engine();
-    const id = containerOf(parts);
-    const { pid } = await engine.inspectContainer(id, { signal });
-    if (pid === undefined) throw new AppError("program_failed", "the container does not run");
     return startRelay({
       instanceId: parts.facts.instanceId,
-      pid,
-      isStillRunning: async () => (await engine.inspectContainer(id, { signal })).pid === pid,
+      ...(await containerProcess(parts, signal)),
       folder,
-      outward: parts.servicePlaces.map(({ port, socket }) => ({ port, socket })),
+      ...relayedPorts(parts),
       clock: tools.clock,
       signal,
     });

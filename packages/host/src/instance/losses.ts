@@ -22,7 +22,7 @@ interface LossesOptions {
  */
 export class Losses {
   readonly #options: LossesOptions;
-  /** Services, and the relay, that do not yet run again. */
+  /** Services, the relay and the link, that do not yet run again. */
   readonly #lost = new Set<string>();
   #isSafeStateWaiting = false;
 
@@ -49,6 +49,15 @@ export class Losses {
   onRelayRestored(): void {
     this.#lost.delete("relay");
     this.#options.notice("info", "the relay runs again");
+  }
+
+  onLinkLost(how: string): void {
+    if (this.#isNewlyLost("link")) this.#options.notice("warning", `${how}; the instance has no internet until its link is started again`);
+  }
+
+  onLinkRestored(): void {
+    this.#lost.delete("link");
+    this.#options.notice("info", "the instance has internet again");
   }
 
   /** False for a further failed attempt to start it again, of which people were told. */

@@ -26,12 +26,12 @@ test("a container is launched beside its filters, and reached only when all is d
       "filters after network",
       "container",
       "authorized_keys after container",
-      "start after authorized_keys",
-      "relay after network, start",
+      "start after authorized_keys, network",
+      "relay after start",
       "banner after relay",
-      "init after filters, banner",
+      "init after filters, banner, start",
       "init_inside after init",
-      "tunnel after filters, banner, init_inside",
+      "tunnel after filters, banner, start, init_inside",
     ]
   `);
 });
@@ -41,6 +41,18 @@ test("device files of services are kept before the container, which mounts them,
   const plan = launchPlan(container({ services }));
   expect(before(plan, "container")).toEqual(new Set(["device_files"]));
   expect(before(plan, "filters")).toContain("device_files");
+});
+
+test("with a way to the internet, what keeps it in bounds is there before anything runs, and it before the owner's programs", () => {
+  for (const network of ["internet", "open"]) {
+    const plan = launchPlan(container({ network }));
+    expect(before(plan, "start")).toContain("network");
+    expect(before(plan, "link")).toContain("start");
+    expect(before(plan, "init")).toContain("link");
+    expect(before(plan, "tunnel")).toContain("link");
+    expect(before(adoptionPlan(container({ network })), "link")).toContain("network");
+    expect(before(endPlan(container({ network }), false), "network")).toContain("link");
+  }
 });
 
 test("steps with nothing to do are left out, and those behind them wait for what is before them", () => {
@@ -74,6 +86,7 @@ test("every step waits only for steps of its plan, and each has its failpoints",
   const contracts = [
     container(),
     container({ devices: ["/dev/x"] }),
+    container({ network: "internet" }),
     Contract.parse({}),
     proxy(),
     proxy({ init: [], terminate: [], baseline: [] }),

@@ -15,7 +15,7 @@ export type LaunchStep =
   | "safe_state"
   /** After a crash: its container is found, and still runs. */
   | "adopt"
-  /** The private folder of sockets, the only way in and out of an isolated container. */
+  /** The private folder of sockets, the only way in and out of an isolated container; for others also names and packet rules. */
   | "network"
   /** Services, filters first of all, listen. */
   | "filters"
@@ -28,6 +28,8 @@ export type LaunchStep =
   | "start"
   /** The relay has entered its network. */
   | "relay"
+  /** It has a way to the internet, behind packet rules unless the contract says `open`. */
+  | "link"
   /** Its SSH server answers, and its host key is known. */
   | "banner"
   | "init"
@@ -42,6 +44,7 @@ export type EndStep =
   | "terminate"
   | "container"
   | "relay"
+  | "link"
   | "network"
   /** The owner's programs look whether the workspace is as it has to be. */
   | "baseline"
@@ -54,6 +57,7 @@ export function launchPlan(contract: Contract): Plan<LaunchStep> {
   const idle: LaunchStep[] = [];
   if (contract.services.length === 0) idle.push("filters");
   if (!contract.services.some((service) => "device" in service && service.device !== undefined)) idle.push("device_files");
+  if (contract.network === "isolated") idle.push("link");
   if (contract.init.length === 0) idle.push("init");
   if (contract.init_inside.length === 0) idle.push("init_inside");
   return dropSteps(plan, idle);
@@ -71,13 +75,14 @@ const CONTAINER_LAUNCH: Plan<LaunchStep> = [
   { name: "filters", after: ["network", "device_files"] },
   { name: "container", after: ["device_files"] },
   { name: "authorized_keys", after: ["container"] },
-  { name: "start", after: ["authorized_keys"] },
-  { name: "relay", after: ["network", "start"] },
+  { name: "start", after: ["authorized_keys", "network"] },
+  { name: "relay", after: ["start"] },
+  { name: "link", after: ["start"] },
   { name: "banner", after: ["relay"] },
   // Hardware is moved only when the container is known to work.
-  { name: "init", after: ["filters", "banner"] },
+  { name: "init", after: ["filters", "banner", "link"] },
   { name: "init_inside", after: ["init"] },
-  { name: "tunnel", after: ["filters", "banner", "init_inside"] },
+  { name: "tunnel", after: ["filters", "banner", "link", "init_inside"] },
 ];
 
 /** From a container that outlived its daemon to an instance that is whole again; the tunnel follows by itself. */
@@ -88,9 +93,10 @@ export function adoptionPlan(contract: Contract): Plan<LaunchStep> {
     { name: "network", after: ["adopt"] },
     { name: "filters", after: ["network"] },
     { name: "relay", after: ["network"] },
+    { name: "link", after: ["network"] },
     { name: "banner", after: ["relay"] },
   ];
-  const idle: LaunchStep[] = [];
+  const idle: LaunchStep[] = contract.network === "isolated" ? ["link"] : [];
   if (contract.services.length === 0) idle.push("filters", "safe_state"); // no filter was lost
   if (contract.safe_state.length === 0) idle.push("safe_state");
   return dropSteps(plan, idle);
@@ -111,12 +117,14 @@ export function endPlan(contract: Contract, mustMakeSafe: boolean): Plan<EndStep
     { name: "container", after: hasDevices ? ["filters", "tunnel"] : ["terminate"] },
     { name: "terminate", after: ["filters", "safe_state", "tunnel", ...(hasDevices ? (["container"] as const) : [])] },
     { name: "relay", after: ["tunnel"] },
-    { name: "network", after: ["container", "relay"] },
+    { name: "link", after: ["tunnel"] },
+    { name: "network", after: ["container", "relay", "link"] },
     // When nothing of the instance can change any more what it looks at.
-    { name: "baseline", after: ["terminate", "container", "relay", "network"] },
+    { name: "baseline", after: ["terminate", "container", "relay", "link", "network"] },
     { name: "verify", after: ["baseline"] },
   ];
   const idle: EndStep[] = contract.provider === "proxy" ? ["container", "relay", "network"] : [];
+  if (contract.network === "isolated") idle.push("link");
   if (!mustMakeSafe || contract.safe_state.length === 0) idle.push("safe_state");
   if (contract.terminate.length === 0) idle.push("terminate");
   if (contract.baseline.length === 0) idle.push("baseline");

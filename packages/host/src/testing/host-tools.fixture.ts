@@ -3,6 +3,7 @@ import { checkPrograms } from "../contract/check-programs.ts";
 import { loadContract } from "../contract/load-contract.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 import { instanceWorks } from "../instance/instance-works.ts";
+import { PacketRules } from "../network/packet-rules.ts";
 import { runLifecycleProgram } from "../programs/run-program.ts";
 import { SpareFilter } from "../services/spare-filter.ts";
 import { InstanceTunnel } from "../tunnels/instance-tunnel.ts";
@@ -19,6 +20,7 @@ export function makeHostTools(clock: Clock, given: Partial<HostTools> = {}): Hos
     launcher: [],
     stateFolder: "/nowhere",
     socketFolder: "/nowhere",
+    packetRules: new PacketRules({ table: "none", environment: {}, clock, random: systemRandom, logger }),
     loadContract,
     checkPrograms: (loaded) => checkPrograms(loaded, {}),
     runProgram: runLifecycleProgram,

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { DurationSeconds } from "../durations.ts";
-import { Probe, Provider } from "../instances.ts";
+import { Network, Probe, Provider } from "../instances.ts";
 import { Hours } from "./hours.ts";
 import { Cooldown, Monitor } from "./monitors.ts";
 import { DEFAULT_PROGRAM_TIMEOUT_S, LifecycleProgram } from "./programs.ts";
@@ -79,10 +79,10 @@ export const Contract = z
       })
       .prefault({})
       .describe("The most that the container may use."),
-    network: z
-      .literal("isolated", { error: "expected isolated (internet and open are not yet available)" })
-      .default("isolated")
-      .describe("What the instance reaches: nothing but the services below."),
+    network: Network.default("isolated").describe(
+      "What the instance reaches beside the services below: nothing; the internet, but no private address, no network to which " +
+        "this computer is connected, and none of its own addresses; or all that this computer reaches.",
+    ),
     devices: z.array(DevicePath).default([]).describe("Device files given as they are: unfiltered."),
     services: z.array(Service).default([]).describe("Programs on the host that the instance may talk to."),
     probe: Probe.optional().describe("How READY is proved; default `banner` (of SSH), for `proxy` `connect`."),
@@ -121,6 +121,13 @@ export const Contract = z
   })
   .superRefine((contract, context) => {
     checkDevicePaths(contract, context);
+    if (contract.network !== "isolated" && (contract.provider === "proxy" || contract.provider === "docker-rootless")) {
+      const why =
+        contract.provider === "proxy"
+          ? "`provider: proxy` has no container"
+          : "packet rules cannot be had for `provider: docker-rootless`; podman and docker have them";
+      context.addIssue({ code: "custom", path: ["network"], message: `expected isolated, because ${why}` });
+    }
     if (contract.provider === "proxy") {
       if (contract.services.length !== 1) {
         context.addIssue({

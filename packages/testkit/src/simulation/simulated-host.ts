@@ -85,6 +85,7 @@ export async function runHost(
       launcher: [],
       stateFolder: "/state",
       socketFolder: "/run",
+      packetRules: undefined as never, // every contract here is isolated
       loadContract: async (path) => {
         const text = contracts.get(path);
         if (text === undefined) throw new AppError("not_configured", `no contract ${path}`);

@@ -124,6 +124,7 @@ export function simulatedWorks(
         await take();
         parts.relay = { current: { dial: dialContainer }, async [Symbol.asyncDispose]() {} };
       },
+      link: take,
       banner: async () => {
         await take();
         parts.hostKeys = [readHostKeyLine()];
@@ -147,6 +148,7 @@ export function simulatedWorks(
       relay: async () => {
         parts.relay = undefined;
       },
+      link: take,
       network: take,
       baseline: () => untilUnstopped(parts, (signal) => program("baseline", at.mishaps().baseline, signal)),
       verify: async () => {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { type FileHandle, open, rm, stat } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { AppError } from "@hardshare/protocol";
 import { type Clock, endProcessGroup } from "@hardshare/runtime";
 import { EVENT_VARIABLE, INSTANCE_VARIABLE } from "../../programs/program-place.ts";
 import type { Running } from "../../programs/supervised.ts";
+import { type ContainerProcess, openContainerNetwork } from "../container-network.ts";
 import { NAMESPACE_DESCRIPTOR, RELAY_READY, type RelaySettings } from "./relay-settings.ts";
 
 /**
@@ -27,15 +28,12 @@ const MAX_WORDS = 4000;
 /** What the label of relays says that they run for. */
 export const RELAY_EVENT = "relay";
 
-export interface StartRelayOptions {
+export interface StartRelayOptions extends ContainerProcess {
   instanceId: string;
-  /** First process of the container, as the host sees it. */
-  pid: number;
-  /** Checked once the namespace is open: whether that process still is the container's. */
-  isStillRunning(): Promise<boolean>;
   /** The instance's folder of sockets. */
   folder: string;
   outward: RelaySettings["outward"];
+  datagrams: RelaySettings["datagrams"];
   clock: Clock;
   signal: AbortSignal;
 }
@@ -48,14 +46,14 @@ export interface RelayProcess extends Running {
 
 /** @throws AppError `program_failed` with the relay's words, `cancelled` */
 export async function startRelay(options: StartRelayOptions): Promise<RelayProcess> {
-  const { folder, outward, clock, signal } = options;
+  const { folder, outward, datagrams, clock, signal } = options;
   if (process.geteuid?.() !== 0) {
-    throw new AppError("program_failed", "an isolated container can be reached by root only on this version: run the host daemon as root");
+    throw new AppError("program_failed", "a container can be reached by root only on this version: run the host daemon as root");
   }
-  const settings: RelaySettings = { folder, outward, inward: { socket: INWARD_SOCKET, port: SSH_PORT }, uid: RELAY_UID };
+  const settings: RelaySettings = { folder, outward, datagrams, inward: { socket: INWARD_SOCKET, port: SSH_PORT }, uid: RELAY_UID };
   const socketPath = join(folder, INWARD_SOCKET);
   await rm(socketPath, { force: true });
-  await using namespace = await openNamespace(options);
+  await using namespace = await openContainerNetwork(options);
   const child = spawn(
     "nsenter",
     [
@@ -91,29 +89,6 @@ export async function startRelay(options: StartRelayOptions): Promise<RelayProce
     throw error;
   }
   return { ended, dial: (signal) => dial(socketPath, signal), [Symbol.asyncDispose]: end };
-}
-
-/** Entered by a descriptor, so that it stays this container's namespace when the process id is given to another. */
-async function openNamespace(options: StartRelayOptions): Promise<FileHandle> {
-  const file = await open(`/proc/${options.pid}/ns/net`, "r").catch((cause: unknown) => {
-    throw new AppError("program_failed", "the container ended before the relay could enter its network", { cause });
-  });
-  try {
-    if (await isOwnNetwork(file)) {
-      throw new AppError("program_failed", "the container shares the network of this computer; refused, because it is to be isolated");
-    }
-    if (await options.isStillRunning()) return file;
-    throw new AppError("program_failed", "the container ended before the relay could enter its network");
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
-}
-
-/** A relay in the host's own network would let the instance out, and strangers in. */
-async function isOwnNetwork(namespace: FileHandle): Promise<boolean> {
-  const [own, entered] = await Promise.all([stat("/proc/self/ns/net"), namespace.stat()]);
-  return own.ino === entered.ino && own.dev === entered.dev;
 }
 
 function relayCommand(settings: RelaySettings): string[] {

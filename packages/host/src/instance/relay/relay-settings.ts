@@ -5,6 +5,11 @@ export interface RelaySettings {
   inward: { socket: string; port: number };
   /** Ports of the container's loopback on which it listens, and the sockets outside to which it carries connections. */
   outward: { port: number; socket: string }[];
+  /**
+   * The same for datagrams: each is carried to the socket on a connection of its own, after its length in two bytes, and so
+   * is the answer on the way back.
+   */
+  datagrams: { port: number; socket: string }[];
   /** Numeric user and group to drop to. */
   uid: number;
 }

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { connect, createServer, type ListenOptions, type Socket } from "node:net";
 import { joinSockets } from "../../services/join-sockets.ts";
+import { carryDatagrams } from "./carry-datagrams.ts";
 import type { RelaySettings } from "./relay-settings.ts";
 
 /** Connections in each direction at the same time; more are refused. */
@@ -24,6 +25,7 @@ export async function runRelay(settings: RelaySettings): Promise<void> {
   for (const { port, socket: path } of settings.outward) {
     await listen({ host: "127.0.0.1", port }, (socket) => joinSockets(socket, connect({ path, allowHalfOpen: true })));
   }
+  for (const { port, socket } of settings.datagrams) await carryDatagrams(port, socket);
   process.setgroups?.([]);
   process.setgid?.(settings.uid);
   process.setuid?.(settings.uid);
