@@ -31,52 +31,52 @@ export class TestNetwork implements AsyncDisposable {
     for (;;) {
       const network = new TestNetwork(randomInt(NETWORK_COUNT));
       // Whoever makes the namespace has the network, until it is removed.
-      const { code, stderr } = await run("ip", ["netns", "add", network.#namespace]);
+      const { code, stderr } = await run("ip", ["netns", "add", network.name]);
       if (code === 0) return network;
       if (!stderr.includes("File exists")) throw new Error(`no network namespace: ${stderr}`);
     }
   }
 
   /** Name of the namespace. */
-  get #namespace(): string {
+  get name(): string {
     return `hs-test-${this.number}`;
   }
 
   /** What runs a command on the other computer, before that command. */
-  get far(): readonly string[] {
-    return ["ip", "netns", "exec", this.#namespace];
+  get far(): readonly [string, ...string[]] {
+    return ["ip", "netns", "exec", this.name];
   }
 
   /** Joins this computer and the other one by a cable: the device here, and the one there. */
   async layCable(near: string, far: string): Promise<void> {
-    await expectSuccess("ip", ["link", "add", near, "type", "veth", "peer", "name", far, "netns", this.#namespace]);
+    await expectSuccess("ip", ["link", "add", near, "type", "veth", "peer", "name", far, "netns", this.name]);
     await this.#address(near, far);
   }
 
   /** The same with two devices that are on this computer both. */
   async connect(near: string, far: string): Promise<void> {
-    await expectSuccess("ip", ["link", "set", far, "netns", this.#namespace]);
+    await expectSuccess("ip", ["link", "set", far, "netns", this.name]);
     await this.#address(near, far);
   }
 
   /** One more address of the other computer. */
   async addAddressThere(address: string, far: string): Promise<void> {
-    await expectSuccess("ip", ["-n", this.#namespace, "addr", "add", `${address}/32`, "dev", far]);
+    await expectSuccess("ip", ["-n", this.name, "addr", "add", `${address}/32`, "dev", far]);
   }
 
   async #address(near: string, far: string): Promise<void> {
     for (const command of [
       `addr add ${this.here}/30 dev ${near}`,
       `link set ${near} up`,
-      `-n ${this.#namespace} addr add ${this.there}/30 dev ${far}`,
-      `-n ${this.#namespace} link set ${far} up`,
-      `-n ${this.#namespace} link set lo up`,
+      `-n ${this.name} addr add ${this.there}/30 dev ${far}`,
+      `-n ${this.name} link set ${far} up`,
+      `-n ${this.name} link set lo up`,
     ]) {
       await expectSuccess("ip", command.split(" "));
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await run("ip", ["netns", "del", this.#namespace]);
+    await run("ip", ["netns", "del", this.name]);
   }
 }
