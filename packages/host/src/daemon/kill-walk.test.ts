@@ -28,6 +28,9 @@ const INSIDE = 'limits: { memory: 256m }\nnetwork: internet\ninit_inside: ["true
 /** In CI's time one of so many cases is walked, another one each time; `npm run test:long` walks all. */
 const SHARES = process.env["HARDSHARE_LONG"] === undefined ? { proxy: 1, podman: 7, docker: 21 } : { proxy: 1, podman: 1, docker: 1 };
 
+/** Ends what hangs: each case is three daemons, a container and a link, on a machine that others may use. */
+const CASE_TIMEOUT_MS = 60_000;
+
 type When = "launch" | "end" | "adopt";
 
 /** Every failpoint that an instance of this contract passes, and when. */
@@ -92,7 +95,8 @@ for (const engine of [noEngine, ...(await findRealEngines())]) {
     };
 
     const cases = casesOf(provider).filter((_, index) => index % share === offset);
-    test.each(cases)("whose daemon is killed in its %s at %s comes to an end, and nothing is left", async (when, failpoint) => {
+    const title = "whose daemon is killed in its %s at %s comes to an end, and nothing is left";
+    test.each(cases)(title, { timeout: CASE_TIMEOUT_MS }, async (when, failpoint) => {
       const victim = await startVictim(when === "adopt" ? "" : failpoint);
       await isReady(victim);
       const instance = world.launch(deployment);
