@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { startMosquitto } from "@hardshare/testkit/mosquitto";
@@ -114,6 +114,20 @@ test("every example of «Cookbook: named procedures» works as it is written", a
     "--local-port 8080": `--local-port ${port}`,
     "127.0.0.1:8080": `127.0.0.1:${port}`,
   });
+});
+
+test("every example of «Cookbook: a robot with ROS» works as it is written", async () => {
+  const reader = new Person(world.folder, "rhoda");
+  const [port, rosbridge, filter] = [await findFreePort(), await findFreePort(), await findFreePort()];
+  const text = await readFile(fileURLToPath(new URL("ros.md", GUIDES)), "utf8");
+  const program = /^```js\n([^]*?)^```$/m.exec(text)?.[1] ?? "";
+  await mkdir(readerFolder(reader), { recursive: true });
+  await symlink(fileURLToPath(new URL("../node_modules", import.meta.url)), join(readerFolder(reader), "node_modules"));
+  await writeFile(join(readerFolder(reader), "program.mjs"), program);
+  const run = `ROS=127.0.0.1:9098 ${process.execPath} program.mjs > seen && grep "x: 2" seen`;
+  const examples = await examplesOf("ros.md");
+  expect(examples).toHaveLength(3);
+  await follow(reader, [...examples, run], { "8009": `${port}`, "9099": `${rosbridge}`, "9098": `${filter}` });
 });
 
 describeWithContainers("guides", () => {

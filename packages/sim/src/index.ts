@@ -1,5 +1,5 @@
 /**
- * A simulated robot with an HTTP API, a serial line, a camera and a ledger of all that reached it: the device of the demo
+ * A simulated robot with an HTTP API, a serial line, a rosbridge, a camera and a ledger of all that reached it: the device of the demo
  * and the oracle of tests. It stands for hardware, so it knows nothing of hardshare.
  */
 export { demoRulesPath } from "./demo-rules.ts";

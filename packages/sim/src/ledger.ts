@@ -6,10 +6,10 @@ export interface LedgerEntry {
   readonly sequence: number;
   /** ISO 8601, UTC. */
   readonly at: string;
-  readonly channel: "http" | "serial";
+  readonly channel: "http" | "serial" | "rosbridge";
   /** `act` changes something, `read` asks, `answer` is what the robot said on its serial line. */
   readonly kind: "act" | "read" | "answer";
-  /** `POST /api/head`, or the first word of a serial line; of an answer the whole line; `malformed` for what is no request. */
+  /** `POST /api/head`, `publish /cmd_vel`, or the first word of a serial line; of an answer the whole line; `malformed` for what is no request. */
   readonly action: string;
   /** Those that are longer than `MAX_ARGUMENTS_CHARS` as JSON are `{ text, truncated: true }`. */
   readonly arguments: Readonly<Record<string, unknown>>;

@@ -5,6 +5,7 @@ import { listActions } from "./http/robot-api.ts";
 import { startRobotServer } from "./http/robot-server.ts";
 import { Ledger } from "./ledger.ts";
 import { LineProtocol } from "./serial/line-protocol.ts";
+import { startRosbridgeServer } from "./rosbridge/rosbridge-server.ts";
 import { findSocatProblem } from "./serial/pseudo-terminal.ts";
 import { SerialLine } from "./serial/serial-line.ts";
 
@@ -15,6 +16,8 @@ export interface Robot extends AsyncDisposable {
   readonly port: number;
   /** Device file of its serial line (a link), or null when it has none. */
   readonly serialPath: string | null;
+  /** Port of its rosbridge, or null when it has none. */
+  readonly rosbridgePort: number | null;
   /** Why it has no serial line although one was asked for, and what to do; else null. */
   readonly serialProblem: string | null;
 }
@@ -26,6 +29,8 @@ export interface RobotOptions {
   readonly port: number;
   /** Where to put the device file of the serial line; without it there is no serial line. */
   readonly serialLink?: string | undefined;
+  /** Port for ROS through rosbridge; 0 for a free one; without it there is none. */
+  readonly rosbridgePort?: number | undefined;
   /** How many entries the ledger keeps. */
   readonly ledgerLimit?: number;
   readonly clock: Clock;
@@ -43,7 +48,17 @@ export async function startRobot(options: RobotOptions): Promise<Robot> {
   const body = new RobotBody(clock);
   const ledger = new Ledger(clock, options.ledgerLimit ?? LEDGER_LIMIT);
   const server = await startRobotServer({ host, port: options.port, actions: listActions(body), ledger, logger });
+  const rosbridge = options.rosbridgePort === undefined ? null : await startRosbridge(options.rosbridgePort);
   const serial = serialLink === undefined ? null : await startSerial(serialLink);
+
+  async function startRosbridge(port: number) {
+    try {
+      return await startRosbridgeServer({ host, port, body, ledger, clock, logger });
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
 
   async function startSerial(link: string): Promise<SerialLine | { problem: string }> {
     const problem = await findSocatProblem();
@@ -60,10 +75,11 @@ export async function startRobot(options: RobotOptions): Promise<Robot> {
   return {
     url: `http://${host.includes(":") ? `[${host}]` : host}:${server.port}`,
     port: server.port,
+    rosbridgePort: rosbridge?.port ?? null,
     serialPath: line === null ? null : (serialLink ?? null),
     serialProblem: serial !== null && "problem" in serial ? serial.problem : null,
     async [Symbol.asyncDispose]() {
-      await Promise.all([line?.[Symbol.asyncDispose](), server[Symbol.asyncDispose]()]);
+      await Promise.all([line?.[Symbol.asyncDispose](), rosbridge?.[Symbol.asyncDispose](), server[Symbol.asyncDispose]()]);
     },
   };
 }

@@ -2,7 +2,7 @@ import type { RuledOperation } from "../rules/rosbridge-rules.ts";
 import { readRosName, readRosType } from "../rules/ros-names.ts";
 
 /** Operations of a client that may pass. */
-export type OperationName = RuledOperation | "advertise" | "unadvertise" | "unsubscribe";
+type OperationName = RuledOperation | "advertise" | "unadvertise" | "unsubscribe";
 
 /** By which an answer is known to belong to an operation. */
 export type OperationId = string | number;
@@ -96,7 +96,7 @@ const MAX_ID_CHARS = 512;
  * @returns why it is refused whatever the rules say, otherwise
  */
 export function readOperation(value: Readonly<Record<string, unknown>>): Operation | { readonly problem: string } {
-  const { op, id = undefined, ...fields } = value;
+  const { op, id, ...fields } = value;
   if (typeof op !== "string") return { problem: "op: expected the name of an operation, such as publish" };
   const form = Object.hasOwn(FORMS, op) ? FORMS[op as OperationName] : undefined;
   if (form === undefined) {
@@ -117,7 +117,7 @@ export function readOperation(value: Readonly<Record<string, unknown>>): Operati
     return { problem: `${form.type}: expected the name of a type, such as geometry_msgs/Twist` };
   }
   const message = form.message === undefined ? undefined : readMessage(fields[form.message]);
-  if (message !== undefined && "problem" in message) return { problem: `${form.message}: ${String(message.problem)}` };
+  if (message !== undefined && "problem" in message) return { problem: `${form.message}: ${message.problem}` };
   const others: Record<string, unknown> = {};
   for (const [field, each] of Object.entries(fields)) {
     if (field === form.name || field === form.type || field === form.message) continue;
@@ -128,7 +128,7 @@ export function readOperation(value: Readonly<Record<string, unknown>>): Operati
     if (typeof verdict === "object") return { problem: `${field}: ${verdict.expected}` };
     if (verdict === "pass") others[field] = each;
   }
-  return { op: op as OperationName, id: id ?? undefined, name, parts, type, message: message?.value, others };
+  return { op: op as OperationName, id, name, parts, type, message: message?.value, others };
 }
 
 function isId(id: unknown): id is OperationId | undefined {

@@ -1,10 +1,10 @@
+import { type Chance, makeChance } from "./chance.ts";
+
 /** What one client says, and where it is cut into writes. A character is a byte. */
 export interface Conversation {
   readonly bytes: string;
   readonly cuts: readonly number[];
 }
-
-type Draw = <Value>(values: readonly Value[]) => Value;
 
 const NUMBERS = [
   "NaN",
@@ -122,10 +122,7 @@ const MAX_REQUESTS = 32;
 
 /** Makes up a conversation: the same for the same number. */
 export function makeConversation(seed: number): Conversation {
-  const next = makeRandom(seed);
-  const below = (count: number) => Math.floor(next() * count);
-  const draw: Draw = (values) => values[below(values.length)] as never;
-  const happens = (chance: number) => next() < chance;
+  const { draw, below, happens } = makeChance(seed);
   let bytes = "";
   for (let count = 1 + below(MAX_REQUESTS); count > 0; count -= 1) bytes += makeRequest(happens(0.07) ? 0.35 : 0, { draw, below, happens });
   for (let count = happens(0.15) ? 1 + below(2) : 0; count > 0; count -= 1) {
@@ -134,12 +131,6 @@ export function makeConversation(seed: number): Conversation {
   }
   const cuts = Array.from({ length: happens(0.3) ? 1 + below(3) : 0 }, () => below(bytes.length));
   return { bytes, cuts };
-}
-
-interface Chance {
-  readonly draw: Draw;
-  readonly below: (count: number) => number;
-  readonly happens: (chance: number) => boolean;
 }
 
 /** @param oddness chance of each part to be an attack */
@@ -182,15 +173,4 @@ function makeBody(isOdd: () => boolean, { draw, below, happens }: Chance): strin
 function chunk(text: string, cut: number, extension = ""): string {
   const parts = [text.slice(0, cut), text.slice(cut)].filter((part) => part !== "");
   return `${parts.map((part) => `${part.length.toString(16)}${extension}\r\n${part}\r\n`).join("")}0\r\n\r\n`;
-}
-
-/** The generator mulberry32. */
-function makeRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

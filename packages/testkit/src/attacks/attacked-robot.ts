@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { type FilterKind, httpFilterKind, runFilter } from "@hardshare/filters";
 import { silentLogger, systemClock } from "@hardshare/runtime";
-import { type LedgerEntry, startRobot } from "@hardshare/sim";
+import { type LedgerEntry, type Robot, startRobot } from "@hardshare/sim";
 
 type Decided = Parameters<Parameters<FilterKind<unknown>["start"]>[0]["onDecision"]>[0];
 
-/** A simulated robot behind the `http` filter, with all that was decided and all that reached it. */
+/** A simulated robot behind a filter, with all that was decided and all that reached it. */
 export interface AttackedRobot extends AsyncDisposable {
   /** Port of the filter. */
   readonly port: number;
@@ -18,14 +18,28 @@ export interface AttackedRobot extends AsyncDisposable {
   readLedger(): Promise<readonly LedgerEntry[]>;
 }
 
-/** Starts both in this process. @param rules text of a rules file */
-export async function startAttackedRobot(rules: string): Promise<AttackedRobot> {
-  const robot = await startRobot({ host: "127.0.0.1", port: 0, ledgerLimit: 100_000, clock: systemClock, logger: silentLogger });
+/**
+ * Starts both in this process.
+ * @param rules text of a rules file
+ * @param kindFor the filter before the robot; `http` unless another is told
+ */
+export async function startAttackedRobot(
+  rules: string,
+  kindFor: (robot: Robot) => FilterKind<unknown> = ({ port }) => httpFilterKind({ target: `127.0.0.1:${port}` }),
+): Promise<AttackedRobot> {
+  const robot = await startRobot({
+    host: "127.0.0.1",
+    port: 0,
+    rosbridgePort: 0,
+    ledgerLimit: 100_000,
+    clock: systemClock,
+    logger: silentLogger,
+  });
   const folder = await mkdtemp(join(tmpdir(), "hardshare-attacks-"));
   const rulesFile = join(folder, "robot.rules.yaml");
   await writeFile(rulesFile, rules);
   const decisions: Decided[] = [];
-  const inner = httpFilterKind({ target: `127.0.0.1:${robot.port}` });
+  const inner = kindFor(robot);
   const kind: typeof inner = {
     ...inner,
     start: (tools) =>
