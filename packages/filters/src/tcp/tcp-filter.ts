@@ -122,7 +122,7 @@ class TcpConnections {
     return pacers;
   }
 
-  /** Told as of the way out: the user did nothing, and the dead-man's switch is not to think so. */
+  /** Told as of the way out: no message came in. */
   #tellEnd(rule: string, summary: string, because: string): void {
     const told: Judgement = { direction: "out", decision: "block", mode: "enforce", rule, summary, because };
     this.#options.onDecision(told);

@@ -1,4 +1,4 @@
-import { type FilterReport, formatDuration, type Heartbeat } from "@hardshare/protocol";
+import { type FilterReport, formatDuration, type Heartbeat, type Service } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
 import { isFilter } from "../instance/filter-arguments.ts";
 import type { StepAction, StepReporter } from "../instance/execute.ts";
@@ -35,6 +35,8 @@ export class DeadMan implements Disposable {
   readonly #judged = new Map<string, number>();
   /** No filter tells when the user acts, so that a heartbeat has to. */
   readonly #isByHeartbeatsOnly: boolean;
+  /** Services whose filters don't tell when the user acts. */
+  readonly #unheard: ReadonlySet<string>;
   #isFiring = false;
 
   constructor(options: DeadManOptions) {
@@ -42,7 +44,8 @@ export class DeadMan implements Disposable {
     const { parts, facts, windowS, clock } = options;
     this.#switch = new DeadManSwitch({ windowMs: windowS * 1000, clock, onSilence: () => this.#fire() });
     this.#check = new HeartbeatCheck(facts, clock);
-    this.#isByHeartbeatsOnly = !parts.contract.services.some(isFilter);
+    this.#isByHeartbeatsOnly = !parts.contract.services.some((service) => isFilter(service) && !isUnheard(service));
+    this.#unheard = new Set(parts.contract.services.filter(isUnheard).map(({ name }) => name));
   }
 
   /** Tells people what it means for them. */
@@ -59,7 +62,7 @@ export class DeadMan implements Disposable {
   }
 
   onReport(service: string, report: FilterReport): void {
-    if (report.type !== "pulse") return;
+    if (report.type !== "pulse" || this.#unheard.has(service)) return;
     const judged = report.judged.in;
     const before = this.#judged.get(service) ?? 0;
     this.#judged.set(service, judged);
@@ -105,4 +108,9 @@ export class DeadMan implements Disposable {
     }
     notice("info", "the robot is safe after the user's silence; messages pass again");
   }
+}
+
+/** A filter `tcp` judges connections: what its user does on one, or whether he does, nobody tells. */
+function isUnheard({ filter }: Service): boolean {
+  return filter === "tcp";
 }
