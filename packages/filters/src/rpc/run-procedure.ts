@@ -12,7 +12,7 @@ const DRAIN_MS = 250;
 /** What is kept of the end of standard error. */
 const LAST_WORDS_BYTES = 2000;
 
-export interface RunProcedureOptions {
+interface RunProcedureOptions {
   readonly folder: string | undefined;
   readonly timeoutMs: number;
   readonly outputLimitBytes: number;
@@ -27,7 +27,7 @@ export interface RunProcedureOptions {
 }
 
 /** What became of a procedure: its output, or what went wrong in words, with the exit status and the end of standard error. */
-export type ProcedureOutcome =
+type ProcedureOutcome =
   | { readonly output: Buffer }
   | { readonly because: string; readonly isTimeout: boolean; readonly exitStatus: number | null; readonly stderr: string };
 

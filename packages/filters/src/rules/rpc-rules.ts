@@ -11,7 +11,7 @@ import { type CallValues, readCallValues } from "./call-values.ts";
 import { compileRequestConditions, type Refuse } from "./request-conditions.ts";
 
 /** What rules of procedures are made with. */
-export interface RpcRulesOptions {
+interface RpcRulesOptions {
   readonly limits: LimitKeeper;
   /** Whether procedures of this name run, or wait, as often as they may. */
   readonly isBusy: (procedure: Procedure) => boolean;

@@ -16,7 +16,7 @@ import type { Trial, TriedMessage } from "./trial.ts";
 const DECIDED_WITHIN_MS = 3000;
 
 /** What stands behind a filter that is tried out: it keeps what reaches it. */
-export interface TrialDevice extends AsyncDisposable {
+interface TrialDevice extends AsyncDisposable {
   readonly reached: string[];
   onReached: () => void;
 }
