@@ -117,7 +117,7 @@ export class FarInternet implements AsyncDisposable {
 
   async #serve(within: readonly [string, ...string[]], settings: object, arrivals: Arrival[]): Promise<void> {
     const [command, ...args] = within;
-    const child = spawn(command, [...args, process.execPath, SERVERS, JSON.stringify(settings)], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(command, [...args, process.execPath, SERVERS, JSON.stringify(settings)], { stdio: ["pipe", "pipe", "inherit"] });
     this.#servers.push(child);
     await new Promise<void>((resolve, reject) => {
       child.once("exit", (code) => reject(new Error(`a server of the test ended with ${code}`)));

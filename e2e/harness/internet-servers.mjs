@@ -33,6 +33,9 @@ function listen(done) {
   server.listen(port, "::", begin);
 }
 
+// It ends with the test, also with one that is killed.
+process.stdin.once("end", () => process.exit()).resume();
+
 let rebinds = 0;
 const address =
   (type, ...all) =>
