@@ -10,6 +10,8 @@ import {
   type FirewallAction,
   FirewallList,
   HooksView,
+  DissolvedAnswer,
+  HubsList,
   InstanceKey,
   InstancesList,
   InstanceView,
@@ -161,8 +163,28 @@ export class HardshareClient {
     return this.#connection.json("POST", "/hardshare/register", NewDeploymentAnswer, { body: deployment });
   }
 
-  ownedDeployments(): Promise<Parsed<typeof OwnedDeployments>> {
-    return this.#connection.json("GET", "/hardshare/list", OwnedDeployments);
+  /** The hubs that are connected, for owners whose hosts are to reach them. */
+  async hubs(): Promise<Parsed<typeof HubsList>["hubs"]> {
+    return (await this.#connection.json("GET", "/hubs", HubsList)).hubs;
+  }
+
+  /** The server's time in whole seconds, as it says when it answers this caller; undefined when it does not say. */
+  async serverTime(): Promise<Date | undefined> {
+    const response = await this.#connection.open("GET", "/whoami");
+    await response.body?.cancel();
+    const time = Date.parse(response.headers.get("date") ?? "");
+    return Number.isNaN(time) ? undefined : new Date(time);
+  }
+
+  /** The caller's deployments. @param query.withDissolved also those that were dissolved */
+  ownedDeployments(query: { withDissolved?: boolean } = {}): Promise<Parsed<typeof OwnedDeployments>> {
+    const withDissolved = query.withDissolved === true ? { with_dissolved: "t" } : {};
+    return this.#connection.json("GET", "/hardshare/list", OwnedDeployments, { query: withDissolved });
+  }
+
+  /** Takes a deployment out of use for ever. @param how.force ends a running instance; else it is refused (`busy`) */
+  dissolve(deploymentId: string, how: { reason?: string | undefined; force?: boolean } = {}): Promise<Parsed<typeof DissolvedAnswer>> {
+    return this.#connection.json("POST", `/hardshare/dis/${encodeURIComponent(deploymentId)}`, DissolvedAnswer, { body: how });
   }
 
   async accessRules(deploymentId: string): Promise<AccessRule[]> {

@@ -52,13 +52,18 @@ export type DesiredInstance = z.infer<typeof DesiredInstance>;
 export const DesiredDeployment = z.object({
   deploymentId: DeploymentId,
   /** The lock-out in force at the server, or null. Never clears one that the host has not had acknowledged. */
-  lockout: z.object({ reason: z.string(), actor: z.string() }).nullable(),
+  lockout: z.object({ reason: z.string(), actor: z.string(), at: z.string().optional() }).nullable(),
   /**
    * The newest E-stop of the owner whose lock-out is in force, or null: a host that did not hear of it when it was
    * pressed makes the hardware safe now. An E-stop of the user stands in the instance, as the reason of its end.
    */
   estop: z
     .object({ lockoutId: z.string().max(64), actor: z.string() })
+    .nullable()
+    .default(null),
+  /** It is out of use for ever: who said so, why, and when (ISO 8601); null for one that is not. */
+  dissolved: z
+    .object({ reason: foreignText(MAX_REASON_CHARS), actor: foreignText(100), at: z.string() })
     .nullable()
     .default(null),
   /** The instance that holds the deployment, or null. What the host runs beside it must end. */

@@ -231,10 +231,28 @@ export const OwnedDeployments = z.object({
       provider: z.string().nullable(),
       lockout_info: LockoutView.optional(),
       resting: RestView.optional(),
+      dissolved_info: LockoutView.optional(),
       instance: z.object({ id: InstanceId, user: z.string(), status: InstanceState, expires: z.string() }).nullable(),
       alerts: z.array(z.object({ at: z.string(), message: z.string() })),
     }),
   ),
+});
+
+/** `POST /hardshare/dis/ID`; the body may be left out. `force`: a running instance is ended; else it is refused while there is one. */
+export const Dissolution = z.object({
+  reason: z.string().trim().min(1).max(MAX_REASON_CHARS).optional(),
+  force: z.boolean().default(false),
+});
+export const DissolvedAnswer = z.object({
+  id: DeploymentId,
+  date_created: z.string(),
+  date_dissolved: z.string(),
+  origin: z.string().nullable(),
+});
+
+/** `GET /hubs`: where hosts dial the hubs that are connected. */
+export const HubsList = z.object({
+  hubs: z.array(z.object({ name: z.string(), host: HostName, port: z.int().min(1).max(65_535), hostKey: z.string() })),
 });
 
 /** Body of every error answer. The three texts are equal: which one a client reads depends on the route. */

@@ -6,6 +6,8 @@ import { fastify, type FastifyInstance, type FastifyReply } from "fastify";
 import { addAccessRuleRoutes } from "./features/access-rules/routes.ts";
 import { addDeploymentRoutes } from "./features/deployments/routes.ts";
 import type { EstopService } from "./features/estops/estop-service.ts";
+import { DissolutionService } from "./features/dissolutions/dissolution-service.ts";
+import { addDissolutionRoutes } from "./features/dissolutions/routes.ts";
 import { addEstopRoutes } from "./features/estops/routes.ts";
 import { addFirewallRoutes } from "./features/firewalls/routes.ts";
 import { HookService } from "./features/hooks/hook-service.ts";
@@ -82,6 +84,7 @@ export function createApp(deps: AppDeps): FastifyInstance {
   addDeploymentRoutes(app, deps);
   addAccessRuleRoutes(app, deps);
   addLockoutRoutes(app, { lockouts: new LockoutService(deps) });
+  addDissolutionRoutes(app, { dissolutions: new DissolutionService(deps) });
   addInstanceRoutes(app, { ...deps, launches: new LaunchService(keyed), instances: new InstanceService(keyed) });
   addEventRoutes(app, deps);
   addEstopRoutes(app, deps);

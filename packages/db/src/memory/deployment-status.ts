@@ -34,6 +34,6 @@ export function findHolder(data: Data, deploymentId: string): Holder | undefined
 
 /** See `DeploymentStore.listOfHost`. */
 export function deploymentsOfHost(data: Data, hostId: HostId): DeploymentStatus[] {
-  const rows = data.deployments.filter((row) => row.hostId === hostId && row.dissolvedAt === null);
+  const rows = data.deployments.filter((row) => row.hostId === hostId);
   return sortBy(rows, (row) => [row.createdAt, row.id]).map((row) => statusOf(data, row));
 }

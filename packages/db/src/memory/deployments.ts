@@ -51,6 +51,13 @@ export const deployments: OnData<DeploymentStore> = {
     return true;
   },
 
+  dissolve(data, id, at) {
+    const row = data.deployments.get(id);
+    if (row === undefined || row.dissolvedAt !== null) return false;
+    data.deployments.put({ ...row, dissolvedAt: at, isAdvertised: false });
+    return true;
+  },
+
   raiseEpoch(data, id, epoch) {
     const row = data.deployments.get(id);
     if (row !== undefined) data.deployments.put({ ...row, epochCounter: Math.max(row.epochCounter, epoch) });

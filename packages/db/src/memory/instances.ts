@@ -37,12 +37,12 @@ export const instances: OnData<InstanceStore> = {
 
   listDesiredAtHost(data, { hostId, deploymentId }) {
     const asked = deploymentsOfHost(data, hostId).filter(({ id }) => deploymentId === undefined || id === deploymentId);
-    return asked.map(({ id, owner, lockout, holder }): DesiredAtHost => {
+    return asked.map(({ id, owner, lockout, dissolvedAt, holder }): DesiredAtHost => {
       const unconfirmed = lockoutsInForce(data, id).findLast((row) => row.kind === "host_not_confirmed")?.instanceId;
       const row = data.instances.get(holder?.instanceId ?? unconfirmed ?? "");
       const hub = row === undefined ? undefined : data.hubs.get(row.hubId);
       const wanted = row === undefined || hub === undefined ? null : { instance: toInstance(row), hub: toHub(hub) };
-      return { deploymentId: id, owner, lockout, wanted };
+      return { deploymentId: id, owner, lockout, dissolvedAt, wanted };
     });
   },
 

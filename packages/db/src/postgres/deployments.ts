@@ -55,7 +55,6 @@ export const deployments: DeploymentStore = {
       .selectAll("d")
       .select(STATUS_COLUMNS)
       .where("d.hostId", "=", hostId)
-      .where("d.dissolvedAt", "is", null)
       .orderBy("d.createdAt")
       .orderBy("d.id")
       .execute();
@@ -91,6 +90,17 @@ export const deployments: DeploymentStore = {
       }))
       .where("id", "=", deployment.deploymentId)
       .where("hostId", "=", hostId)
+      .where("dissolvedAt", "is", null)
+      .returning("id")
+      .execute();
+    return rows.length > 0;
+  },
+
+  async dissolve(tx, id, at) {
+    const rows = await sqlOf(tx)
+      .updateTable("deployments")
+      .set({ dissolvedAt: at, isAdvertised: false })
+      .where("id", "=", id)
       .where("dissolvedAt", "is", null)
       .returning("id")
       .execute();

@@ -64,6 +64,7 @@ export const instances: InstanceStore = {
         deploymentId: deployment.id,
         owner: deployment.owner,
         lockout: deployment.lockout,
+        dissolvedAt: deployment.dissolvedAt,
         wanted: row === undefined || hub === undefined ? null : { instance: toInstance(row), hub },
       };
     });

@@ -105,7 +105,7 @@ export interface DeploymentStore {
   getForUpdate(tx: Transaction, id: DeploymentId): Promise<DeploymentStatus | null>;
   /** Also used for one owner's and one type's deployments. Without `page` all; without `order` by type. */
   list(tx: Transaction, query: { filter?: DeploymentFilter; order?: DeploymentOrder; page?: Page }): Promise<Listed<DeploymentStatus>>;
-  /** The oldest first. */
+  /** The oldest first; dissolved ones too, of which its host is told. */
   listOfHost(tx: Transaction, hostId: HostId): Promise<DeploymentStatus[]>;
   /** Distinct types, sorted. */
   listTypes(tx: Transaction, query: { withDissolved: boolean }): Promise<string[]>;
@@ -114,6 +114,8 @@ export interface DeploymentStore {
    * @returns false when the deployment is unknown, dissolved, or belongs to another host (nothing changes)
    */
   updateFromHost(tx: Transaction, hostId: HostId, deployment: HostDeployment): Promise<boolean>;
+  /** Takes it out of use for ever. @returns false when it is unknown, or was dissolved before (nothing changes) */
+  dissolve(tx: Transaction, id: DeploymentId, at: Date): Promise<boolean>;
   /** The next instance gets an epoch above this one. */
   raiseEpoch(tx: Transaction, id: DeploymentId, epoch: number): Promise<void>;
   /** The host no longer lists these: every deployment of the host that isn't in `listed` is no longer advertised. */

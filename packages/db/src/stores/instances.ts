@@ -59,6 +59,7 @@ export interface DesiredAtHost {
   deploymentId: DeploymentId;
   owner: string;
   lockout: Lockout | null;
+  dissolvedAt: Date | null;
   /** The instance that its host is to run or to end, and its hub: the live one, or one whose end the host has yet to confirm. */
   wanted: { instance: Instance; hub: Hub } | null;
 }
@@ -181,7 +182,7 @@ export interface InstanceStore {
   getForUpdate(tx: Transaction, id: InstanceId): Promise<Instance | null>;
   /** Ordered by start. Without `page` all. */
   list(tx: Transaction, query: { filter: InstanceFilter; order: "newest" | "oldest"; page?: Page }): Promise<Listed<InstanceDetails>>;
-  /** Every deployment of a host that isn't dissolved, or one of them. */
+  /** Every deployment of a host, or one of them; dissolved ones too. */
   listDesiredAtHost(tx: Transaction, query: { hostId: HostId; deploymentId?: DeploymentId }): Promise<DesiredAtHost[]>;
   /** The instances in INIT or READY at a hub, or one of them: those whose endpoint should be open. */
   listDesiredAtHub(tx: Transaction, query: { hubId: HubId; instanceId?: InstanceId }): Promise<DesiredAtHub[]>;

@@ -176,6 +176,21 @@ describe.each(STORE_KINDS)("$name", (kind) => {
     ]);
   });
 
+  test("a deployment is dissolved once, is no longer advertised, and what its host says of it changes nothing any more", async () => {
+    const { deploymentId, hostId } = await addWorld(database);
+    const described = { provider: "proxy", probe: "none", publicPort: false, maxDurationS: 60, endTimeoutS: 0, highestEpoch: 0 } as const;
+    const describe = () =>
+      run((tx) => database.deployments.updateFromHost(tx, hostId, { ...described, deploymentId, isAdvertised: true, current: null }));
+    expect(await describe()).toBe(true);
+    expect(await run((tx) => database.deployments.dissolve(tx, deploymentId, T0))).toBe(true);
+    expect(await run((tx) => database.deployments.dissolve(tx, deploymentId, T0))).toBe(false);
+    expect(await run((tx) => database.deployments.dissolve(tx, newId(), T0))).toBe(false);
+    expect(await describe()).toBe(false);
+    expect(await run((tx) => database.deployments.get(tx, deploymentId))).toMatchObject({ dissolvedAt: T0, isAdvertised: false });
+    const [desired] = await run((tx) => database.instances.listDesiredAtHost(tx, { hostId, deploymentId }));
+    expect(desired).toMatchObject({ deploymentId, dissolvedAt: T0 });
+  });
+
   test("access rules are numbered from one per deployment, and the same rule is there once", async () => {
     const { deploymentId } = await addWorld(database);
     const add = (user: string) =>

@@ -16,6 +16,7 @@ import {
 } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
 import { isPlaceOfAnother, placeKeptUntilMs } from "../features/hosts/return-of-hosts.ts";
+import { findDissolution } from "../features/dissolutions/dissolution-service.ts";
 import type { EstopDispatch } from "../features/estops/estop-dispatch.ts";
 import type { HostReports } from "../features/hosts/host-reports.ts";
 import { scopes } from "../wake-ups/topics.ts";
@@ -88,8 +89,13 @@ export function hostProtocol(deps: {
       const query = detail === null ? { hostId } : { hostId, deploymentId: DeploymentId.parse(detail) };
       const deployments = await database.transaction(async (tx) => {
         const found = await database.instances.listDesiredAtHost(tx, query);
-        const desired: { each: DesiredAtHost; estop: DesiredDeployment["estop"] }[] = [];
-        for (const each of found) desired.push({ each, estop: await findEstop(tx, hostId, each) });
+        const desired: { each: DesiredAtHost; estop: DesiredDeployment["estop"]; dissolved: DesiredDeployment["dissolved"] }[] = [];
+        for (const each of found) {
+          const { deploymentId: id, dissolvedAt } = each;
+          const dissolution = await findDissolution(database, tx, { id, dissolvedAt });
+          const dissolved = dissolution === null ? null : { ...dissolution, at: dissolution.at.toISOString() };
+          desired.push({ each, estop: await findEstop(tx, hostId, each), dissolved });
+        }
         return desired;
       });
       estops.deployments.learn(
@@ -99,10 +105,12 @@ export function hostProtocol(deps: {
       return {
         type: "desired",
         full: detail === null,
-        deployments: deployments.map(({ each, estop }) => ({
+        deployments: deployments.map(({ each, estop, dissolved }) => ({
           deploymentId: each.deploymentId,
-          lockout: each.lockout === null ? null : { reason: each.lockout.reason, actor: each.lockout.actor },
+          lockout:
+            each.lockout === null ? null : { reason: each.lockout.reason, actor: each.lockout.actor, at: each.lockout.at.toISOString() },
           estop,
+          dissolved,
           instance: each.wanted === null ? null : desiredInstance(each.wanted, clock.now(), estops.isStopped(each.wanted.instance.id)),
         })),
       };

@@ -17,6 +17,7 @@ import { callerOf, NEEDS_CALLER, requireUnconstrained, requireWriter } from "../
 import { QueryFlag } from "../../http/queries.ts";
 import { ownerNameOf } from "../deployments/ownership.ts";
 import { lockoutView, restView } from "../deployments/views.ts";
+import { findDissolution } from "../dissolutions/dissolution-service.ts";
 import { requireProof } from "./registration-proof.ts";
 
 const DEFAULT_TYPE = "user_provided";
@@ -89,7 +90,7 @@ export function addHostRoutes(app: FastifyInstance, deps: HostRouteDeps): void {
           kinds: ["alert"],
           limit: ALERTS_SHOWN,
         });
-        wdeployments.push(ownedView(deployment, alerts));
+        wdeployments.push(ownedView(deployment, alerts, await findDissolution(database, tx, deployment)));
       }
       return { owner, wdeployments };
     });
@@ -102,7 +103,11 @@ export function addHostRoutes(app: FastifyInstance, deps: HostRouteDeps): void {
 
 type OwnedView = z.infer<typeof OwnedDeployments>["wdeployments"][number];
 
-function ownedView(deployment: DeploymentStatus, alerts: readonly StoredEvent[]): OwnedView {
+function ownedView(
+  deployment: DeploymentStatus,
+  alerts: readonly StoredEvent[],
+  dissolution: Awaited<ReturnType<typeof findDissolution>>,
+): OwnedView {
   const { holder, lockout, hostLastSeenAt, dissolvedAt } = deployment;
   return {
     id: deployment.id,
@@ -117,6 +122,7 @@ function ownedView(deployment: DeploymentStatus, alerts: readonly StoredEvent[])
     provider: deployment.provider,
     ...(lockout === null ? {} : { lockout_info: lockoutView(lockout) }),
     ...restView(deployment),
+    ...(dissolution === null ? {} : { dissolved_info: { ...dissolution, at: formatNaiveUtc(dissolution.at) } }),
     instance:
       holder === null ? null : { id: holder.instanceId, user: holder.user, status: holder.state, expires: formatNaiveUtc(holder.deadline) },
     alerts: alerts.map((event) => ({ at: formatNaiveUtc(event.at), message: messageOf(event) })),

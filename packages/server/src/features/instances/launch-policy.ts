@@ -23,6 +23,7 @@ export function refusalToLaunch(
   requestedS: number | null,
 ): AppError | null {
   const details = { deployment: deployment.id };
+  if (deployment.dissolvedAt !== null) return new AppError("dissolved", "workspace deployment is permanently unavailable", { details });
   if (deployment.lockout !== null) {
     return new AppError("locked_out", "workspace deployment is locked out (unavailable), please contact us ", {
       details: { ...details, ...lockoutView(deployment.lockout) },
