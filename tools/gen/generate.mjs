@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { jsonSchemas } from "@hardshare/protocol";
+import { checksPage } from "./checks-page.mjs";
 import { cliPage } from "./cli-page.mjs";
 import { contractPage } from "./contract-page.mjs";
 import { errorsPage } from "./errors-page.mjs";
@@ -23,6 +24,7 @@ export async function generate(root) {
   if (differences.length > 0) throw new Error(`${differences.join("\n")}\nRun \`npm run record\``);
   const map = await readFile(join(root, "ARCHITECTURE.md"), "utf8");
   return new Map([
+    ["docs/reference/checks.md", checksPage()],
     ["docs/reference/cli.md", cliPage()],
     ["docs/reference/errors.md", errorsPage()],
     ...Object.entries(jsonSchemas()).map(([name, schema]) => [`docs/reference/${name}`, `${JSON.stringify(schema, undefined, 2)}\n`]),

@@ -10,6 +10,8 @@ import { addSim } from "./infrastructure/sim.ts";
 import { addVersion } from "./infrastructure/version.ts";
 import { tellFailure, writeFailureJson } from "./output/failure.ts";
 import { addAd } from "./share/ad.ts";
+import { addCheck } from "./share/check.ts";
+import { addDissolve } from "./share/dissolve.ts";
 import { addFirewall } from "./share/firewall.ts";
 import { addHooks } from "./share/hooks.ts";
 import { addInit } from "./share/init.ts";
@@ -65,6 +67,7 @@ const GROUPS: readonly (readonly [heading: string, verbs: readonly AddVerb[]])[]
       addInit,
       addRegister,
       addAd,
+      addCheck,
       addStatus,
       addReload,
       addTap,
@@ -74,6 +77,7 @@ const GROUPS: readonly (readonly [heading: string, verbs: readonly AddVerb[]])[]
       addRules,
       addLock,
       addUnlock,
+      addDissolve,
       addHooks,
       addFilter,
       addService,

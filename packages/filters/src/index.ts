@@ -7,6 +7,7 @@ export { checkRulesFile } from "./run/check-rules.ts";
 export type { FilterKind } from "./run/filter-kind.ts";
 export { mqttFilterKind } from "./mqtt/mqtt-filter-kind.ts";
 export { rosbridgeFilterKind } from "./rosbridge/rosbridge-filter-kind.ts";
+export { findOpeners } from "./serial/find-openers.ts";
 export { serialFilterKind } from "./serial/serial-filter-kind.ts";
 export { rpcFilterKind, rrpcFilterKind } from "./rpc/rpc-filter-kind.ts";
 export { tcpFilterKind } from "./tcp/tcp-filter-kind.ts";

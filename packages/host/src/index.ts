@@ -3,6 +3,8 @@
  * host daemon, and speaks with a running one. Called by the command line; it knows the server and the hub only by their
  * channel and their SSH port.
  */
+export { checkHubs } from "./check/check-hubs.ts";
+export { checkHere, type CheckHereOptions } from "./check/check-here.ts";
 export { daemonStatus, reloadFiles, startAdvertising, stopAdvertising } from "./daemon/control-client.ts";
 export { configuredDeployments, type HostDaemon, type HostDaemonOptions, startHostDaemon } from "./daemon/host-daemon.ts";
 export { deploymentsHere, estopHere, type EstopHereOptions, type StoppedHere } from "./daemon/estop-here.ts";
@@ -11,6 +13,7 @@ export { type MonitorResult, runMonitors, type RunMonitorsOptions } from "./heal
 export { ensureImage, type EnsureImageOptions } from "./image/ensure-image.ts";
 export { initHost, type InitHostOptions } from "./registration/init-host.ts";
 export { registerDeployment, type RegisterDeploymentOptions } from "./registration/register-deployment.ts";
+export { setAside } from "./registration/set-aside.ts";
 export { readTaps } from "./taps/read-taps.ts";
 export { tappedInstances } from "./taps/tap-folders.ts";
 export type { DaemonStatus } from "./daemon/daemon-status.ts";

@@ -3,6 +3,7 @@
  * catalogue. Every other package imports this one; it ships to browsers, so it imports nothing but zod.
  */
 export * from "./access.ts";
+export * from "./checks.ts";
 export * from "./contract/contract.ts";
 export * from "./contract/hours.ts";
 export * from "./contract/monitors.ts";

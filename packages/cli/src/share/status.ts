@@ -37,7 +37,7 @@ export const addStatus: AddVerb = (program, shell) => {
                 ...(it.instance?.traffic ?? []).map((traffic) => [`${it.id} ${traffic.service}`, describeTraffic(traffic)] as const),
                 ...it.alerts.map((alert) => [`${it.id} alert`, `${alert.at} ${alert.message}`] as const),
                 [`${it.id} rests`, it.rest === null ? undefined : describeRest(it.rest)] as const,
-                [`${it.id} is locked out`, it.lockout === null ? undefined : `${it.lockout.reason} (by ${it.lockout.actor})`] as const,
+                [`${it.id} is locked out`, it.lockout === null ? undefined : describeLockout(it.lockout, it.id)] as const,
               ]),
             ),
           ]
@@ -48,3 +48,7 @@ export const addStatus: AddVerb = (program, shell) => {
     )
     .addHelpText("after", examples(["hardshare status --format json", "the same for a program"]));
 };
+
+function describeLockout({ reason, actor, at }: { reason: string; actor: string; at?: string | undefined }, id: string): string {
+  return `${reason} (by ${actor}${at === undefined ? "" : `, ${at}`}; \`hardshare unlock ${id}\` lifts it)`;
+}

@@ -97,7 +97,13 @@ function describeDeployment(
     ["owner", view.owner],
     ["provider", view.provider ?? undefined],
     ["host", view.online ? "online" : "offline"],
-    ["locked out", lockout === undefined ? view.lockout && "yes" : `${lockout.reason} (by ${lockout.actor}, ${lockout.at})`],
+    [
+      "locked out",
+      lockout === undefined
+        ? view.lockout && "yes"
+        : `${lockout.reason} (by ${lockout.actor}, ${lockout.at} UTC; \`hardshare unlock\` lifts it)`,
+    ],
+    ["dissolved", view.dissolved === undefined ? undefined : `${view.dissolved} UTC`],
     ["resting", view.resting === undefined ? undefined : describeRest(view.resting)],
     ["held by", holder === null ? "nobody" : `${holder.user ?? "somebody"} until ${holder.expires} UTC`],
     ["your instance", view.instance],

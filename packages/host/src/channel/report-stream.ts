@@ -8,7 +8,7 @@ import type { ReportOutbox } from "./report-outbox.ts";
  * lower number than what it has, for a repetition.
  */
 export class ReportStream {
-  readonly #outbox: ReportOutbox;
+  readonly #outbox: Pick<ReportOutbox, "addReport">;
   readonly #clock: Clock;
   readonly #instance: { deploymentId: DeploymentId; instanceId: InstanceId; epoch: number };
   #sequence: number;
@@ -16,7 +16,7 @@ export class ReportStream {
 
   /** @param after number of the last report that was sent before, 0 for none */
   constructor(options: {
-    outbox: ReportOutbox;
+    outbox: Pick<ReportOutbox, "addReport">;
     clock: Clock;
     instance: { deploymentId: DeploymentId; instanceId: InstanceId; epoch: number };
     after: number;

@@ -1,4 +1,6 @@
 import type { Clock } from "@hardshare/runtime";
+import { checkDeployment } from "../check/check-deployment.ts";
+import type { HostTools } from "../instance/instance-parts.ts";
 import { type HostConfig, readHostConfig } from "../registration/host-config.ts";
 import type { ControlActions } from "./control-server.ts";
 import type { DaemonStatus } from "./daemon-status.ts";
@@ -10,6 +12,7 @@ import type { ServerLink } from "./server-link.ts";
 export function controlActions(options: {
   home: string;
   keepers: DeploymentKeepers;
+  tools: HostTools;
   link: ServerLink;
   status: () => DaemonStatus;
   /** Takes over a configuration that may have changed. */
@@ -17,7 +20,7 @@ export function controlActions(options: {
   onNothingLeft: () => void;
   clock: Clock;
 }): ControlActions {
-  const { home, keepers, link, configure, clock } = options;
+  const { home, keepers, tools, link, configure, clock } = options;
   return {
     status: options.status,
     start: async (id) => {
@@ -37,6 +40,10 @@ export function controlActions(options: {
     estop: (id, actor) => {
       const keeper = keepers.find(id);
       return { deployment: keeper.deploymentId, instance: keeper.estopHere(actor) };
+    },
+    check: async (id, wishes, emit, signal) => {
+      configure(await readHostConfig(home));
+      await checkDeployment({ ...wishes, keeper: keepers.find(id), tools, emit, signal });
     },
     reload: async (id) => {
       configure(await readHostConfig(home));

@@ -1,7 +1,9 @@
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
-import { AppError, ERROR_CATALOGUE, type ErrorCode, parseWith } from "@hardshare/protocol";
+import { createInterface } from "node:readline";
+import { AppError, CheckEvent, ERROR_CATALOGUE, type ErrorCode, parseWith } from "@hardshare/protocol";
 import { z } from "zod";
+import type { CheckWishes } from "../check/check-deployment.ts";
 import { DaemonStatus } from "./daemon-status.ts";
 import { ReloadedDeployment } from "./reload-deployments.ts";
 import { controlSocket } from "./socket-place.ts";
@@ -97,6 +99,38 @@ export async function pressEstop(options: { state: string; id: string; actor: st
   return answer === undefined ? undefined : parseWith(EstopTaken, answer, "answer of the host daemon", "protocol_violation");
 }
 
+/** What is said of a check line by line; the last one says how it ended. */
+const CheckLine = z.discriminatedUnion("kind", [
+  ...CheckEvent.options,
+  z.object({ kind: z.literal("done") }),
+  Failure.extend({ kind: z.literal("failed") }),
+]);
+
+/**
+ * Has a running daemon check a deployment, and tells what it finds as it finds it. Aborting has the daemon undo a trial.
+ * @throws AppError `wrong_state` when no daemon runs, `not_found`, `bad_input` (ambiguous beginning), `cancelled`
+ */
+export async function checkAtDaemon(
+  options: { state: string; id: string; signal: AbortSignal; emit: (event: CheckEvent) => void } & CheckWishes,
+): Promise<void> {
+  const { state, id, launches, failFast, signal, emit } = options;
+  const path = `/check/${encodeURIComponent(id)}?launch=${launches ? 1 : 0}&fail-fast=${failFast ? 1 : 0}`;
+  const response = await open(state, "POST", path, signal);
+  if (response === undefined) throw new AppError("wrong_state", "no host daemon runs here; `hardshare ad` starts one");
+  try {
+    for await (const text of createInterface({ input: response })) {
+      const line = parseWith(CheckLine, JSON.parse(text), "answer of the host daemon", "protocol_violation");
+      if (line.kind === "done") return;
+      if (line.kind === "failed") throw asFailure(line);
+      emit(line);
+    }
+  } finally {
+    response.destroy();
+  }
+  if (signal.aborted) throw new AppError("cancelled", "no longer waiting for the host daemon, which undoes what it did");
+  throw new AppError("connection_lost", "the host daemon ended while it checked");
+}
+
 async function askRunning(state: string, path: string, signal?: AbortSignal): Promise<unknown> {
   const answer = await ask(state, "POST", path, signal);
   if (answer === undefined) throw new AppError("wrong_state", "no host daemon runs here; `hardshare ad` starts one");
@@ -105,18 +139,8 @@ async function askRunning(state: string, path: string, signal?: AbortSignal): Pr
 
 /** @returns undefined when no daemon listens */
 async function ask(state: string, method: string, path: string, signal?: AbortSignal): Promise<unknown> {
-  const outgoing = request({ socketPath: controlSocket(state), method, path, ...(signal === undefined ? {} : { signal }) });
-  outgoing.end();
-  let response: IncomingMessage;
-  try {
-    [response] = (await once(outgoing, "response")) as [IncomingMessage];
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    if (code === "ENOENT" || code === "ECONNREFUSED") return undefined;
-    if (signal?.aborted === true)
-      throw new AppError("cancelled", "no longer waiting for the host daemon; what it was told still holds", { cause });
-    throw new AppError("connection_lost", `the host daemon does not answer: ${message}`, { cause });
-  }
+  const response = await open(state, method, path, signal);
+  if (response === undefined) return undefined;
   let text = "";
   for await (const chunk of response.setEncoding("utf8") as AsyncIterable<string>) {
     text += chunk;
@@ -124,6 +148,25 @@ async function ask(state: string, method: string, path: string, signal?: AbortSi
   }
   const body: unknown = JSON.parse(text);
   if (response.statusCode === 200) return body;
-  const failure = parseWith(Failure, body, "answer of the host daemon", "protocol_violation");
-  throw new AppError(failure.code in ERROR_CATALOGUE ? (failure.code as ErrorCode) : "internal", failure.message);
+  throw asFailure(parseWith(Failure, body, "answer of the host daemon", "protocol_violation"));
+}
+
+/** The beginning of an answer. @returns undefined when no daemon listens */
+async function open(state: string, method: string, path: string, signal?: AbortSignal): Promise<IncomingMessage | undefined> {
+  const outgoing = request({ socketPath: controlSocket(state), method, path, ...(signal === undefined ? {} : { signal }) });
+  outgoing.end();
+  try {
+    const [response] = (await once(outgoing, "response")) as [IncomingMessage];
+    return response;
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ECONNREFUSED") return undefined;
+    if (signal?.aborted === true)
+      throw new AppError("cancelled", "no longer waiting for the host daemon; what it was told still holds", { cause });
+    throw new AppError("connection_lost", `the host daemon does not answer: ${message}`, { cause });
+  }
+}
+
+function asFailure({ code, message }: z.infer<typeof Failure>): AppError {
+  return new AppError(code in ERROR_CATALOGUE ? (code as ErrorCode) : "internal", message);
 }

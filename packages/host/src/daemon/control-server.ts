@@ -2,8 +2,9 @@ import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { finished } from "node:stream/promises";
-import { AppError, toAppError } from "@hardshare/protocol";
+import { AppError, type CheckEvent, toAppError } from "@hardshare/protocol";
 import { type Clock, pause } from "@hardshare/runtime";
+import type { CheckWishes } from "../check/check-deployment.ts";
 import type { DaemonStatus } from "./daemon-status.ts";
 import type { ReloadedDeployment } from "./reload-deployments.ts";
 
@@ -20,11 +21,14 @@ export interface ControlActions {
   reload(id: string | undefined): Promise<ReloadedDeployment[]>;
   /** Has made nothing pass any more when it returns; does not wait until the hardware is safe. */
   estop(id: string, actor: string): { deployment: string; instance: string | null };
+  /** Checks a deployment, and tells what it finds as it finds it; the signal ends it. */
+  check(id: string, wishes: CheckWishes, emit: (event: CheckEvent) => void, signal: AbortSignal): Promise<void>;
 }
 
 /**
  * HTTP on a Unix socket that only this user can open: `GET /status`, `POST /start/ID`, `POST /stop[/ID][?now=1]`,
  * `POST /reload[/ID]`, `POST /estop/ID?by=NAME`. Answers are JSON; a failure is `{code, message}` with the status of its code.
+ * `POST /check/ID[?launch=1][&fail-fast=1]` is answered with a line of JSON for each thing that is told; who hangs up ends it.
  */
 export class ControlServer implements AsyncDisposable {
   readonly #server: Server;
@@ -63,6 +67,8 @@ async function answer(request: IncomingMessage, response: ServerResponse, action
   request.resume();
   let status = 200;
   let body: unknown;
+  const url = new URL(request.url ?? "/", "http://daemon");
+  if (request.method === "POST" && url.pathname.startsWith("/check/")) return answerCheck(url, response, actions);
   try {
     body = await perform(request, actions);
   } catch (error) {
@@ -72,6 +78,24 @@ async function answer(request: IncomingMessage, response: ServerResponse, action
   }
   response.writeHead(status, { "content-type": "application/json", connection: "close" });
   response.end(JSON.stringify(body));
+  await finished(response).catch(() => {}); // its client may be gone
+}
+
+/** The last line is `{"kind":"done"}`, or `{"kind":"failed"}` with code and message. */
+async function answerCheck(url: URL, response: ServerResponse, actions: ControlActions): Promise<void> {
+  const gone = new AbortController();
+  response.on("close", () => gone.abort(new AppError("cancelled", "who asked for the check has gone")));
+  response.writeHead(200, { "content-type": "application/x-ndjson", connection: "close" });
+  const write = (line: unknown) => response.write(`${JSON.stringify(line)}\n`);
+  const wishes = { launches: url.searchParams.get("launch") === "1", failFast: url.searchParams.get("fail-fast") === "1" };
+  try {
+    await actions.check(decodeURIComponent(url.pathname.slice("/check/".length)), wishes, write, gone.signal);
+    write({ kind: "done" });
+  } catch (error) {
+    const { code, message } = toAppError(error);
+    write({ kind: "failed", code, message });
+  }
+  response.end();
   await finished(response).catch(() => {}); // its client may be gone
 }
 

@@ -10,7 +10,7 @@ export const DeploymentStatus = z.object({
   /** Why it cannot be offered: contract, engine, image; null when it can. */
   problem: z.string().nullable(),
   /** The lock-out in force; null for none. */
-  lockout: z.object({ reason: z.string(), actor: z.string() }).nullable(),
+  lockout: z.object({ reason: z.string(), actor: z.string(), at: z.string().optional() }).nullable(),
   /** Why there can be no instance for now, and until when; null when it does not rest. */
   rest: Rest.nullable().default(null),
   /** The newest alerts since the daemon began, oldest first. */

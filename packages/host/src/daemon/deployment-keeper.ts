@@ -11,21 +11,22 @@ import {
   MAX_REPORT_LOG_CHARS,
   probeOf,
   providerOf,
-  toAppError,
 } from "@hardshare/protocol";
 import type { ReportOutbox } from "../channel/report-outbox.ts";
 import { ReportStream } from "../channel/report-stream.ts";
-import { type LoadedContract, parseContract } from "../contract/load-contract.ts";
 import type { ContainerExit } from "../engine/engine.ts";
 import type { Beginning } from "../instance/beginning.ts";
 import { DeploymentHealth } from "../health/deployment-health.ts";
 import { HostInstance, type HostInstanceOptions } from "../instance/host-instance.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
+import { isLive } from "../journal/journal-state.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { DeploymentStatus } from "./daemon-status.ts";
 import { DeploymentStops, type Estop } from "./deployment-stops.ts";
+import { DeploymentTrials } from "./deployment-trials.ts";
 import { EndedAnswers, endOf } from "./ended-answers.ts";
-import { NO_CONTRACT, Offer } from "./offer.ts";
+import { readJournalledContract } from "./journalled-contract.ts";
+import { Offer } from "./offer.ts";
 import type { NewLockout } from "./server-link.ts";
 import { whyUndone } from "./why-undone.ts";
 
@@ -43,6 +44,8 @@ export interface DeploymentKeeperOptions {
   lockOut(lockout: NewLockout): Promise<void>;
   /** What `describe` says has changed. */
   onChange: () => void;
+  /** The server says that it was dissolved: called once. */
+  onDissolved: (deploymentId: DeploymentId) => void;
 }
 
 /** One deployment at its host: what is offered, what should run, what runs. */
@@ -50,6 +53,7 @@ export class DeploymentKeeper {
   readonly deploymentId: DeploymentId;
   readonly offer: Offer;
   readonly #health: DeploymentHealth;
+  readonly trials: DeploymentTrials;
   readonly #options: DeploymentKeeperOptions;
   /** Whether the daemon ends: nothing is begun any more. */
   #isClosing = false;
@@ -83,6 +87,14 @@ export class DeploymentKeeper {
     });
     this.#answers = new EndedAnswers({ ...options, clock: options.tools.clock, lockOut });
     this.#stops = new DeploymentStops({ ...options, offer: this.offer, onOver: () => this.#reconcile() });
+    this.trials = new DeploymentTrials({
+      ...options,
+      whyNot: () => this.#whyNoTrial(),
+      onChange: () => {
+        options.onChange();
+        this.#reconcile(); // an instance may have waited for its end
+      },
+    });
   }
 
   get current(): HostInstance | undefined {
@@ -103,7 +115,7 @@ export class DeploymentKeeper {
       // Also that of an instance which began with another contract.
       endTimeoutS: Math.max(endTimeoutSeconds(contract), current === undefined ? 0 : endTimeoutSeconds(current.facts.loaded.contract)),
       ...(current?.facts.loaded.contract.dead_man === undefined ? {} : { deadManS: current.facts.loaded.contract.dead_man }),
-      isAdvertised: this.offer.isOpen,
+      isAdvertised: this.offer.isOpen && !this.trials.isRunning,
       ...this.#health.describe(),
       highestEpoch: this.#highestEpoch,
       current:
@@ -146,6 +158,7 @@ export class DeploymentKeeper {
   apply(desired: DesiredDeployment | null): void {
     if (this.#isClosing) return;
     this.#desired = desired;
+    if (desired?.dissolved != null && this.offer.dissolve(desired.dissolved)) this.#options.onDissolved(this.deploymentId);
     const estop = desired?.estop ?? null;
     if (estop !== null && !this.#stops.isActedOn(estop.lockoutId)) this.estop({ instance: null, by: "owner", ...estop });
     this.#reconcile();
@@ -164,7 +177,7 @@ export class DeploymentKeeper {
 
   /** Makes the hardware safe at once, whatever is being done with it. */
   estop(estop: Estop): void {
-    this.#stops.press(estop, this.#current);
+    this.#stops.press(estop, this.#current ?? this.trials.instance);
     this.#options.onChange();
   }
 
@@ -174,6 +187,7 @@ export class DeploymentKeeper {
 
   onContainerExit(exit: ContainerExit): void {
     this.#current?.onContainerExit(exit);
+    this.trials.instance?.onContainerExit(exit);
   }
 
   /** After a start: goes on with what the last daemon was doing, by the journal. Waits for nothing, least of all the engine. */
@@ -195,12 +209,8 @@ export class DeploymentKeeper {
       const beginning: Beginning =
         why === undefined ? { kind: "adopt" } : { kind: "clean_up", reason: endReason ?? "host_restarted", problem };
       const what = why === undefined ? "adopting" : "undoing";
-      tools.logger.info(`${what} an instance of the daemon before`, {
-        deploymentId,
-        instanceId,
-        epoch,
-        ...(why === undefined ? {} : { why }),
-      });
+      const about = { deploymentId, instanceId, epoch, ...(why === undefined ? {} : { why }) };
+      tools.logger.info(`${what} an instance of the daemon before`, about);
       const reports = new ReportStream({ outbox, clock: tools.clock, instance, after: instance.sequence + RESTART_GAP });
       const facts = { deploymentId, instanceId, epoch, user: started.user, publicKeys: [], loaded };
       this.#hold(new HostInstance({ facts, deadline, beginning, tools, journal, reports, ...this.#listeners(instanceId) }), reports);
@@ -211,7 +221,9 @@ export class DeploymentKeeper {
   /** Waits until nothing runs: with `isNow` the instance is ended, else it ends in its own time. */
   async untilFree(isNow: boolean): Promise<void> {
     if (isNow) this.#current?.end("host_stopped");
+    if (isNow) this.trials.cancel();
     await this.#current?.done;
+    await this.trials.settled;
     await this.#stops.settled;
   }
 
@@ -224,6 +236,8 @@ export class DeploymentKeeper {
   }
 
   async #part(endInstances: boolean): Promise<void> {
+    this.trials.cancel();
+    await this.trials.settled;
     const current = this.#current;
     if (current === undefined) return this.#stops.settled;
     if (endInstances || !current.isAdoptable) current.end("host_stopped");
@@ -237,7 +251,7 @@ export class DeploymentKeeper {
 
   get #lockout(): DeploymentStatus["lockout"] {
     for (const lockout of this.#options.journal.state.lockouts.values()) {
-      if (lockout.deploymentId === this.deploymentId) return { reason: lockout.reason, actor: lockout.actor };
+      if (lockout.deploymentId === this.deploymentId) return { reason: lockout.reason, actor: lockout.actor, at: lockout.at };
     }
     return this.#desired?.lockout ?? null;
   }
@@ -278,6 +292,7 @@ export class DeploymentKeeper {
 
   #refusal(): HostFacts["refusal"] {
     const lockout = this.#lockout;
+    if (this.trials.isRunning) return "undecided"; // two never touch the device at once
     if (this.#stops.isRunning) return { reason: "estop", text: "the hardware is being made safe after an E-stop" };
     if (lockout !== null) return { reason: "init_failed", text: `the deployment is locked out by ${lockout.actor}: ${lockout.reason}` };
     if (this.offer.isUndecided) return "undecided";
@@ -286,6 +301,20 @@ export class DeploymentKeeper {
     if (!this.offer.isOpen) return { reason: "host_stopped", text: "the host does not offer the deployment now" };
     const { refusal } = this.#health;
     return refusal === null || refusal === "undecided" ? refusal : { reason: "init_failed", text: refusal.text };
+  }
+
+  /** Why the hardware may not be moved for a trial now, for people. */
+  #whyNoTrial(): string | undefined {
+    const lockout = this.#lockout;
+    const live = [...this.#instances()].find(isLive);
+    if (this.#isClosing) return "the host daemon is ending";
+    if (this.#current !== undefined) return `an instance of ${this.#current.facts.user} runs`;
+    if (this.#desired?.instance != null) return `an instance of ${this.#desired.instance.user} is wanted`;
+    if (live !== undefined) return "a host daemon was killed while an instance ran: `hardshare ad` goes on with it, or undoes it";
+    if (this.#stops.isRunning || this.#stops.unfinished !== undefined) return "the hardware is being made safe after an E-stop";
+    if (lockout !== null) return `the deployment is locked out by ${lockout.actor}: ${lockout.reason}`;
+    const { refusal } = this.#health;
+    return refusal === null || refusal === "undecided" ? undefined : refusal.text;
   }
 
   #do(action: HostAction): void {
@@ -368,14 +397,3 @@ export class DeploymentKeeper {
 
 /** Above any number of reports that an instance can have made since its last entry in the journal. */
 const RESTART_GAP = 1_000_000;
-
-function readJournalledContract(started: { contract: string; folder: string }): { loaded: LoadedContract; problem?: string } {
-  try {
-    return { loaded: parseContract(started.contract, "the contract in the journal", started.folder) };
-  } catch (error) {
-    return {
-      loaded: NO_CONTRACT,
-      problem: `the programs for the end were not run, because the contract cannot be read: ${toAppError(error).message}`,
-    };
-  }
-}

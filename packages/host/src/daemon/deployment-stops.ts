@@ -62,7 +62,7 @@ export class DeploymentStops {
     const { deploymentId, tools } = this.#options;
     const isMeant = instance === null || (current?.facts.instanceId === instance.instanceId && current.facts.epoch === instance.epoch);
     if (by === "user" && (current === undefined || !isMeant)) return; // it is over, and what comes after it is another's
-    const instanceId = current?.facts.instanceId;
+    const instanceId = current?.facts.isTrial === true ? undefined : current?.facts.instanceId;
     tools.logger.warn("E-stop", { deployment: deploymentId, instance: instanceId, by, actor });
     const isLocking = by !== "user" || current?.facts.loaded.contract.estop_by_user === "lock";
     const why = `E-stop by ${actor}`;

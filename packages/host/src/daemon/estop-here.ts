@@ -2,11 +2,11 @@ import { AppError, toAppError } from "@hardshare/protocol";
 import { holderOfFolder, OwnedParts, pause } from "@hardshare/runtime";
 import { daemonStatus, pressEstop, type Stopped } from "./control-client.ts";
 import { type ControlActions, ControlServer } from "./control-server.ts";
-import type { DaemonStatus } from "./daemon-status.ts";
 import type { DeploymentKeeper } from "./deployment-keeper.ts";
 import { configuredDeployments } from "./host-daemon.ts";
 import { DAEMON_LOCK, type OpenedCore, openHostCore, type Surroundings } from "./open-host-core.ts";
 import { controlSocket } from "./socket-place.ts";
+import { standInActions } from "./stand-in-actions.ts";
 
 /** How long a daemon that holds the folder may take until it listens: longer than one that starts takes. */
 const LISTENS_WITHIN_MS = 3000;
@@ -107,7 +107,7 @@ async function stopWithoutDaemon(options: EstopHereOptions): Promise<StoppedHere
   const presses = new Presses(opened);
   const stopped = presses.estop(deployment, actor);
   presses.restoreOthers();
-  parts.own(await ControlServer.listen(controlSocket(state), presses, clock));
+  parts.own(await ControlServer.listen(controlSocket(state), presses.actions, clock));
   await presses.untilOver();
   return { ...stopped, by: "here" };
 }
@@ -116,7 +116,7 @@ async function stopWithoutDaemon(options: EstopHereOptions): Promise<StoppedHere
  * What is pressed while this process stands in for the daemon, as others on this computer ask: they are answered as by a
  * daemon, so that nobody takes this process for one that hangs, kills it, and interrupts what makes the hardware safe.
  */
-class Presses implements ControlActions {
+class Presses {
   readonly #opened: OpenedCore;
   readonly #pressed = new Set<DeploymentKeeper>();
   readonly #restored = new Set<DeploymentKeeper>();
@@ -125,6 +125,10 @@ class Presses implements ControlActions {
 
   constructor(opened: OpenedCore) {
     this.#opened = opened;
+  }
+
+  get actions(): ControlActions {
+    return standInActions(this.#opened, { reason: ONLY_ESTOP, estop: (id, actor) => this.estop(id, actor) });
   }
 
   estop(id: string, actor: string): Stopped {
@@ -155,34 +159,6 @@ class Presses implements ControlActions {
     }
     this.#isOver = true;
   }
-
-  status(): DaemonStatus {
-    const { core, host } = this.#opened;
-    return {
-      pid: process.pid,
-      server: host.server,
-      host: host.hostId,
-      isConnected: false,
-      connectionProblem: ONLY_ESTOP,
-      deployments: core.keepers.all.map((keeper) => keeper.status()),
-    };
-  }
-
-  start(): Promise<never> {
-    return refuse();
-  }
-
-  stop(): Promise<never> {
-    return refuse();
-  }
-
-  reload(): Promise<never> {
-    return refuse();
-  }
 }
 
 const ONLY_ESTOP = "no host daemon runs; `hardshare estop` makes the hardware safe and ends the instance";
-
-async function refuse(): Promise<never> {
-  throw new AppError("wrong_state", `${ONLY_ESTOP}: try again when it is done`);
-}

@@ -1,3 +1,4 @@
+import type { DeploymentId } from "@hardshare/protocol";
 import { type Logger, OwnedParts } from "@hardshare/runtime";
 import type { ServerConnection } from "../channel/host-channel.ts";
 import type { ContainerProvider, Engine } from "../engine/engine.ts";
@@ -15,6 +16,8 @@ export interface HostCoreOptions {
   journal: Journal;
   tools: Omit<HostTools, "engine">;
   openEngine: (provider: ContainerProvider, signal: AbortSignal) => Promise<Engine>;
+  /** The server says that a deployment was dissolved. */
+  onDissolved: (deploymentId: DeploymentId) => void;
   logger: Logger;
 }
 
@@ -22,6 +25,8 @@ export interface HostCoreOptions {
 export class HostCore implements AsyncDisposable {
   readonly keepers: DeploymentKeepers;
   readonly link: ServerLink;
+  /** What all instances of this host share. */
+  readonly tools: HostTools;
   readonly #parts = new OwnedParts();
 
   constructor(options: HostCoreOptions) {
@@ -37,13 +42,15 @@ export class HostCore implements AsyncDisposable {
       }),
     );
     this.link = this.#parts.own(new ServerLink({ journal, clock, random, logger }));
+    this.tools = { ...tools, engine: (provider) => containers.engine(provider) };
     this.keepers = new DeploymentKeepers({
       home,
-      tools: { ...tools, engine: (provider) => containers.engine(provider) },
+      tools: this.tools,
       journal,
       outbox: this.link.outbox,
       lockOut: (lockout) => this.link.lockOut(lockout),
       onChange: () => this.link.announce(),
+      onDissolved: options.onDissolved,
     });
     this.keepers.configure(config);
     for (const { deploymentId } of journal.state.instances.values()) this.keepers.get(deploymentId); // also what is configured no more

@@ -72,7 +72,7 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
     own(
       await ControlServer.listen(
         controlSocket(state),
-        controlActions({ home, keepers, link, status, configure, onNothingLeft: () => ended.resolve(), clock }),
+        controlActions({ home, keepers, tools: core.tools, link, status, configure, onNothingLeft: () => ended.resolve(), clock }),
         clock,
       ),
     );

@@ -1,4 +1,4 @@
-import { AppError, type DeploymentId, toAppError } from "@hardshare/protocol";
+import { AppError, type DeploymentId, type DesiredDeployment, toAppError } from "@hardshare/protocol";
 import { BackOff } from "@hardshare/runtime";
 import { type LoadedContract, parseContract } from "../contract/load-contract.ts";
 import { isFilter } from "../instance/filter-arguments.ts";
@@ -27,6 +27,8 @@ export class Offer {
   /** Settles when the last reload that was asked for is done: one at a time. */
   #reloaded: Promise<void> = Promise.resolve();
   #retry: Disposable | undefined;
+  /** Why it is never offered any more; undefined for one that may be. */
+  #dissolved: AppError | undefined;
 
   constructor(deploymentId: DeploymentId, tools: HostTools, onChange: () => void) {
     this.#deploymentId = deploymentId;
@@ -119,6 +121,16 @@ export class Offer {
     throw this.#problem;
   }
 
+  /** Offers it never again. @returns false when that was said before */
+  dissolve({ actor, at, reason }: NonNullable<DesiredDeployment["dissolved"]>): boolean {
+    if (this.#dissolved !== undefined) return false;
+    this.#tools.logger.warn("a deployment was dissolved", { deployment: this.#deploymentId, actor, reason });
+    this.#dissolved = new AppError("dissolved", `dissolved by ${actor} (${at}): ${reason}; its contract is kept aside`);
+    this.#problem = this.#dissolved;
+    this.close();
+    return true;
+  }
+
   /** Offers it no more; a running instance goes on. */
   close(): void {
     this.#isAdvertised = false;
@@ -129,6 +141,7 @@ export class Offer {
   async #look(): Promise<void> {
     this.#stopRetrying();
     try {
+      if (this.#dissolved !== undefined) throw this.#dissolved;
       this.#contract = await this.readContract();
       if (this.#isAdvertised) {
         await this.#tools.checkPrograms(this.#contract);

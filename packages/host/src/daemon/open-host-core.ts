@@ -23,6 +23,7 @@ import { PacketRules } from "../network/packet-rules.ts";
 import { inheritedEnvironment } from "../programs/program-place.ts";
 import { runLifecycleProgram } from "../programs/run-program.ts";
 import { type HostConfig, readHostConfig } from "../registration/host-config.ts";
+import { setAside } from "../registration/set-aside.ts";
 import { readIdentity } from "../registration/identity.ts";
 import { SpareFilter } from "../services/spare-filter.ts";
 import { InstanceTunnel } from "../tunnels/instance-tunnel.ts";
@@ -78,6 +79,8 @@ export async function openHostCore(options: Surroundings, parts: OwnedParts): Pr
   const packetRules = parts.own(new PacketRules({ table, environment, clock, random, logger }));
   const launcher = await findLauncher();
   const place = { folder: state, env: inheritedEnvironment(environment), launcher };
+  let aside: Promise<unknown> = Promise.resolve(); // one edit of the configuration at a time
+  parts.own({ [Symbol.asyncDispose]: async () => void (await aside) });
   const core: HostCore = parts.own(
     new HostCore({
       home,
@@ -107,6 +110,11 @@ export async function openHostCore(options: Surroundings, parts: OwnedParts): Pr
       openEngine:
         options.openEngine ??
         ((provider, signal) => openEngine(provider, { stateFolder: state, socketFolder, environment, clock, random, logger }, signal)),
+      onDissolved: (id) => {
+        aside = aside
+          .then(() => setAside(home, id))
+          .catch((error: unknown) => logger.error("a dissolved deployment is still configured", { deployment: id, error }));
+      },
       logger,
     }),
   );

@@ -239,7 +239,7 @@ export class HostInstance {
 
   async #begin(): Promise<LaunchOutcome> {
     const { beginning, journal, reports, tools, deadline } = this.#options;
-    const { loaded, publicKeys: _, ...identity } = this.facts;
+    const { loaded, publicKeys: _, isTrial: _isTrial, ...identity } = this.facts;
     const execution = {
       actions: this.#works.launch,
       reporter: this.#reporter,

@@ -63,6 +63,8 @@ export interface InstanceFacts {
   /** OpenSSH public key lines that may log in. */
   publicKeys: readonly string[];
   loaded: LoadedContract;
+  /** A trial of `hardshare check`: the server knows nothing of it. */
+  isTrial?: boolean;
 }
 
 /** A service of an instance: connections to it can be made while it runs. */

@@ -38,6 +38,8 @@ export class TestServer implements AsyncDisposable {
   readonly desired = new Map<string, DesiredInstance | null>();
   /** The owner's E-stop that `desired` says is in force for a deployment. */
   readonly estopInForce = new Map<string, { lockoutId: string; actor: string }>();
+  /** Deployments that `desired` says are dissolved. */
+  readonly dissolved = new Map<string, { reason: string; actor: string; at: string }>();
   isAcknowledging = true;
   url = "";
   hubPort = 0;
@@ -211,6 +213,7 @@ export class TestServer implements AsyncDisposable {
       deploymentId: deploymentId as never,
       lockout: null,
       estop: this.estopInForce.get(deploymentId) ?? null,
+      dissolved: this.dissolved.get(deploymentId) ?? null,
       instance:
         instance === null
           ? null

@@ -74,6 +74,7 @@ export async function runHost(
   const contracts = new Map(host.deployments.map(({ id, contract }) => [`/home/deployments/${id}.yaml`, contract]));
   const core = new HostCore({
     home: "/home",
+    onDissolved: () => {},
     config: { deployments: host.deployments.map(({ id }) => ({ id })) },
     journal,
     tools: {

@@ -1,0 +1,225 @@
+/** What `hardshare check` finds on the host's side, with a daemon and without one; each thing is really wrong. */
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, open, readFile, realpath, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import "@hardshare/filters"; // loaded when it is needed: here, so that no test waits for it
+import type { CheckEvent, CheckFinding, DeploymentId } from "@hardshare/protocol";
+import { noFailpoints, silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { daemonStatus, pressEstop } from "../daemon/control-client.ts";
+import { HostWorld } from "../testing/host-world.fixture.ts";
+import { trialInstanceOf } from "../trial/trial.ts";
+import { checkHere, type CheckHereOptions } from "./check-here.ts";
+
+const ECHO = `import net from "node:net";
+const server = net.createServer((socket) => socket.pipe(socket));
+server.listen(0, "127.0.0.1", () => console.log("127.0.0.1:" + server.address().port));`;
+
+const CONTRACT = `provider: proxy
+services: [{ name: ROBOT, command: ${process.execPath} echo.mjs }]
+init: [./note.sh]
+terminate: [./note.sh]
+baseline: [./note.sh]
+safe_state: [./note.sh]
+`;
+
+let world: HostWorld;
+let robot: DeploymentId;
+
+beforeEach(async () => {
+  const made = await HostWorld.make([CONTRACT]);
+  world = made.world;
+  robot = made.deployments[0]!;
+  await writeFile(join(world.home, "deployments", "echo.mjs"), ECHO);
+  await world.script("note.sh", 'echo "$HARDSHARE_EVENT $HARDSHARE_INSTANCE" >> did');
+  await writeFile(join(world.home, "deployments", "did"), "");
+});
+afterEach(() => world[Symbol.asyncDispose]());
+
+const did = () => readFile(join(world.home, "deployments", "did"), "utf8");
+const contract = (text: string) => writeFile(world.contractFile(robot), text);
+
+async function check(options: Partial<CheckHereOptions> = {}): Promise<CheckFinding[]> {
+  const found: CheckFinding[] = [];
+  await checkHere({
+    home: world.home,
+    state: world.state,
+    selfCommand: [process.execPath, "-e", "console.error('no such filter'); process.exit(9)"],
+    environment: { PATH: process.env["PATH"] },
+    clock: systemClock,
+    random: systemRandom,
+    failpoints: noFailpoints,
+    logger: silentLogger,
+    deployments: [robot],
+    launches: true,
+    failFast: false,
+    signal: new AbortController().signal,
+    ...options,
+    emit: (event) => {
+      if (event.kind === "finding") found.push(event.finding);
+      options.emit?.(event);
+    },
+  });
+  return found;
+}
+/** Codes of what was found, but for the room on this machine's disk. */
+const codes = async (options?: Partial<CheckHereOptions>) =>
+  (await check(options)).map(({ code }) => code).filter((code) => !code.startsWith("disk_"));
+
+test("without a daemon a deployment is launched and ended on trial by all its programs, and nothing is left", async () => {
+  expect(await codes()).toEqual(["not_offered", "trial_passed"]);
+  const trial = trialInstanceOf(robot);
+  expect(await did()).toBe(`init ${trial}\nterminate ${trial}\nbaseline ${trial}\n`);
+  expect(await world.instanceFolders()).toEqual([]);
+  expect(await daemonStatus({ state: world.state })).toBeUndefined();
+  await world.start(); // the folders are free again
+});
+
+test("with a daemon it is the daemon that tries, and the server hears of no instance", async () => {
+  await world.start();
+  expect(await codes()).toEqual(["trial_passed"]);
+  expect(world.server.reports(trialInstanceOf(robot))).toEqual([]);
+  const instance = world.launch(robot);
+  await world.server.report(instance.instanceId, "up");
+});
+
+test("with --no-launch services are started and nothing is moved", async () => {
+  expect(await codes({ launches: false })).toEqual(["not_offered"]);
+  expect(await did()).toBe("");
+  await contract(CONTRACT.replace("echo.mjs", "nothing.mjs"));
+  expect(await codes({ launches: false })).toEqual(["not_offered", "service_failed"]);
+});
+
+test("beside an instance nothing is launched", async () => {
+  await world.start();
+  const instance = world.launch(robot);
+  await world.server.report(instance.instanceId, "up");
+  const before = await did();
+  const found = await check();
+  expect(found.find(({ code }) => code === "trial_skipped")?.cause).toBe("an instance of bob runs");
+  expect(await did()).toBe(before);
+});
+
+test("an instance that is wanted during a trial begins when the trial is over", async () => {
+  await world.script("note.sh", 'echo "$HARDSHARE_EVENT $HARDSHARE_INSTANCE" >> did; [ "$HARDSHARE_EVENT" != init ] || head -c1 gate');
+  const gate = join(world.home, "deployments", "gate");
+  execFileSync("mkfifo", [gate]);
+  await world.start();
+  let trialInit = () => {};
+  const isInInit = new Promise<void>((resolve) => (trialInit = resolve));
+  const checking = codes({ emit: (event) => isStep(event, "init") && trialInit() });
+  await isInInit;
+  const instance = world.launch(robot);
+  await world.untilHeard();
+  expect(world.daemon?.status().deployments[0]?.instance).toBeNull();
+  await writeFile(gate, "xx");
+  expect(await checking).toContain("trial_passed");
+  await writeFile(gate, "x");
+  await world.server.report(instance.instanceId, "up");
+  const [first] = (await did()).split("\n");
+  expect(first).toBe(`init ${trialInstanceOf(robot)}`);
+});
+
+test("ending the check in the middle undoes the trial", async () => {
+  await world.script("note.sh", 'echo "$HARDSHARE_EVENT" >> did; [ "$HARDSHARE_EVENT" != init ] || exec sleep 300');
+  const stop = new AbortController();
+  const checking = check({ signal: stop.signal, emit: (event) => isStep(event, "init") && stop.abort() });
+  await expect(checking).rejects.toThrow();
+  expect((await did()).split("\n")).toEqual(expect.arrayContaining(["terminate", "baseline"]));
+  expect(await world.instanceFolders()).toEqual([]);
+});
+
+test("E-stop during a trial makes the hardware safe and locks the deployment out", async () => {
+  await world.script("note.sh", 'echo "$HARDSHARE_EVENT" >> did; [ "$HARDSHARE_EVENT" != init ] || exec sleep 300');
+  let press: Promise<unknown> | undefined;
+  const found = await check({
+    emit: (event) => {
+      if (isStep(event, "init")) press ??= pressEstop({ state: world.state, id: robot, actor: "ada" });
+    },
+  });
+  expect(await press).toEqual({ deployment: robot, instance: null });
+  expect(found.find(({ code }) => code === "trial_failed")?.cause).toContain("E-stop");
+  expect(await did()).toContain("safe_state");
+  const again = await check();
+  expect(again.find(({ code }) => code === "trial_skipped")?.cause).toContain("E-stop by ada");
+});
+
+test("a trial that cannot be undone locks the deployment out", async () => {
+  await world.script("note.sh", '[ "$HARDSHARE_EVENT" != baseline ] || { echo gripper is open; exit 3; }');
+  await world.start();
+  const found = await check();
+  expect(found.find(({ code }) => code === "trial_unclean")?.cause).toContain("exit code 3");
+  const lockout = await world.server.until(() => world.server.heard.find((each) => each.type === "lockout"));
+  expect(lockout).toMatchObject({ reason: expect.stringContaining("after a trial") });
+  expect(lockout).not.toHaveProperty("instanceId");
+});
+
+test.each([
+  ["provider: nothing\n", "contract_invalid"],
+  [CONTRACT.replace("init: [./note.sh]", "init: [./missing.sh]"), "program_unusable"],
+  [CONTRACT.replace("init: [./note.sh]", "init: ['false']"), "trial_failed"],
+  [CONTRACT.replace("init: [./note.sh]", "init: [{ run: 'false', on_fail: warn }]"), "trial_warned"],
+  [CONTRACT.replace(/command: .*mjs/, "command: 'false'"), "service_failed"],
+  ["devices: [/dev/hardshare-no-such]\n", "device_missing"],
+  ["devices: [/dev/shm]\n", "device_wrong_type"],
+])("what makes a launch fail is found, with its code: %s", async (text, code) => {
+  await contract(text);
+  expect(await codes()).toContain(code);
+});
+
+test("a container engine that is not there is found", async () => {
+  await contract("provider: docker\n");
+  const environment = { PATH: process.env["PATH"], DOCKER_HOST: "unix:///nowhere/docker.sock" };
+  expect(await codes({ environment })).toContain("engine_unusable");
+});
+
+test("a device that takes no connections, and rules that constrain nothing or are wrong, are found", async () => {
+  const closed = createServer().listen(0, "127.0.0.1");
+  await once(closed, "listening");
+  const { port } = closed.address() as { port: number };
+  await new Promise((resolve) => closed.close(resolve));
+  const rules = join(world.home, "deployments", "r.yaml");
+  await writeFile(rules, "default: allow\nrules: []\n");
+  await contract(`provider: proxy\nservices: [{ name: ROBOT, filter: http, target: "127.0.0.1:${port}", rules: r.yaml }]\n`);
+  expect(await codes()).toEqual(expect.arrayContaining(["target_unreachable", "unfiltered_service", "safe_state_missing"]));
+  await writeFile(rules, "rules: [{ allow: nonsense }]\n");
+  expect(await codes()).toContain("contract_invalid");
+});
+
+test("a serial device that another program has open is told with who has it", async () => {
+  const link = join(world.folder, "tty");
+  const socat = spawn("socat", ["-d", "-d", `PTY,rawer,link=${link}`, "STDIO"], { stdio: ["pipe", "ignore", "pipe"] });
+  try {
+    await once(socat.stderr, "data");
+    const path = await realpath(link);
+    await using tty = await open(path, "r+");
+    const holder = spawn("sleep", ["300"], { stdio: [tty.fd, "ignore", "ignore"] });
+    try {
+      await once(holder, "spawn");
+      await writeFile(join(world.home, "deployments", "s.yaml"), "rules: []\n");
+      await contract(`provider: proxy\nservices: [{ name: ARM, filter: serial, target: ${path}, rules: s.yaml }]\n`);
+      expect((await check()).find(({ code }) => code === "device_busy")?.cause).toContain(`sleep (process ${holder.pid})`);
+    } finally {
+      holder.kill("SIGKILL");
+    }
+  } finally {
+    socat.kill("SIGKILL");
+  }
+});
+
+test("a program that others can change is told", async () => {
+  await chmod(join(world.home, "deployments", "note.sh"), 0o777);
+  expect(await codes()).toContain("program_writable");
+});
+
+test("with --fail-fast nothing is looked at after the first error", async () => {
+  await contract("devices: [/dev/hardshare-no-such]\nterminate: [./missing.sh]\n");
+  const found = await codes({ failFast: true });
+  expect(found).toEqual(["not_offered", "program_unusable"]);
+});
+
+function isStep(event: CheckEvent, step: string): boolean {
+  return event.kind === "progress" && event.text === `trial: ${step}`;
+}
