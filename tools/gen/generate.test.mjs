@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
+  CHECK_CATALOGUE,
   Contract,
   ERROR_CATALOGUE,
   HttpFilterRules,
@@ -13,6 +14,7 @@ import {
   TcpFilterRules,
 } from "@hardshare/protocol";
 import { expect, test } from "vitest";
+import { checksPage } from "./checks-page.mjs";
 import { contractPage } from "./contract-page.mjs";
 import { errorsPage } from "./errors-page.mjs";
 import { importTable } from "./import-table.mjs";
@@ -25,6 +27,15 @@ test("the error page has every code with its meaning", () => {
   for (const [code, { meaning }] of Object.entries(ERROR_CATALOGUE)) {
     const row = page.split("\n").find((line) => line.startsWith(`| \`${code}\` |`));
     expect(row, code).toContain(meaning);
+  }
+});
+
+test("the page of checks has every code with what to do", () => {
+  const page = checksPage();
+  for (const [code, { meaning, fix }] of Object.entries(CHECK_CATALOGUE)) {
+    const row = page.split("\n").find((line) => line.startsWith(`| \`${code}\` |`));
+    expect(row, code).toContain(meaning);
+    expect(row, code).toContain(fix);
   }
 });
 

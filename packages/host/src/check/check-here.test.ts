@@ -9,10 +9,12 @@ import type { CheckEvent, CheckFinding, DeploymentId } from "@hardshare/protocol
 import { noFailpoints, silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { daemonStatus, pressEstop } from "../daemon/control-client.ts";
+import { FakeEngine } from "../engine/fake-engine.ts";
 import { HostWorld } from "../testing/host-world.fixture.ts";
 import { trialInstanceOf } from "../trial/trial.ts";
 import { checkHere, type CheckHereOptions } from "./check-here.ts";
 
+const IMAGE = { id: "1", labels: {}, command: [] };
 const ECHO = `import net from "node:net";
 const server = net.createServer((socket) => socket.pipe(socket));
 server.listen(0, "127.0.0.1", () => console.log("127.0.0.1:" + server.address().port));`;
@@ -56,6 +58,7 @@ async function check(options: Partial<CheckHereOptions> = {}): Promise<CheckFind
     launches: true,
     failFast: false,
     signal: new AbortController().signal,
+    openEngine: async () => new FakeEngine({ clock: systemClock, images: { "localhost/hardshare/generic": IMAGE } }),
     ...options,
     emit: (event) => {
       if (event.kind === "finding") found.push(event.finding);
@@ -164,6 +167,7 @@ test.each([
   [CONTRACT.replace(/command: .*mjs/, "command: 'false'"), "service_failed"],
   ["devices: [/dev/hardshare-no-such]\n", "device_missing"],
   ["devices: [/dev/shm]\n", "device_wrong_type"],
+  ["image: localhost/none\n", "image_missing"],
 ])("what makes a launch fail is found, with its code: %s", async (text, code) => {
   await contract(text);
   expect(await codes()).toContain(code);
@@ -172,7 +176,7 @@ test.each([
 test("a container engine that is not there is found", async () => {
   await contract("provider: docker\n");
   const environment = { PATH: process.env["PATH"], DOCKER_HOST: "unix:///nowhere/docker.sock" };
-  expect(await codes({ environment })).toContain("engine_unusable");
+  expect(await codes({ environment, openEngine: undefined })).toContain("engine_unusable");
 });
 
 test("a device that takes no connections, and rules that constrain nothing or are wrong, are found", async () => {
