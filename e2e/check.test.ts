@@ -1,7 +1,10 @@
 /** `hardshare check` with a real server, hub and container, and what becomes of a deployment that is dissolved. */
-import { access, readFile, writeFile } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { access, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { expectSuccess, HARDSHARE } from "./harness/commands.ts";
 import { describeWithContainers } from "./harness/containers.ts";
 import { containersWith, processesLeft } from "./harness/leftovers.ts";
 import { OwnHost } from "./harness/own-host.ts";
@@ -53,6 +56,25 @@ describeWithContainers("checking and dissolving a deployment", () => {
   test("without a daemon it launches and ends the container on trial, with all programs, and leaves nothing", async () => {
     expect(await check()).toMatchObject({ code: 0, codes: ["not_offered", "nothing_given", "trial_passed"] });
     expect((await readFile(marker, "utf8")).split("\n").map((line) => line.split(" ")[0])).toEqual(["init", "terminate", "baseline", ""]);
+    await expectNothingLeft();
+  });
+
+  test("a check that is interrupted while an init program runs undoes the trial", async () => {
+    const file = join(owner.env["HARDSHARE_HOME"] ?? "", "deployments", `${robot}.yaml`);
+    const running = join(world.folder, "running");
+    await expectSuccess("mkfifo", [running]);
+    const hang = join(world.folder, "hang.sh");
+    await writeFile(hang, `#!/bin/sh\necho runs > ${running}\nsleep 100000\n`, { mode: 0o755 });
+    await writeFile(file, contract.replace(/init: .*/, `init: [${hang}]`));
+    await rm(marker);
+    const checking = spawn(process.execPath, [HARDSHARE, "check", robot], { env: { ...process.env, ...owner.env }, stdio: "ignore" });
+    expect(await expectSuccess("cat", [running])).toBe("runs\n");
+    checking.kill("SIGINT");
+    await once(checking, "close");
+    await writeFile(file, contract);
+    expect((await readFile(marker, "utf8")).split("\n").slice(0, 2)).toMatchObject(
+      [/terminate/, /baseline/].map((each) => expect.stringMatching(each)),
+    );
     await expectNothingLeft();
   });
 

@@ -8,9 +8,11 @@ import "@hardshare/filters"; // loaded when it is needed: here, so that no test 
 import type { CheckEvent, CheckFinding, DeploymentId } from "@hardshare/protocol";
 import { noFailpoints, silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { parseContract } from "../contract/load-contract.ts";
 import { daemonStatus, pressEstop } from "../daemon/control-client.ts";
 import { FakeEngine } from "../engine/fake-engine.ts";
 import { HostWorld } from "../testing/host-world.fixture.ts";
+import { markTrial, trialFolder } from "../trial/trial-mark.ts";
 import { trialInstanceOf } from "../trial/trial.ts";
 import { checkHere, type CheckHereOptions } from "./check-here.ts";
 
@@ -147,6 +149,19 @@ test("E-stop during a trial makes the hardware safe and locks the deployment out
   expect(await did()).toContain("safe_state");
   const again = await check();
   expect(again.find(({ code }) => code === "trial_skipped")?.cause).toContain("E-stop by ada");
+});
+
+test("a trial that was killed is undone by the next daemon, and an instance that is wanted waits for that", async () => {
+  const loaded = parseContract(CONTRACT, world.contractFile(robot), join(world.home, "deployments"));
+  await markTrial(trialFolder(world.state, robot), { loaded, isWhole: true }); // as a trial does before its first step
+  const instance = world.newInstance(robot);
+  world.server.desired.set(robot, instance);
+  await world.start();
+  await world.server.report(instance.instanceId, "up");
+  const trial = trialInstanceOf(robot);
+  const events = (await did()).trimEnd().split("\n");
+  expect(events).toEqual([`safe_state ${trial}`, `terminate ${trial}`, `baseline ${trial}`, `init ${instance.instanceId}`]);
+  expect(await codes()).toContain("trial_skipped");
 });
 
 test("a trial that cannot be undone locks the deployment out", async () => {

@@ -46,6 +46,8 @@ async function checkWithoutDaemon(options: CheckHereOptions, isOver: () => boole
   const opened = await openHostCore(options, parts);
   const { core } = opened;
   await Promise.all(core.keepers.configured.map((keeper) => keeper.offer.reload()));
+  await core.restoreTrials();
+  await Promise.all(core.keepers.configured.map((keeper) => keeper.trials.settled));
   const stand = standInActions(opened, {
     reason: "no host daemon runs; `hardshare check` tries the deployment out",
     estop: (id, actor) => {

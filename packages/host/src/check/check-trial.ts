@@ -1,7 +1,6 @@
 import { type ReportBody, toAppError } from "@hardshare/protocol";
 import type { LoadedContract } from "../contract/load-contract.ts";
 import type { DeploymentKeeper } from "../daemon/deployment-keeper.ts";
-import { servicesAlone } from "../trial/trial-contract.ts";
 import type { TrialResult } from "../trial/trial.ts";
 import type { Findings } from "./findings.ts";
 
@@ -20,7 +19,8 @@ export async function checkTrial({ keeper, loaded, isWhole, signal, findings }: 
   let result: TrialResult;
   try {
     result = await keeper.trials.run({
-      loaded: isWhole ? loaded : servicesAlone(loaded),
+      loaded,
+      isWhole,
       signal,
       onReport: (body) => tell(body, findings),
     });

@@ -1,7 +1,7 @@
-import { AppError, type DeploymentId, type ReportBody } from "@hardshare/protocol";
-import type { LoadedContract } from "../contract/load-contract.ts";
+import { AppError, type DeploymentId, type ReportBody, toAppError } from "@hardshare/protocol";
 import type { HostInstance } from "../instance/host-instance.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
+import { findMarkedTrial, trialFolder, type TrialPlan } from "../trial/trial-mark.ts";
 import { Trial, type TrialResult } from "../trial/trial.ts";
 import type { NewLockout } from "./server-link.ts";
 
@@ -16,8 +16,7 @@ interface DeploymentTrialsOptions {
   onChange: () => void;
 }
 
-export interface TrialRun {
-  loaded: LoadedContract;
+export interface TrialRun extends TrialPlan {
   /** Aborting ends it; all is undone all the same. */
   signal: AbortSignal;
   /** What its timeline would say. */
@@ -51,6 +50,25 @@ export class DeploymentTrials {
     return this.#settled;
   }
 
+  /**
+   * Looks whether one was killed with the process that ran it, and if so undoes it, as the end of an instance does. An
+   * instance that is wanted waits. @returns when that has begun; `settled` when it is over
+   */
+  async restore(): Promise<void> {
+    const { deploymentId, tools } = this.#options;
+    const unreadable = (error: unknown) => this.#lockOut(`what it was made of cannot be read: ${toAppError(error).message}`);
+    const plan = await findMarkedTrial(trialFolder(tools.stateFolder, deploymentId)).catch(unreadable);
+    if (plan === undefined) return;
+    tools.logger.warn("undoing a trial that was killed", { deployment: deploymentId });
+    this.#isRunning = true;
+    const begun = this.#begin({ ...plan, signal: new AbortController().signal, onReport: () => {} }, "clean_up");
+    this.#settled = begun
+      .then((trial) => trial.done)
+      .catch((error: unknown) => this.#lockOut(toAppError(error).message))
+      .finally(() => this.#onOver());
+    await begun.catch(() => {});
+  }
+
   /** Launches and ends one. @throws AppError `wrong_state` when the hardware may not be moved now, with the reason */
   async run(run: TrialRun): Promise<TrialResult> {
     this.#throwUnlessFree();
@@ -68,31 +86,46 @@ export class DeploymentTrials {
     this.#stop.abort();
   }
 
-  async #run({ loaded, signal, onReport }: TrialRun): Promise<TrialResult> {
-    const { deploymentId, tools } = this.#options;
+  async #run(run: TrialRun): Promise<TrialResult> {
     const cancel = () => this.#trial?.cancel();
     try {
-      const trial = await Trial.begin({
-        deploymentId,
-        loaded,
-        tools,
-        lockOut: (why) => this.#options.lockOut({ deploymentId, why: `after a trial: ${why}` }),
-        onReport,
-        // While it was made ready somebody may have pressed E-stop, or ended it.
-        throwUnlessFree: () => {
-          this.#throwUnlessFree();
-          if (signal.aborted) throw new AppError("cancelled", "the trial was cancelled");
-        },
-      });
-      this.#trial = trial;
-      signal.addEventListener("abort", cancel, { once: true });
+      const trial = await this.#begin(run, "launch");
+      run.signal.addEventListener("abort", cancel, { once: true });
       return await trial.done;
     } finally {
-      signal.removeEventListener("abort", cancel);
-      this.#trial = undefined;
-      this.#isRunning = false;
-      this.#options.onChange();
+      run.signal.removeEventListener("abort", cancel);
+      this.#onOver();
     }
+  }
+
+  async #begin({ loaded, isWhole, signal, onReport }: TrialRun, beginning: "launch" | "clean_up"): Promise<Trial> {
+    const { deploymentId, tools } = this.#options;
+    this.#trial = await Trial.begin({
+      deploymentId,
+      plan: { loaded, isWhole },
+      beginning,
+      tools,
+      lockOut: (why) => this.#lockOut(why),
+      onReport,
+      // While it was made ready somebody may have pressed E-stop, or ended it.
+      throwUnlessFree: () => {
+        if (beginning === "clean_up") return; // whatever is wanted, it comes first
+        this.#throwUnlessFree();
+        if (signal.aborted) throw new AppError("cancelled", "the trial was cancelled");
+      },
+    });
+    return this.#trial;
+  }
+
+  #onOver(): void {
+    this.#trial = undefined;
+    this.#isRunning = false;
+    this.#options.onChange();
+  }
+
+  async #lockOut(why: string): Promise<undefined> {
+    const { deploymentId } = this.#options;
+    await this.#options.lockOut({ deploymentId, why: `after a trial: ${why}` });
   }
 
   #throwUnlessFree(): void {

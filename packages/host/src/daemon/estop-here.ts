@@ -104,6 +104,7 @@ async function stopWithoutDaemon(options: EstopHereOptions): Promise<StoppedHere
     throw error; // such as a daemon that works with another state folder: waiting for it would never end
   }
   options.onProgress?.("no host daemon answers: this command makes the hardware safe and ends the instance itself");
+  await opened.core.restoreTrials(); // a moment, so that what was left of one is stopped as well
   const presses = new Presses(opened);
   const stopped = presses.estop(deployment, actor);
   presses.restoreOthers();

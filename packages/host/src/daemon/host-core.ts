@@ -61,6 +61,11 @@ export class HostCore implements AsyncDisposable {
     for (const keeper of this.keepers.all) keeper.restore();
   }
 
+  /** Undoes what trials left that were killed; settles when that has begun. */
+  async restoreTrials(): Promise<void> {
+    await Promise.all(this.keepers.configured.map((keeper) => keeper.trials.restore()));
+  }
+
   /**
    * Connects to the server, and offers these deployments as soon as they can be kept.
    * @param offered ids, or beginnings of them

@@ -60,6 +60,7 @@ export async function startHostDaemon(options: HostDaemonOptions): Promise<HostD
     };
     watchContracts(config);
     core.restore();
+    await core.restoreTrials();
 
     const status = (): DaemonStatus => ({
       pid: process.pid,

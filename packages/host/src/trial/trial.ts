@@ -3,15 +3,13 @@
  * and its epochs. Its id says that it is one, and is the same each time: what is left of one that was killed is found.
  */
 import { rm } from "node:fs/promises";
-import { join } from "node:path";
 import { type DeploymentId, InstanceId, probeOf, type ReportBody } from "@hardshare/protocol";
 import { ReportStream } from "../channel/report-stream.ts";
-import type { LoadedContract } from "../contract/load-contract.ts";
 import { HostInstance } from "../instance/host-instance.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 import { memoryJournalFile } from "../journal/memory-journal-file.ts";
 import { Journal } from "../journal/journal.ts";
-import { killLabelledProcesses } from "../programs/labelled-processes.ts";
+import { contractOf, markTrial, trialFolder, type TrialPlan } from "./trial-mark.ts";
 import { TrialTunnel } from "./trial-tunnel.ts";
 
 /** Longer than any trial takes whose programs keep their time limits. */
@@ -21,7 +19,9 @@ const TRIAL_USER = "hardshare-check";
 
 export interface TrialOptions {
   deploymentId: DeploymentId;
-  loaded: LoadedContract;
+  plan: TrialPlan;
+  /** `clean_up`: it was killed, and is undone. */
+  beginning: "launch" | "clean_up";
   tools: HostTools;
   /** Locks the deployment out: the trial could not be undone. Never rejects. */
   lockOut: (reason: string) => Promise<void>;
@@ -58,13 +58,13 @@ export class Trial {
     this.done = done;
   }
 
-  /** Begins one, when nothing is left of an earlier one. @throws AppError when that cannot be ended; what `throwUnlessFree` throws */
+  /** Begins one. @throws AppError when it cannot be written down; what `throwUnlessFree` throws */
   static async begin(options: TrialOptions): Promise<Trial> {
-    const { deploymentId, loaded, tools } = options;
+    const { deploymentId, plan, tools } = options;
+    const loaded = contractOf(plan);
     const instanceId = trialInstanceOf(deploymentId);
-    const stateFolder = join(tools.stateFolder, "trials", deploymentId);
-    await killLabelledProcesses(instanceId, tools.clock);
-    await rm(stateFolder, { recursive: true, force: true });
+    const stateFolder = trialFolder(tools.stateFolder, deploymentId);
+    if (options.beginning === "launch") await markTrial(stateFolder, plan);
     const journal = await Journal.load(memoryJournalFile());
     const result: { -readonly [K in keyof TrialResult]: TrialResult[K] } = {
       isUp: false,
@@ -83,7 +83,12 @@ export class Trial {
         result.residue = residue;
       }
     };
-    options.throwUnlessFree();
+    try {
+      options.throwUnlessFree();
+    } catch (error) {
+      await rm(stateFolder, { recursive: true, force: true });
+      throw error;
+    }
     const time = tools.time();
     const reports = new ReportStream({
       outbox: { addReport },
@@ -94,7 +99,7 @@ export class Trial {
     const instance: HostInstance = new HostInstance({
       facts: { deploymentId, instanceId, epoch: NO_EPOCH, user: TRIAL_USER, publicKeys: [], loaded, isTrial: true },
       deadline: { wallMs: time.wallMs + MAX_TRIAL_MS, uptimeMs: time.uptimeMs + MAX_TRIAL_MS, bootId: time.bootId },
-      beginning: { kind: "launch" },
+      beginning: options.beginning === "launch" ? { kind: "launch" } : { kind: "clean_up", reason: "host_restarted", problem: undefined },
       tools: { ...tools, stateFolder, openTunnel: (tunnel) => new TrialTunnel(tunnel, probeOf(loaded.contract)) },
       journal,
       reports,
@@ -103,7 +108,7 @@ export class Trial {
     });
     const done = instance.done.then(async () => {
       result.isStopped = instance.isStopped;
-      await rm(stateFolder, { recursive: true, force: true }).catch(() => {}); // the next trial looks again
+      await rm(stateFolder, { recursive: true, force: true }).catch(() => {}); // then it is undone once more
       await journal[Symbol.asyncDispose]();
       return result;
     });
