@@ -23,6 +23,7 @@ const desired = (instance: DesiredInstance | null): DesiredDeployment => ({
   deploymentId: DEPLOYMENT,
   lockout: null,
   estop: null,
+  dissolved: null,
   instance,
 });
 const idle: HostFacts = { highestEpoch: 3, current: null, refusal: null };

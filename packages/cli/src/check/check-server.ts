@@ -3,7 +3,7 @@
  * whether each may be launched. What it finds is told as it is found.
  */
 import type { HardshareClient } from "@hardshare/client";
-import { AppError, type CheckFinding, makeFinding, toAppError } from "@hardshare/protocol";
+import { AppError, type CheckFinding, type ErrorCode, makeFinding, toAppError } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
 
 /** Clocks that differ by more end instances early or late; as the host daemon warns. */
@@ -36,20 +36,13 @@ export async function checkServer({ client, deployments, clock, report }: Server
 /** What keeps a check of the server from going on, as a finding. @throws the error, when it is about something else */
 function asFinding(error: AppError, url: string): CheckFinding {
   const cause = `${url}: ${error.message}`;
-  switch (error.code) {
-    case "wrong_token":
-    case "token_scope":
-    case "access_denied":
-      return makeFinding("token_invalid", { deployment: null, cause });
-    case "server_unreachable":
-    case "timed_out":
-    case "connection_lost":
-    case "protocol_violation":
-      return makeFinding("server_unreachable", { deployment: null, cause });
-    default:
-      throw error;
-  }
+  if (REFUSALS.has(error.code)) return makeFinding("token_invalid", { deployment: null, cause });
+  if (SILENCE.has(error.code)) return makeFinding("server_unreachable", { deployment: null, cause });
+  throw error;
 }
+
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(["wrong_token", "token_scope", "access_denied"]);
+const SILENCE: ReadonlySet<ErrorCode> = new Set(["server_unreachable", "timed_out", "connection_lost", "protocol_violation", "internal"]);
 
 /** The server tells whole seconds, at some moment between the request and its answer. */
 async function checkClock(client: HardshareClient, clock: Clock, report: ServerCheck["report"]): Promise<void> {

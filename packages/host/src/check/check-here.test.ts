@@ -136,6 +136,18 @@ test("ending the check in the middle undoes the trial", async () => {
   expect(await world.instanceFolders()).toEqual([]);
 });
 
+test("who hangs up on the daemon in the middle has it undo the trial", async () => {
+  await world.script("note.sh", 'echo "$HARDSHARE_EVENT" >> did; [ "$HARDSHARE_EVENT" != init ] || exec sleep 300');
+  await world.start();
+  const stop = new AbortController();
+  const checking = check({ signal: stop.signal, emit: (event) => isStep(event, "init") && stop.abort() });
+  await expect(checking).rejects.toMatchObject({ code: "cancelled" });
+  // While the trial runs the deployment is not offered, and the server is told of both.
+  const offers = () => world.server.heard.flatMap((each) => (each.type === "deployments" ? [each.deployments[0]?.isAdvertised] : []));
+  await world.server.until(() => (offers().includes(false) && offers().at(-1) === true) || undefined);
+  expect((await did()).split("\n")).toEqual(expect.arrayContaining(["terminate", "baseline"]));
+});
+
 test("E-stop during a trial makes the hardware safe and locks the deployment out", async () => {
   await world.script("note.sh", 'echo "$HARDSHARE_EVENT" >> did; [ "$HARDSHARE_EVENT" != init ] || exec sleep 300');
   let press: Promise<unknown> | undefined;

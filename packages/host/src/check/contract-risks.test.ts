@@ -7,7 +7,7 @@ import { Findings } from "./findings.ts";
 function risks(text: string): string[] {
   const found: string[] = [];
   const emit = (event: CheckEvent) => event.kind === "finding" && found.push(event.finding.code);
-  findContractRisks(parseContract(text, "robot.yaml", "/"), new Findings({ deployment: "robot", failFast: false, emit }));
+  findContractRisks(parseContract(text, "robot.yaml", "/").contract, new Findings({ deployment: "robot", failFast: false, emit }));
   return found;
 }
 

@@ -1,6 +1,5 @@
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
-import { createInterface } from "node:readline";
 import { AppError, CheckEvent, ERROR_CATALOGUE, type ErrorCode, parseWith } from "@hardshare/protocol";
 import { z } from "zod";
 import type { CheckWishes } from "../check/check-deployment.ts";
@@ -118,17 +117,28 @@ export async function checkAtDaemon(
   const response = await open(state, "POST", path, signal);
   if (response === undefined) throw new AppError("wrong_state", "no host daemon runs here; `hardshare ad` starts one");
   try {
-    for await (const text of createInterface({ input: response })) {
+    for await (const text of linesOf(response)) {
       const line = parseWith(CheckLine, JSON.parse(text), "answer of the host daemon", "protocol_violation");
       if (line.kind === "done") return;
       if (line.kind === "failed") throw asFailure(line);
       emit(line);
     }
-  } finally {
-    response.destroy();
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    throw new AppError("cancelled", "no longer waiting for the host daemon, which undoes what it did", { cause: error });
   }
-  if (signal.aborted) throw new AppError("cancelled", "no longer waiting for the host daemon, which undoes what it did");
   throw new AppError("connection_lost", "the host daemon ended while it checked");
+}
+
+/** The lines of an answer, as they come. @throws what broke it off */
+async function* linesOf(response: IncomingMessage): AsyncGenerator<string> {
+  let rest = "";
+  for await (const chunk of response.setEncoding("utf8") as AsyncIterable<string>) {
+    const lines = `${rest}${chunk}`.split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+    if (rest.length > MAX_ANSWER_BYTES) throw new AppError("protocol_violation", "the answer of the host daemon is too long");
+  }
 }
 
 async function askRunning(state: string, path: string, signal?: AbortSignal): Promise<unknown> {

@@ -23,12 +23,18 @@ afterEach(() => rm(folder, { recursive: true }));
 function desired(instance: Partial<DesiredInstance> = {}): DesiredDeployment {
   const deadline = new Date(clock.now() + 60_000).toISOString();
   const told = { deadline, remainingMs: 60_000, publicKeys: [], tunnel: null, lastSequence: 0 };
-  return { deploymentId, lockout: null, estop: null, instance: { instanceId, epoch: 1, want: "run", user: "bob", ...told, ...instance } };
+  return {
+    deploymentId,
+    lockout: null,
+    estop: null,
+    dissolved: null,
+    instance: { instanceId, epoch: 1, want: "run", user: "bob", ...told, ...instance },
+  };
 }
 
 function keep(journal: Journal, outbox: ReportOutbox, lockouts: string[] = []): DeploymentKeeper {
   const lockOut = async ({ why }: { why: string }) => void lockouts.push(why);
-  return new DeploymentKeeper({ deploymentId, tools, journal, outbox, lockOut, onChange: () => {} });
+  return new DeploymentKeeper({ deploymentId, tools, journal, outbox, lockOut, onChange: () => {}, onDissolved: () => {} });
 }
 
 test("an instance that the journal knows as running, and nothing here holds, is never told as cleanly ended", async () => {
