@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { expectSuccess, HARDSHARE } from "./harness/commands.ts";
 import { describeWithContainers } from "./harness/containers.ts";
-import { containersWith, processesLeft } from "./harness/leftovers.ts";
+import { containersWith, processesWith } from "./harness/leftovers.ts";
 import { OwnHost } from "./harness/own-host.ts";
 import { expectAnswer, type Person, World } from "./harness/world.ts";
 
@@ -50,7 +50,8 @@ describeWithContainers("checking and dissolving a deployment", () => {
   async function expectNothingLeft(): Promise<void> {
     const trial = `00000000${robot.slice(8)}`;
     expect(await containersWith(`io.hardshare.deployment=${robot}`)).toEqual([]);
-    expect(await processesLeft(trial)).toEqual([]);
+    // podman keeps the watcher of a program that was run inside for five minutes.
+    expect((await processesWith(trial)).filter((line) => !line.includes("--exec-attach"))).toEqual([]);
   }
 
   test("without a daemon it launches and ends the container on trial, with all programs, and leaves nothing", async () => {

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { chmod, open, readFile, realpath, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import "@hardshare/filters"; // loaded when it is needed: here, so that no test waits for it
 import type { CheckEvent, CheckFinding, DeploymentId } from "@hardshare/protocol";
 import { noFailpoints, silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
@@ -223,7 +224,7 @@ test("a serial device that another program has open is told with who has it", as
   const link = join(world.folder, "tty");
   const socat = spawn("socat", ["-d", "-d", `PTY,rawer,link=${link}`, "STDIO"], { stdio: ["pipe", "ignore", "pipe"] });
   try {
-    await once(socat.stderr, "data");
+    for await (const line of createInterface({ input: socat.stderr })) if (line.includes("starting data transfer")) break;
     const path = await realpath(link);
     await using tty = await open(path, "r+");
     const holder = spawn("sleep", ["300"], { stdio: [tty.fd, "ignore", "ignore"] });
