@@ -125,6 +125,11 @@ export const CHECK_CATALOGUE = {
     meaning: "A program that the daemon runs can be changed by other users of this computer, who so get the daemon's rights.",
     fix: "`chown` it to the daemon's user and `chmod go-w` it, and the folder that it lies in.",
   },
+  monitor_failed: {
+    severity: "error",
+    meaning: "A monitor of the contract fails now: the deployment would be locked out, or its owner told.",
+    fix: "Look what it watches; `hardshare monitor` runs it again.",
+  },
   service_failed: {
     severity: "error",
     meaning: "A service of the contract (its filter, with its rules) does not start.",

@@ -18,7 +18,15 @@ export const addList: AddVerb = (program, shell) => {
             ["ID", "STATE", "PROVIDER", "INSTANCE", "USER", "UNTIL", "DESCRIPTION"],
             wdeployments.map((it) => [
               it.id,
-              it.dissolved !== null ? "dissolved" : it.lockout ? "locked" : !it.online ? "offline" : it.resting === undefined ? "online" : "resting",
+              it.dissolved !== null
+                ? "dissolved"
+                : it.lockout
+                  ? "locked"
+                  : !it.online
+                    ? "offline"
+                    : it.resting === undefined
+                      ? "online"
+                      : "resting",
               it.provider ?? "",
               it.instance?.id ?? "",
               it.instance?.user ?? "",

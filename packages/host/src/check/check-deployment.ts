@@ -5,6 +5,7 @@
 import { type CheckEvent, toAppError } from "@hardshare/protocol";
 import type { LoadedContract } from "../contract/load-contract.ts";
 import type { DeploymentKeeper } from "../daemon/deployment-keeper.ts";
+import { runMonitorsOf } from "../health/run-monitors.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 import { checkDevices } from "./check-devices.ts";
 import { checkDisk } from "./check-disk.ts";
@@ -48,6 +49,7 @@ export async function checkDeployment({ keeper, tools, emit, signal, launches, f
     ["programs", () => checkProgramFiles(loaded, environment, findings)],
     ["devices", () => checkDevices(contract, keeper.current !== undefined, findings)],
     ["targets of filters", () => checkTargets(contract, clock, signal, findings)],
+    ["monitors", () => checkMonitors(loaded, keeper.deploymentId, tools, signal, findings)],
     ["disk", () => checkDisk(tools.stateFolder, findings)],
     ["container engine and image", () => checkEngine(loaded, tools, findings)],
     ["what the contract leaves open", () => findContractRisks(contract, findings)],
@@ -61,6 +63,19 @@ export async function checkDeployment({ keeper, tools, emit, signal, launches, f
   if (findings.mustStop) return;
   if (findings.hasErrors) return findings.add("trial_skipped", "an instance would fail for the errors above");
   await checkTrial({ keeper, loaded, isWhole: launches, signal, findings });
+}
+
+/** Runs each monitor once, beside those of a host daemon. */
+async function checkMonitors(
+  loaded: LoadedContract,
+  deploymentId: string,
+  tools: HostTools,
+  signal: AbortSignal,
+  findings: Findings,
+): Promise<void> {
+  for (const { failure } of await runMonitorsOf(loaded, { deploymentId, tools, clock: tools.clock, signal })) {
+    if (failure !== null) findings.add("monitor_failed", `${failure.message}${failure.log === "" ? "" : `: ${failure.log}`}`);
+  }
 }
 
 async function checkEngine({ contract }: LoadedContract, tools: HostTools, findings: Findings): Promise<void> {

@@ -193,6 +193,7 @@ test.each([
   [CONTRACT.replace("init: [./note.sh]", "init: ['false']"), "trial_failed"],
   [CONTRACT.replace("init: [./note.sh]", "init: [{ run: 'false', on_fail: warn }]"), "trial_warned"],
   [CONTRACT.replace(/command: .*mjs/, "command: 'false'"), "service_failed"],
+  [`${CONTRACT}monitors: [{ run: 'false', every: 1h }]\n`, "monitor_failed"],
   ["devices: [/dev/hardshare-no-such]\n", "device_missing"],
   ["devices: [/dev/shm]\n", "device_wrong_type"],
   ["image: localhost/none\n", "image_missing"],

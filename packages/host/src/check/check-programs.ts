@@ -17,7 +17,7 @@ export async function checkProgramFiles(
   findings: Findings,
 ): Promise<void> {
   const place = { folder, env: inheritedEnvironment(environment) };
-  const programs = LISTS.flatMap((list) => contract[list].map(({ run }) => ({ where: list as string, run })));
+  const programs = [...LISTS, "monitors" as const].flatMap((list) => contract[list].map(({ run }) => ({ where: list as string, run })));
   for (const service of contract.services) if (!isFilter(service)) programs.push({ where: service.name, run: service.command });
   for (const { where, run } of programs) {
     try {

@@ -1,6 +1,7 @@
 import type { Monitor } from "@hardshare/protocol";
 import { type Clock, findLauncher } from "@hardshare/runtime";
-import { loadContract } from "../contract/load-contract.ts";
+import { type LoadedContract, loadContract } from "../contract/load-contract.ts";
+import type { HostTools } from "../instance/instance-parts.ts";
 import { runLifecycleProgram } from "../programs/run-program.ts";
 import { contractFile, readHostConfig } from "../registration/host-config.ts";
 import { monitorPlace } from "./monitor-place.ts";
@@ -33,7 +34,19 @@ export async function runMonitors(options: RunMonitorsOptions): Promise<MonitorR
   const deployment = config.deployments.find(({ id }) => id === deploymentId);
   if (deployment === undefined) return [];
   const loaded = await loadContract(contractFile(home, deployment));
-  const tools = { environment, launcher: await findLauncher() };
+  return runMonitorsOf(loaded, { deploymentId, tools: { environment, launcher: await findLauncher() }, clock, signal });
+}
+
+/** As `runMonitors`, for a contract that was read. @throws AppError `cancelled` */
+export async function runMonitorsOf(
+  loaded: LoadedContract,
+  {
+    deploymentId,
+    tools,
+    clock,
+    signal,
+  }: Pick<RunMonitorsOptions, "deploymentId" | "clock" | "signal"> & { tools: Pick<HostTools, "environment" | "launcher"> },
+): Promise<MonitorResult[]> {
   const results: MonitorResult[] = [];
   for (const { run, timeout, on_fail: onFail } of loaded.contract.monitors) {
     // Found by a name of its own: what is killed at its end is not the same program of the daemon.
