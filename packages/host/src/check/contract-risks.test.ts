@@ -32,6 +32,7 @@ test.each([
   [`${ARM}baseline: [./clean.sh]\n`, ["safe_state_missing"]],
   [`${ARM}baseline: [./clean.sh]\ndead_man: 2s\n`, ["safe_state_missing", "dead_man_unsafe"]],
   [`${ARM}safe_state: [./safe.sh]\n`, ["no_baseline"]],
+  [`network: open\n${ARM}${CARED_FOR}`, ["network_open"]],
   [`provider: proxy\npublic_port: true\n${ARM}${CARED_FOR}`, ["public_port_open"]],
 ])("what a contract leaves open is told: %j", (text, codes) => {
   expect(risks(text)).toEqual(codes);

@@ -13,7 +13,7 @@ export function findContractRisks(contract: Contract, findings: Findings): void 
   const hasHardware = devices.length > 0 || services.length > 0;
   if (!hasHardware) findings.add("nothing_given", "the contract has neither `devices` nor `services`: instances get an isolated container");
   if (devices.length > 0) findings.add("unfiltered_devices", `nothing constrains what instances do with ${devices.join(", ")}`);
-  if ((contract.network as string) === "open") findings.add("network_open", "the contract says `network: open`");
+  if (contract.network === "open") findings.add("network_open", "the contract says `network: open`");
   if (contract.public_port) findings.add("public_port_open", "the contract says `public_port: true`");
   for (const list of UNDOING) {
     for (const program of contract[list].filter((each) => each.on_fail === "warn")) {
