@@ -178,7 +178,17 @@ describe.each(STORE_KINDS)("$name", (kind) => {
 
   test("a deployment is dissolved once, is no longer advertised, and what its host says of it changes nothing any more", async () => {
     const { deploymentId, hostId } = await addWorld(database);
-    const described = { provider: "proxy", probe: "none", publicPort: false, maxDurationS: 60, endTimeoutS: 0, highestEpoch: 0 } as const;
+    const described: Omit<HostDeployment, "deploymentId" | "isAdvertised" | "current"> = {
+      provider: "proxy",
+      probe: "none",
+      publicPort: false,
+      maxDurationS: 60,
+      endTimeoutS: 0,
+      highestEpoch: 0,
+      rest: null,
+      closesAt: null,
+      alerts: [],
+    };
     const describe = () =>
       run((tx) => database.deployments.updateFromHost(tx, hostId, { ...described, deploymentId, isAdvertised: true, current: null }));
     expect(await describe()).toBe(true);
