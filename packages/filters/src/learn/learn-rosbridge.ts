@@ -11,7 +11,7 @@ export function learnRosbridge(messages: readonly RosMessage[]): ProposedRule[] 
   const groups = groupBy(messages, ({ op, name }) => JSON.stringify([op === "advertise" ? "publish" : op, name]));
   return [...groups]
     .flatMap(([key, all]) => {
-      const [op = "", name = ""] = JSON.parse(key) as [string, string];
+      const [op, name] = JSON.parse(key) as [string, string];
       const counted = all.filter((each) => each.op === op);
       return RULED.includes(op) && counted.length > 0 ? [{ op, name, counted, all }] : [];
     })

@@ -68,7 +68,7 @@ function writeWhole(message: string): string {
 
 /** What reached the device, in short: as it was written when nothing of it was changed. */
 function shorten(toDevice: string, message: string): string {
-  const { op, topic, service, action, msg, args } = JSON.parse(toDevice) as Record<string, unknown>;
+  const { op, topic, service, action, msg, args } = JSON.parse(toDevice) as Record<string, string | undefined>;
   const [, , , type, text] = SHORT.exec(message) ?? [];
   const passed = JSON.stringify(msg ?? args);
   if (text === undefined || passed === JSON.stringify(JSON.parse(text))) return message;
