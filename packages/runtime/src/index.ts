@@ -20,4 +20,5 @@ export * from "./programs.ts";
 export * from "./random.ts";
 export * from "./shipped-path.ts";
 export * from "./turns.ts";
+export * from "./yaml-edits.ts";
 export * from "./yaml-files.ts";
