@@ -167,9 +167,11 @@ export type EstopAnswer = z.infer<typeof EstopAnswer>;
 
 /**
  * `POST /hardshare/register`. The existing client sends no body; ours sends its identity key, which is pinned, and the
- * signature of `registerTranscript` by it.
+ * signature of `registerTranscript` by it. With `id` of a deployment that is there, the host takes it over, if it has none
+ * yet; with one that is not, the new deployment gets it.
  */
 export const NewDeployment = z.object({
+  id: DeploymentId.optional(),
   host: z.object({ key: PublicKeyLine, name: z.string().max(100).default(""), signature: z.base64().max(128) }).optional(),
   type: z
     .string()

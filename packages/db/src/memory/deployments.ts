@@ -58,6 +58,11 @@ export const deployments: OnData<DeploymentStore> = {
     return true;
   },
 
+  setHost(data, id, hostId) {
+    const row = data.deployments.get(id);
+    if (row !== undefined) data.deployments.put({ ...row, hostId });
+  },
+
   raiseEpoch(data, id, epoch) {
     const row = data.deployments.get(id);
     if (row !== undefined) data.deployments.put({ ...row, epochCounter: Math.max(row.epochCounter, epoch) });

@@ -107,6 +107,10 @@ export const deployments: DeploymentStore = {
     return rows.length > 0;
   },
 
+  async setHost(tx, id, hostId) {
+    await sqlOf(tx).updateTable("deployments").set({ hostId }).where("id", "=", id).execute();
+  },
+
   async raiseEpoch(tx, id, epoch) {
     await sqlOf(tx)
       .updateTable("deployments")

@@ -116,6 +116,8 @@ export interface DeploymentStore {
   updateFromHost(tx: Transaction, hostId: HostId, deployment: HostDeployment): Promise<boolean>;
   /** Takes it out of use for ever. @returns false when it is unknown, or was dissolved before (nothing changes) */
   dissolve(tx: Transaction, id: DeploymentId, at: Date): Promise<boolean>;
+  /** Gives a deployment to a host. */
+  setHost(tx: Transaction, id: DeploymentId, hostId: HostId): Promise<void>;
   /** The next instance gets an epoch above this one. */
   raiseEpoch(tx: Transaction, id: DeploymentId, epoch: number): Promise<void>;
   /** The host no longer lists these: every deployment of the host that isn't in `listed` is no longer advertised. */

@@ -144,6 +144,9 @@ describe.each(STORE_KINDS)("$name", (kind) => {
       hostAlertIds: ["a1"],
       epochCounter: 5,
     });
+    await run((tx) => database.deployments.setHost(tx, one.deploymentId, other.hostId));
+    expect(await run((tx) => database.deployments.updateFromHost(tx, one.hostId, described))).toBe(false);
+    expect(await run((tx) => database.deployments.get(tx, one.deploymentId))).toMatchObject({ hostId: other.hostId });
   });
 
   test("deployments are found by words, types, owners and queue length, ordered and paged", async () => {

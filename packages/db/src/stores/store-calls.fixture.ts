@@ -169,6 +169,7 @@ const deployments: fc.Arbitrary<StoreCall>[] = [
   call("deployments", "listTypes", fc.tuple(fc.record({ withDissolved: fc.boolean() }))),
   call("deployments", "updateFromHost", fc.tuple(hostId, described)),
   call("deployments", "dissolve", fc.tuple(deploymentId, at)),
+  call("deployments", "setHost", fc.tuple(deploymentId, hostId)),
   call("deployments", "raiseEpoch", fc.tuple(deploymentId, fc.integer({ min: 1, max: 9 }))),
   call("deployments", "withdrawUnlisted", fc.tuple(hostId, fc.uniqueArray(deploymentId))),
   call(

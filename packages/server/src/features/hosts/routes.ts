@@ -1,4 +1,4 @@
-import type { Database, DeploymentStatus, StoredEvent } from "@hardshare/db";
+import type { Database, DeploymentStatus, Host, StoredEvent, Transaction } from "@hardshare/db";
 import {
   AppError,
   DeploymentId,
@@ -13,14 +13,15 @@ import {
 import type { Clock, Random } from "@hardshare/runtime";
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
-import { callerOf, NEEDS_CALLER, requireUnconstrained, requireWriter } from "../../http/caller.ts";
+import { type Caller, callerOf, NEEDS_CALLER, requireUnconstrained, requireWriter } from "../../http/caller.ts";
 import { QueryFlag } from "../../http/queries.ts";
-import { ownerNameOf } from "../deployments/ownership.ts";
+import { ownerNameOf, requireOwner } from "../deployments/ownership.ts";
 import { lockoutView, restView } from "../deployments/views.ts";
 import { findDissolution } from "../dissolutions/dissolution-service.ts";
 import { requireProof } from "./registration-proof.ts";
 
 const DEFAULT_TYPE = "user_provided";
+const ABOUT_ID = { details: { field: "id" } };
 /** Newest alerts that a list shows of each deployment. */
 const ALERTS_SHOWN = 5;
 
@@ -44,8 +45,8 @@ export function addHostRoutes(app: FastifyInstance, deps: HostRouteDeps): void {
     const owner = ownerNameOf(caller);
     const at = new Date(clock.now());
     if (body.host !== undefined) requireProof("host", body.host.key, caller, body.host.signature, "host.signature");
-    const id = DeploymentId.parse(random.uuid());
-    const host = await database.transaction(async (tx) => {
+    const id = body.id ?? DeploymentId.parse(random.uuid());
+    const registered = await database.transaction(async (tx) => {
       const pinned = body.host === undefined ? null : await database.hosts.register(tx, newHost(body.host, owner, at));
       if (pinned !== null && pinned.owner !== owner) {
         throw new AppError(
@@ -55,6 +56,11 @@ export function addHostRoutes(app: FastifyInstance, deps: HostRouteDeps): void {
             details: { field: "host.key" },
           },
         );
+      }
+      const known = body.id === undefined ? null : await database.deployments.getForUpdate(tx, id);
+      if (known !== null) {
+        await takeOver(tx, known, pinned, caller);
+        return { owner: known.owner, host: pinned };
       }
       await database.deployments.insert(tx, {
         id,
@@ -71,9 +77,10 @@ export function addHostRoutes(app: FastifyInstance, deps: HostRouteDeps): void {
       await database.accessRules.add(tx, { deploymentId: id, user: owner, capability: "CAP_INSTANTIATE", at });
       const data = { owner, host: pinned?.id ?? null };
       await database.events.append(tx, { at, deploymentId: id, instanceId: null, kind: "registered", actor: caller.user, data });
-      return pinned;
+      return { owner, host: pinned };
     });
-    return { id, owner, ...(host === null ? {} : { host: host.id, serverKey: deps.serverKey }) };
+    const { host } = registered;
+    return { id, owner: registered.owner, ...(host === null ? {} : { host: host.id, serverKey: deps.serverKey }) };
   });
 
   app.get("/hardshare/list", NEEDS_CALLER, async (request): Promise<z.infer<typeof OwnedDeployments>> => {
@@ -95,6 +102,28 @@ export function addHostRoutes(app: FastifyInstance, deps: HostRouteDeps): void {
       return { owner, wdeployments };
     });
   });
+
+  /** Gives a deployment that no host offers yet to the one that asks. */
+  async function takeOver(tx: Transaction, known: DeploymentStatus, host: Host | null, caller: Caller): Promise<void> {
+    requireOwner(caller, known);
+    if (known.dissolvedAt !== null) throw new AppError("wrong_state", `id: workspace deployment ${known.id} was dissolved`);
+    if (host === null) throw new AppError("conflict", `id: workspace deployment ${known.id} is registered already`, ABOUT_ID);
+    if (known.hostId === host.id) return;
+    if (known.hostId !== null) {
+      const message = `id: workspace deployment ${known.id} belongs to another host${known.hostName ? ` (${known.hostName})` : ""}, which alone can offer it`;
+      throw new AppError("conflict", message, ABOUT_ID);
+    }
+    await database.deployments.setHost(tx, known.id, host.id);
+    const data = { owner: known.owner, host: host.id };
+    await database.events.append(tx, {
+      at: new Date(clock.now()),
+      deploymentId: known.id,
+      instanceId: null,
+      kind: "registered",
+      actor: caller.user,
+      data,
+    });
+  }
 
   function newHost(host: NonNullable<z.infer<typeof NewDeployment>["host"]>, owner: string, at: Date) {
     return { id: HostId.parse(random.uuid()), owner, name: host.name, publicKey: host.key, at };
