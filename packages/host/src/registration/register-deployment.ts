@@ -1,6 +1,6 @@
-import { join } from "node:path";
-import { AppError, NewDeploymentAnswer } from "@hardshare/protocol";
-import { makePrivateFolder, writeFileDurably } from "@hardshare/runtime";
+import { dirname, join } from "node:path";
+import { AppError, type DeploymentId, NewDeploymentAnswer } from "@hardshare/protocol";
+import { makePrivateFolder, readTextIfThere, writeFileDurably } from "@hardshare/runtime";
 import { registrationToSign, sendRegistration } from "@hardshare/wire/node";
 import { sameKey, signWith } from "@hardshare/wire/ssh";
 import { isSeq } from "yaml";
@@ -18,10 +18,12 @@ export interface RegisterDeploymentOptions {
   server?: string | undefined;
   /** API token of the user who will own the deployment. */
   token: string;
+  /** Id of one that was registered without a host, or that the new one gets; otherwise the server chooses. */
+  id?: DeploymentId | undefined;
   /** Workspace type; the server's default is `user_provided`. */
   type?: string | undefined;
   desc?: string | undefined;
-  /** Text of the contract file; a minimal one with comments unless told otherwise. */
+  /** Text of the contract file; a minimal one with comments unless told otherwise. With `id`, one that is there stays. */
   contract?: string | undefined;
   /** File that the text comes from, for messages. */
   contractName?: string | undefined;
@@ -68,7 +70,14 @@ async function addDeployment(options: RegisterDeploymentOptions): Promise<Regist
       `this host has a deployment already (${config.deployments[0]?.id}); to add another: \`hardshare register --permit-more\``,
     );
   }
+  if (config.deployments.some(({ id }) => id === options.id)) {
+    throw new AppError("conflict", `deployment ${options.id} is in the configuration of this host already`);
+  }
+  const isKept = await hasContract(options);
   const answer = await askServer(server, options, await readIdentity(home));
+  if (options.id !== undefined && answer.id !== options.id) {
+    throw new AppError("version_mismatch", `${server} is too old to keep an id: it registered ${answer.id} instead; upgrade the server`);
+  }
   if (answer.host === undefined || answer.serverKey === undefined) {
     throw new AppError("version_mismatch", `${server} is too old for this host: it pins no host keys; upgrade the server`);
   }
@@ -82,7 +91,7 @@ async function addDeployment(options: RegisterDeploymentOptions): Promise<Regist
   const path = contractFile(home, { id: answer.id });
   await makePrivateFolder(join(home, "deployments"));
   await writeSchemaFiles(home);
-  await writeFileDurably(path, options.contract ?? DEFAULT_CONTRACT);
+  if (!isKept) await writeFileDurably(path, options.contract ?? DEFAULT_CONTRACT);
   await editHostConfig(home, (document) => {
     document.set("server", server);
     document.set("server_key", serverKey);
@@ -95,6 +104,17 @@ async function addDeployment(options: RegisterDeploymentOptions): Promise<Regist
     } else document.set("deployments", [entry]);
   });
   return { id: answer.id, owner: answer.owner, contract: path };
+}
+
+/** Whether a deployment whose id is given has a contract here, as one has that was imported. */
+async function hasContract({ home, id, contract }: RegisterDeploymentOptions): Promise<boolean> {
+  if (id === undefined) return false;
+  const path = contractFile(home, { id });
+  const text = await readTextIfThere(path);
+  if (text === undefined) return false;
+  if (contract !== undefined) throw new AppError("conflict", `${path} is the contract of ${id} already: leave --contract out`);
+  parseContract(text, path, dirname(path));
+  return true;
 }
 
 function serverOf(options: RegisterDeploymentOptions, config: HostConfig): string {
@@ -110,10 +130,10 @@ function serverOf(options: RegisterDeploymentOptions, config: HostConfig): strin
 
 async function askServer(
   server: string,
-  { token, name, type, desc, fetch }: RegisterDeploymentOptions,
+  { id, token, name, type, desc, fetch }: RegisterDeploymentOptions,
   { privateKey, publicKey }: { privateKey: string; publicKey: string },
 ): Promise<ReturnType<typeof NewDeploymentAnswer.parse>> {
   const signature = signWith(privateKey, registrationToSign("host", publicKey, token));
-  const body = { host: { key: publicKey, name: name ?? "", signature }, type, desc };
+  const body = { host: { key: publicKey, name: name ?? "", signature }, id, type, desc };
   return sendRegistration({ server, path: "/hardshare/register", token, body, answer: NewDeploymentAnswer, fetch });
 }

@@ -5,7 +5,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type NewDeployment, registerTranscript } from "@hardshare/protocol";
+import { DeploymentId, type NewDeployment, registerTranscript } from "@hardshare/protocol";
 import { generateIdentity, verifyWith } from "@hardshare/wire/ssh";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { z } from "zod";
@@ -33,6 +33,7 @@ beforeEach(async () => {
       response.writeHead(answer.status, { "content-type": "application/json" }).end(JSON.stringify(answer.body));
     });
   });
+  asked = undefined;
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -97,6 +98,28 @@ test("a second deployment needs permission, and keeps the comments of the config
   await register({ permitMore: true, contract: "provider: proxy\nservices: [{ name: ROBOT, command: ./f }]\n" });
   expect(await readFile(path, "utf8")).toMatch(/^# mine\n/);
   expect((await readHostConfig(home)).deployments.map(({ id }) => id.at(-1))).toEqual(["1", "2"]);
+});
+
+test("a deployment whose id is given keeps it, and the contract that it has here", async () => {
+  const id = "00000000-0000-4000-8000-000000000001";
+  await initHost({ home, server: url });
+  const contract = join(home, "deployments", `${id}.yaml`);
+  await writeFile(contract, "provider: nothing\n");
+  await expect(register({ id: DeploymentId.parse(id) })).rejects.toMatchObject({ code: "config_invalid" });
+  await writeFile(contract, "provider: docker   # imported\n");
+  await expect(register({ id: DeploymentId.parse(id), contract: "" })).rejects.toMatchObject({ code: "conflict" });
+  expect(asked).toBeUndefined();
+  await register({ id: DeploymentId.parse(id) });
+  expect(asked).toMatchObject({ id });
+  expect(await readFile(contract, "utf8")).toBe("provider: docker   # imported\n");
+  await expect(register({ id: DeploymentId.parse(id), permitMore: true })).rejects.toMatchObject({ code: "conflict" });
+});
+
+test("a server that gives another id than the asked one is too old, and nothing is written", async () => {
+  await initHost({ home, server: url });
+  const id = DeploymentId.parse("00000000-0000-4000-8000-000000000009");
+  await expect(register({ id })).rejects.toMatchObject({ code: "version_mismatch" });
+  expect((await readHostConfig(home)).deployments).toEqual([]);
 });
 
 test("a server that shows another key than the pinned one is refused, and nothing is written", async () => {
