@@ -47,8 +47,8 @@ async function spawned(args: string[], more: Record<string, string> = {}): Promi
 }
 
 /** The same program without `main.ts`, in this process: quicker. */
-async function hardshare(args: string[], more: Record<string, string> = {}): Promise<Ran> {
-  return runHere(args, { ...variables, ...more }, { uid: process.getuid?.() ?? -1, home: folder });
+async function hardshare(args: string[], more: Record<string, string> = {}, input?: string): Promise<Ran> {
+  return runHere(args, { ...variables, ...more }, { uid: process.getuid?.() ?? -1, home: folder }, input);
 }
 
 test("help shows the verbs in three groups, and every verb has examples", async () => {
@@ -164,6 +164,14 @@ test("a deployment can be ruled and locked by its owner", async () => {
   expect((await hardshare(["rules", "--permit", "bob", "--forbid", "bob"])).exitCode).toBe(2);
   expect((await hardshare(["rules", "--permit", "no user"])).stderr).toMatch(/^hardshare: --permit: expected/);
 
+  for (const answer of ["n\n", "\n", ""]) {
+    const declined = await hardshare(["rules", "--permit-all", "--drop-all"], {}, answer);
+    expect(declined).toMatchObject({ exitCode: 1, stdout: "", stderr: expect.stringMatching(/\[y\/N\]\nhardshare: nothing was changed/) });
+  }
+  expect((await hardshare(["rules", "--permit-all"], {}, "y\n")).stdout).toMatch(/\* +yes/);
+  expect((await hardshare(["rules", "--drop-all", "--permit-all", "--yes", "--format", "YAML"])).stdout).toMatch(/user: "\*"/);
+  await hardshare(["rules", "--drop-all", "--permit", "bob"]);
+
   expect((await hardshare(["lock", "--reason", "gripper is loose"])).exitCode).toBe(0);
   expect((await hardshare(["list"])).stdout).toMatch(new RegExp(`${id}: locked out by .*admin.* gripper is loose`));
   const locked = await hardshare(["launch", "arm"]);
@@ -174,4 +182,58 @@ test("a deployment can be ruled and locked by its owner", async () => {
   expect({ code: offline.exitCode, stdout: offline.stdout }).toEqual({ code: 6, stdout: "" });
   expect((await hardshare(["info", id.slice(0, 6)])).stdout).toMatch(/held by: +nobody[^]*access rule: +permits bob/);
   expect((await hardshare(["search", "arm"])).stdout).toMatch(new RegExp(`${id} +arm +offline`));
+});
+
+test("a deployment that the existing client registered is declared, listed, and its contract edited", async () => {
+  const more = { HARDSHARE_HOME: join(folder, "bench") };
+  const bench = (...args: string[]) => hardshare(args, more);
+  expect((await bench("login", "--server", server.url, "--token-file", server.adminTokenFile)).exitCode).toBe(0);
+  const answer = await fetch(`${server.url}/hardshare/register`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${(await readFile(server.adminTokenFile, "utf8")).trim()}` },
+  });
+  const { id } = (await answer.json()) as { id: string };
+  expect((await bench("init")).exitCode).toBe(0);
+  expect((await bench("list", "--local")).stdout).toMatch(/^this host has no deployment/);
+  expect((await bench("config", "--declare", "7")).stderr).toMatch(/^hardshare: --declare: /);
+  expect((await bench("config", "--declare", "00000000-0000-4000-8000-000000000000")).stderr).toContain("no deployment has an id");
+  const declared = await bench("config", "--declare", id, "--add-env", "MODE=safe", "--format", "JSON");
+  expect(JSON.parse(declared.stdout)).toMatchObject({ declared: { id, owner: "admin" }, isChanged: true, daemon: "not_running" });
+  expect((await bench("config", "--declare", id)).stderr).toContain("is in the configuration of this host already");
+
+  const listed = JSON.parse((await bench("list", "--format", "JSON")).stdout) as Record<string, { deployments: { id: string }[] }>;
+  expect(listed["local"]?.deployments).toMatchObject([{ id, provider: "podman" }]);
+  expect(listed["remote"]?.deployments.map((it) => it.id)).toEqual([id]);
+  const all = JSON.parse((await bench("list", "--all", "--format", "json")).stdout) as typeof listed;
+  expect(all["remote"]?.deployments.length).toBeGreaterThan(1);
+  expect((await bench("list")).stdout).toMatch(/more of admin on other hosts: `hardshare list --all`/);
+});
+
+test("tokens are added once the server said that they are good, chosen by organisation, and pruned", async () => {
+  const home = join(folder, "tokens-home");
+  const more = { HARDSHARE_HOME: home, HARDSHARE_SERVER: server.url };
+  const genuine = (await readFile(server.adminTokenFile, "utf8")).trim();
+  const claims = (more: object) =>
+    Buffer.from(JSON.stringify({ sub: "ada", iss: "rerobots.net", aud: "rerobots.net", ...more })).toString("base64url");
+  const foreign = join(folder, "foreign.token");
+  await writeFile(foreign, `e30.${claims({ exp: 4_000_000_000, org: "bench" })}.c2ln`);
+  expect((await hardshare(["config", "--add-token", foreign], more)).exitCode).toBe(5);
+
+  const added = await hardshare(["config", "--add-token", server.adminTokenFile, "--format", "json"], more);
+  const { token } = JSON.parse(added.stdout) as { token: { file: string; user: string } };
+  expect(token.user).toBe("admin");
+  expect((await stat(token.file)).mode & 0o777).toBe(0o600);
+  expect((await readFile(server.adminTokenFile, "utf8")).trim()).toBe(genuine); // copied, not moved
+  expect((await hardshare(["whoami", "--format", "json"], more)).stdout).toContain('"user":"admin"');
+  expect((await hardshare(["declare-org", "bench"], more)).stderr).toMatch(/no token of the organisation bench is kept here/);
+
+  await writeFile(join(home, "tokens", "foreign"), await readFile(foreign));
+  await writeFile(join(home, "tokens", "old"), `e30.${claims({ exp: 1 })}.c2ln`);
+  await writeFile(join(home, "tokens", "text"), "hello");
+  expect((await hardshare(["declare-org", "bench"], more)).stdout).toBe("acting as ada for bench\n");
+  expect((await hardshare(["declare-org"], more)).stdout).toBe("acting as admin, for no organisation\n");
+  const pruned = await hardshare(["config", "--prune"], more);
+  expect(pruned.stdout).toMatch(/foreign: .* refuses it[^]*old: expired at 1970|old: expired[^]*foreign: .* refuses it/);
+  expect((await readdir(join(home, "tokens"))).filter((name) => ["foreign", "old", "text"].includes(name))).toEqual([]);
+  expect((await hardshare(["whoami"], more)).exitCode).toBe(0);
 });

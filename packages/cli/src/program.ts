@@ -12,6 +12,9 @@ import { tellFailure, writeFailureJson } from "./output/failure.ts";
 import { addAd } from "./share/ad.ts";
 import { addCheck } from "./share/check.ts";
 import { addDissolve } from "./share/dissolve.ts";
+import { addConfig } from "./share/config.ts";
+import { addConfigAddon } from "./share/config-addon.ts";
+import { addDeclareOrg } from "./share/declare-org.ts";
 import { addFirewall } from "./share/firewall.ts";
 import { addHooks } from "./share/hooks.ts";
 import { addInit } from "./share/init.ts";
@@ -66,6 +69,8 @@ const GROUPS: readonly (readonly [heading: string, verbs: readonly AddVerb[]])[]
     [
       addInit,
       addRegister,
+      addConfig,
+      addConfigAddon,
       addAd,
       addCheck,
       addStatus,
@@ -79,6 +84,7 @@ const GROUPS: readonly (readonly [heading: string, verbs: readonly AddVerb[]])[]
       addUnlock,
       addDissolve,
       addHooks,
+      addDeclareOrg,
       addFilter,
       addService,
     ],
@@ -92,7 +98,7 @@ export function buildProgram(shell: Shell): Command {
   const program = new Command("hardshare")
     .description("Share robots and other hardware over the internet, safely.")
     .version(VERSION, "-V, --version")
-    .addOption(new Option("--format <format>", "how results are written").choices(["json", "yaml", "table"]).default("table"))
+    .addOption(formatOption())
     .option("--server <url>", "address of the server, instead of the login's (or HARDSHARE_SERVER)")
     .option("--token-file <file>", "file with an API token, instead of the login's (or HARDSHARE_TOKEN)")
     .option("--verbose", "say more on standard error, with the stack of an error")
@@ -110,6 +116,14 @@ export function buildProgram(shell: Shell): Command {
     for (const add of verbs) add(program, shell);
   }
   return program;
+}
+
+/** The existing client takes its formats in capital letters too. */
+function formatOption(): Option {
+  const option = new Option("--format <format>", "how results are written").choices(["json", "yaml", "table"]).default("table");
+  const { parseArg } = option;
+  if (parseArg !== undefined) option.parseArg = (value, earlier) => parseArg.call(option, value.toLowerCase(), earlier) as typeof earlier;
+  return option;
 }
 
 /** Runs the program once. @returns its exit code: 0 done, 2 usage, else as the error catalogue says */

@@ -25,11 +25,7 @@ export interface Access extends Credentials {
 export async function findCredentials(context: CliContext, options: GlobalOptions): Promise<Credentials> {
   const { environment } = context;
   const login = await readLogin(environment.home);
-  const given = options.server ?? environment.server;
-  const url = given === undefined ? login?.server : normaliseServerUrl(given);
-  if (url === undefined) {
-    throw new AppError("not_configured", "no server is known: sign in with `hardshare login --server URL --token-file FILE`");
-  }
+  const url = await findServer(context, options);
   if (options.tokenFile !== undefined) {
     const tokenFile = resolve(options.tokenFile);
     return { url, token: await readTokenFile(tokenFile), tokenFile };
@@ -37,6 +33,14 @@ export async function findCredentials(context: CliContext, options: GlobalOption
   if (environment.token !== undefined) return { url, token: checkToken(environment.token, "HARDSHARE_TOKEN"), tokenFile: undefined };
   if (login?.server === url) return { url, token: login.token, tokenFile: tokenPath(environment.home) };
   throw new AppError("not_configured", `nobody is signed in at ${url}: use \`hardshare login --server ${url} --token-file FILE\``);
+}
+
+/** Where to go: `--server`, else HARDSHARE_SERVER, else the login's server. @throws AppError `not_configured` */
+export async function findServer({ environment }: CliContext, options: GlobalOptions): Promise<string> {
+  const given = options.server ?? environment.server;
+  const url = given === undefined ? (await readLogin(environment.home))?.server : normaliseServerUrl(given);
+  if (url !== undefined) return url;
+  throw new AppError("not_configured", "no server is known: sign in with `hardshare login --server URL --token-file FILE`");
 }
 
 /** A client for the credentials of this run. @throws AppError like `findCredentials` */

@@ -6,24 +6,20 @@ const MAX_TOKEN_BYTES = 64 * 1024;
 /** A signed JSON Web Token in compact form (RFC 7519): three base64url parts. */
 const TOKEN_PATTERN = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/;
 
-/** Reads an API token from a file. @throws AppError `bad_input` that names the file */
-export async function readTokenFile(path: string): Promise<string> {
+/** Reads an API token from a file. @param flag that named it @throws AppError `bad_input` that names the file */
+export async function readTokenFile(path: string, flag = "--token-file"): Promise<string> {
   let text: string;
   try {
     await using file = await open(path, "r");
     const { bytesRead, buffer } = await file.read(Buffer.alloc(MAX_TOKEN_BYTES));
     text = buffer.toString("utf8", 0, bytesRead).trim();
   } catch (error) {
-    throw new AppError(
-      "bad_input",
-      `--token-file: can't read ${path} (${(error as NodeJS.ErrnoException).code}); name a file with a token`,
-      {
-        details: { field: "token-file" },
-        cause: error,
-      },
-    );
+    throw new AppError("bad_input", `${flag}: can't read ${path} (${(error as NodeJS.ErrnoException).code}); name a file with a token`, {
+      details: { field: flag.slice(2) },
+      cause: error,
+    });
   }
-  return checkToken(text, `--token-file: ${path}`);
+  return checkToken(text, `${flag}: ${path}`);
 }
 
 /** @param source names where it came from, for the message @throws AppError `bad_input` */

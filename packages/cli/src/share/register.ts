@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { AppError } from "@hardshare/protocol";
+import { AppError, DeploymentId, parseWith } from "@hardshare/protocol";
 import { readTextIfThere } from "@hardshare/runtime";
 import { findCredentials } from "../login/credentials.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
@@ -9,6 +9,7 @@ interface RegisterFlags {
   desc?: string;
   contract?: string;
   permitMore?: boolean;
+  id?: string;
 }
 
 export const addRegister: AddVerb = (program, shell) => {
@@ -22,6 +23,7 @@ export const addRegister: AddVerb = (program, shell) => {
     .option("--type <type>", "workspace type: small letters, digits and '_'")
     .option("--desc <text>", "a few words for people")
     .option("--contract <file>", "copy this contract; otherwise one with everything commented out")
+    .option("--id <id>", "register it under this id: one that was imported, or whose contract is here already")
     .option("--permit-more", "allow another one beside those that this host has")
     .action(
       runs(shell, async ({ context, options, output }, flags: RegisterFlags) => {
@@ -32,6 +34,7 @@ export const addRegister: AddVerb = (program, shell) => {
           home: context.environment.home,
           server: url,
           token,
+          id: flags.id === undefined ? undefined : parseWith(DeploymentId, flags.id.toLowerCase(), "--id"),
           type: flags.type,
           desc: flags.desc,
           contract,

@@ -1,6 +1,7 @@
 import type { HardshareClient } from "@hardshare/client";
 import { AccessRuleUser, AppError, type Capability, parseWith } from "@hardshare/protocol";
 import { chooseOwnedDeployment } from "../ids/deployments.ts";
+import { confirm } from "../output/confirm.ts";
 import { openAccess } from "../login/credentials.ts";
 import { formatTable } from "../output/table.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
@@ -12,6 +13,7 @@ interface RulesFlags {
   permitMe?: boolean;
   permitAll?: boolean;
   dropAll?: boolean;
+  yes?: boolean;
 }
 
 const collect = (value: string, earlier: string[] = []) => [...earlier, value];
@@ -26,13 +28,16 @@ export const addRules: AddVerb = (program, shell) => {
     .option("--permit <user>", "let this user launch instances; may be repeated", collect)
     .option("--forbid <user>", "don't let this user, whatever the other rules say; may be repeated", collect)
     .option("--permit-me", "let yourself, also where others are meant to be forbidden")
-    .option("--permit-all", "let everybody with an account")
+    .option("--permit-all", "let everybody with an account; asks before (y/N)")
+    .option("--yes", "don't ask before everybody is let in")
     .option("--drop-all", "remove all rules first")
     .action(
-      runs(shell, async ({ context, options, output }, flags: RulesFlags, id?: string) => {
+      runs(shell, async (invocation, flags: RulesFlags, id?: string) => {
+        const { context, options, output } = invocation;
         const wanted = wantedRules(flags);
         const { client } = await openAccess(context, options);
         const deployment = await chooseOwnedDeployment(client, id);
+        if (flags.permitAll && !flags.yes) await confirm(invocation, `let everybody with an account launch instances of ${deployment.id}?`);
         if (flags.dropAll) await dropAll(client, deployment.id);
         if (flags.permitMe) wanted.push({ cap: "CAP_INSTANTIATE", user: (await client.whoami()).user });
         for (const rule of wanted) await client.addAccessRule(deployment.id, rule);

@@ -24,12 +24,15 @@ export async function runHere(
   args: readonly string[],
   variables: Readonly<Record<string, string | undefined>>,
   user: { readonly uid: number; readonly home: string },
+  input = "",
 ): Promise<Ran> {
+  const stdin = new PassThrough();
+  stdin.end(input);
   const [stdout, stderr] = [new PassThrough(), new PassThrough()];
   const exitCode = await runProgramOnce({
     args,
     environment: readEnvironment(variables, user),
-    stdin: new PassThrough(),
+    stdin,
     stdout,
     stderr,
     selfCommand: [process.execPath, ...COMMAND],
