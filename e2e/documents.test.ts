@@ -130,6 +130,28 @@ test("every example of «Cookbook: a robot with ROS» works as it is written", a
   await follow(reader, [...examples, run], { "8009": `${port}`, "9099": `${rosbridge}`, "9098": `${filter}` });
 });
 
+test("every example of «Coming from the existing client» works as it is written", async () => {
+  const reader = await world.user("vera");
+  const folder = join(reader.home, ".rerobots");
+  await mkdir(folder, { recursive: true });
+  const old = {
+    id: "3f2a0c6e-5b1d-4c0e-9a57-2f1b8f6f3f01",
+    owner: "vera",
+    cprovider: "proxy",
+    cargs: ["rrhttp", new URL(world.ready.robot.url).host],
+    container_name: "rrc",
+    init_inside: [],
+    terminate: [],
+    monitor: null,
+    image: null,
+    url: null,
+    ssh_key: null,
+  };
+  const main = { version: 0, wdeployments: [old], ssh_key: join(folder, "ssh/tun"), api_tokens: {}, default_org: null, known_orgs: [] };
+  await writeFile(join(folder, "main"), JSON.stringify(main));
+  await follow(reader, await examplesOf("coming-from-the-existing-client.md"), { "https://robots.example.org": world.ready.url });
+});
+
 describeWithContainers("guides", () => {
   test("every example of «Cookbook: a PLC behind tcp» works as it is written", async () => {
     await using plc = await Plc.start();

@@ -7,12 +7,14 @@ import { openAccess } from "../login/credentials.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
 import { changeContract, describeChange } from "./change-contract.ts";
 import { addToken, pruneTokens } from "./config-tokens.ts";
+import { changeHooks } from "./hooks.ts";
 
 interface ConfigFlags extends RequestedChanges {
   addToken?: string;
   prune?: boolean;
   addSshPath?: string;
   declare?: string;
+  hookEmails?: string;
 }
 
 /** Flags that change the contract file. */
@@ -68,6 +70,7 @@ export const addConfig: AddVerb = (program, shell) => {
       collect,
     )
     .option("--rm-service <name>", "offer it no more", collect)
+    .option("--hook-emails <addresses>", "mail alerts to these addresses, separated by commas; - for none (see `hardshare hooks`)")
     .option("--declare <id>", "offer a deployment of yours here that is registered, and that no other host offers (whole id)")
     .option("--add-token <file>", "keep a copy of an API token, once the server has said that it is good; the login when there is none")
     .option("-p, --prune", "remove tokens that have expired or that the server refuses")
@@ -77,7 +80,8 @@ export const addConfig: AddVerb = (program, shell) => {
         const { output } = invocation;
         const requested = CONTRACT_FLAGS.some((flag) => flags[flag] !== undefined);
         if (flags.addSshPath !== undefined) refuseKey(invocation);
-        if (!requested && flags.addToken === undefined && flags.prune === undefined && flags.declare === undefined) {
+        const { addToken: token, prune, declare: declaredId, hookEmails } = flags;
+        if (!requested && [token, prune, declaredId, hookEmails].every((flag) => flag === undefined)) {
           throw new AppError("bad_input", "config needs something to change: `hardshare config --help` lists the flags");
         }
         const result: Record<string, unknown> = {};
@@ -105,6 +109,14 @@ export const addConfig: AddVerb = (program, shell) => {
           Object.assign(result, changed);
           told.push(describeChange(changed));
           exitCode = changed.exitCode;
+        }
+        if (hookEmails !== undefined) {
+          const { client } = await openAccess(invocation.context, invocation.options);
+          const { id: deployment } = await chooseOwnedDeployment(client, id ?? flags.declare);
+          const { warning } = await changeHooks(client, deployment, { emails: hookEmails });
+          Object.assign(result, { hooks: { deployment, emails: hookEmails, ...(warning === undefined ? {} : { warning }) } });
+          told.push(hookEmails === "-" ? `alerts of ${deployment} are mailed to nobody` : `alerts of ${deployment} go to ${hookEmails}`);
+          if (warning !== undefined) told.push(`warning: ${warning}`);
         }
         output.result(result, () => told.join("\n"));
         return exitCode;

@@ -13,7 +13,7 @@ interface HookChanges {
 }
 
 /** Changes where alerts of a deployment go. @returns what to tell: the secret of a new webhook, told only now, and warnings */
-async function changeHooks(
+export async function changeHooks(
   client: HardshareClient,
   deploymentId: string,
   changes: HookChanges,
