@@ -10,6 +10,7 @@ const of = (command: string) => commanded(command).service;
 test.each([
   ["rrhttp 10.0.0.2:80", { filter: "rrhttp", target: "10.0.0.2:80" }],
   ["/usr/local/bin/rrhttp --config /etc/misty.yaml [::1]:80", { filter: "rrhttp", target: "[::1]:80", rules: "/etc/misty.yaml" }],
+  ["rrpc --config /etc/rpc.yaml", { filter: "rrpc", rules: "/etc/rpc.yaml" }],
   ["rrhttp 10.0.0.2:80 --config=misty.yaml", { filter: "rrhttp", target: "10.0.0.2:80", rules: "misty.yaml" }],
   ["./my-filter  --port 0", { command: "./my-filter --port 0" }],
 ])("`%s` becomes the service that does the same", (command, service) => {

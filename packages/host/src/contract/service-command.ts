@@ -40,7 +40,7 @@ export function serviceOfCommand(name: string, command: string, options: { contr
     case "rrpc": {
       const { value: rules, rest } = readArguments(given, ["--config", "-c"], field);
       if (rest.length > 0 || rules === undefined) throw badCommand(field, "rrpc --config FILE", rest);
-      return { service: { name, filter: "rrpc", rules } as unknown as WrittenService };
+      return { service: { name, filter: "rrpc", rules } };
     }
     case "rrserial": {
       const [target, ...more] = readArguments(given, ["--address", "-a"], field).rest;

@@ -17,7 +17,7 @@ export interface ConvertedDeployment {
   /** Scripts and rules files that the contract names. */
   files: FileBeside[];
   /** Rules files elsewhere that the contract names, with the kind of filter that reads them. */
-  rules: { filter: "rrhttp"; file: string }[];
+  rules: { filter: "rrhttp" | "rrpc"; file: string }[];
   /** What is other than before, or not taken over, as sentences. */
   notes: string[];
 }
@@ -159,7 +159,7 @@ class Conversion {
         : ", which counts from the current folder: import in the folder in which you start the existing client";
       throw new AppError("bad_input", `${field}: there is no rules file ${service.rules}${hint}`);
     }
-    if (service.filter === "rrhttp") this.#rules.push({ filter: "rrhttp", file });
+    if (service.filter === "rrhttp" || service.filter === "rrpc") this.#rules.push({ filter: service.filter, file });
     return { ...service, rules: file };
   }
 
