@@ -59,6 +59,20 @@ test.each<[flags: string[][], says: RegExp]>([
     ],
     /terminate: \[\]\n$/,
   ],
+  [
+    [
+      ["--monitor-prog", "F/look.sh"],
+      ["--monitor-prog", "F/stop.sh"],
+    ],
+    /monitors:(?: \[\])?\n {2}- F\/stop\.sh\n$|monitors: \[F\/stop\.sh\]\n$/,
+  ],
+  [
+    [
+      ["--monitor-prog", "F/look.sh"],
+      ["--monitor-prog", "-"],
+    ],
+    /monitors: \[\]\n$/,
+  ],
   [[["--add-init-inside", "/usr/bin/true"]], /init_inside:\n {2}- \/usr\/bin\/true\n$/],
   [
     [

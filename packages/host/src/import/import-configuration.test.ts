@@ -68,6 +68,7 @@ test("all that a newer configuration says is taken over, or told", async () => {
       services: { robot: "rrhttp --config misty.yaml 10.0.0.2:80", SERIAL: "/usr/bin/rrserial /dev/ttyUSB0", OWN: "/opt/serve --port 0" },
       init_inside: ["echo hello > /hello", "./run.sh"],
       terminate: ["/opt/stop --now", "echo off | nc 10.0.0.2 99"],
+      monitor: "test -e /dev/null && true",
       container_name: "mine",
       url: "https://example.org",
       colour: "red",
@@ -90,6 +91,7 @@ test("all that a newer configuration says is taken over, or told", async () => {
     "/opt/stop --now",
     expect.stringMatching(/^\.\/.*\.terminate-[0-9a-f]{8}\.sh$/),
   ]);
+  expect(contract.monitors).toMatchObject([{ run: expect.stringMatching(/\.monitors-[0-9a-f]{8}\.sh$/), on_fail: "lock" }]);
   const inside = await Promise.all(contract.init_inside.map(({ run }) => readFile(join(home, "deployments", run), "utf8")));
   expect(inside).toEqual(["#!/bin/sh\necho hello > /hello\n", "#!/bin/sh\n./run.sh\n"]);
   expect((await stat(join(home, "deployments", contract.terminate[1]?.run ?? ""))).mode & 0o777).toBe(0o700);
