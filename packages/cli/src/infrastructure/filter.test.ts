@@ -120,7 +120,7 @@ GET /pose
 test.each([
   [["test", "none.yaml", "GET /a"], "cannot read the rules file"],
   [["test", "wrong.yaml", "GET /a"], "wrong.yaml:1:18: rules.0.allow: expected METHOD /path"],
-  [["test", "wrong.yaml", "GET /a", "--filter", "mqtt"], "messages of the filter mqtt can't be tried"],
+  [["test", "wrong.yaml", "GET /a", "--filter", "telnet"], "messages of the filter telnet can't be tried"],
   [["test", "empty.yaml", "GET /a"], "expected --filter"],
   [["test", "empty.yaml", "a", "--filter", "http"], "expected `METHOD /path [body]`"],
   [["test", "empty.yaml", "@none", "--filter", "http"], "/none: "],

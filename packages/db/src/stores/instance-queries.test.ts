@@ -48,7 +48,7 @@ describe.each(STORE_KINDS)("$name", (kind) => {
     const all = await database.transaction((tx) => database.instances.listDesiredAtHost(tx, { hostId }));
     expect(new Map(all.map((desired) => [desired.deploymentId, desired]))).toEqual(
       new Map([
-        [idle, { deploymentId: idle, owner: "olga", lockout, wanted: null }],
+        [idle, { deploymentId: idle, owner: "olga", dissolvedAt: null, lockout, wanted: null }],
         [
           world.deploymentId,
           expect.objectContaining({

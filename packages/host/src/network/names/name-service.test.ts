@@ -24,25 +24,21 @@ let service: NameService;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "hs-names-"));
-  datagrams = createSocket("udp4");
-  datagrams.bind(0, "127.0.0.1");
-  await once(datagrams, "listening");
   const answer = (message: Buffer) => {
     const { id, questions } = decode(message);
     const name = questions?.[0]?.name ?? "";
     const answers = (ZONE[name] ?? []).map((data): Answer => ({ type: "A", name, data }));
     return { type: "response", id, questions, answers, flags: ZONE[name] === undefined ? 3 : 0 } as const;
   };
+  streams = createServer((socket) => {
+    socket.on("error", () => {}).once("data", (chunk) => socket.end(streamEncode(answer(chunk.subarray(2)))));
+  });
+  const port = await listenAtOnePort();
   datagrams.on("message", (message, { port }) => {
     const packet = answer(message);
     const whole = encode(packet);
     datagrams.send(whole.length <= 1232 ? whole : encode({ ...packet, answers: [], flags: 1 << 9 }), port, "127.0.0.1");
   });
-  streams = createServer((socket) => {
-    socket.on("error", () => {}).once("data", (chunk) => socket.end(streamEncode(answer(chunk.subarray(2)))));
-  });
-  const { port } = datagrams.address();
-  await once(streams.listen(port, "127.0.0.1"), "listening");
   service = await NameService.listen({
     streamSocket: join(folder, "s"),
     datagramSocket: join(folder, "d"),
@@ -52,6 +48,23 @@ beforeEach(async () => {
     servers: () => [`127.0.0.1:${port}`],
   });
 });
+/** Streams and datagrams at the same port, as resolvers are: one that is free for both. */
+async function listenAtOnePort(): Promise<number> {
+  for (;;) {
+    datagrams = createSocket("udp4");
+    datagrams.bind(0, "127.0.0.1");
+    await once(datagrams, "listening");
+    const { port } = datagrams.address();
+    try {
+      await once(streams.listen(port, "127.0.0.1"), "listening");
+      return port;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") throw error;
+      datagrams.close();
+    }
+  }
+}
+
 afterEach(async () => {
   await service[Symbol.asyncDispose]();
   datagrams.close();
