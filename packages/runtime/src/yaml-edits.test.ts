@@ -20,7 +20,7 @@ test.each<[why: string, before: string, change: YamlEdit, after: string]>([
     "a value in a mapping that is not there",
     "image: x   # mine\n# end",
     { do: "set", path: ["env", "A"], value: "b" },
-    "image: x   # mine\n# end\nenv:\n  A: b\n",
+    "image: x   # mine\nenv:\n  A: b\n# end",
   ],
   ["a value in an empty file", "", { do: "set", path: ["env", "A"], value: "b" }, "env:\n  A: b\n"],
   [
