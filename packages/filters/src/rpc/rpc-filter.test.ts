@@ -97,6 +97,22 @@ test.each([
   expect(world.decisions).toMatchObject([{ decision: "block" }]);
 });
 
+test("a value comes from the place that was judged: a field of the body that the schema does not name replaces none", async () => {
+  await using world = await RpcWorld.start(`
+rules:
+  - allow: POST /joints/{joint}
+    run: [./record, "{joint}", "--speed={speed}", "{angle}"]
+    path: { joint: { type: integer, maximum: 6 } }
+    query: { speed: { type: integer, maximum: 9 } }
+    body: { type: object, required: [angle], properties: { angle: { type: number } } }
+`);
+  const { status } = await world.call("POST", "/joints/3?speed=5", { angle: 1, joint: "; reboot", speed: 999 });
+  expect(status).toBe(200);
+  expect(await world.ledger()).toEqual([{ args: ["3", "--speed=5", "1"], stdin: "" }]);
+  await world.call("POST", "/joints/3", { angle: 1, speed: 999 });
+  expect((await world.ledger()).at(-1)).toEqual({ args: ["3", "1"], stdin: "" });
+});
+
 describe("what becomes of a program", () => {
   const rule = (name: string, more = "") => `rules:\n  - allow: POST /${name}\n    run: [./${name}]\n${more}`;
 
@@ -234,6 +250,15 @@ rules:
     await world.call("POST", "/move");
     await world.call("POST", "/any", "--help");
     expect((await world.ledger()).map(({ args }) => args)).toEqual([["now"], ["move", "joint 3; reboot\n"], ["move"], ["--", "--help"]]);
+  });
+
+  test("a path with signs of a template stands for itself alone", async () => {
+    await using world = await RpcWorld.start(
+      "rules:\n  - { verb: POST, uri: /arm/*, command: [FOLDER/record, arm] }\n  - { verb: POST, uri: '/{a}', command: [FOLDER/record, a] }\n",
+      { isRrpc: true },
+    );
+    for (const path of ["/arm/reset", "/x"]) expect((await world.call("POST", path)).status, path).toBe(403);
+    for (const path of ["/arm/*", "/%7Ba%7D"]) expect((await world.call("POST", path)).status, path).toBe(200);
   });
 
   test.each([

@@ -60,7 +60,7 @@ export function fillArguments(
 /** Programs that read an argument as a program of their own. */
 const INTERPRETERS = /^(?:(?:ba|da|z|k|c|tc|a|fi)?sh|busybox|python[\d.]*|perl|ruby|node|lua|php|awk|gawk|mawk|sed|eval|su)$/;
 /** The option before such an argument. */
-const PROGRAM_FOLLOWS = /^-[A-Za-z]*[cer]$/;
+const PROGRAM_FOLLOWS = /^-(?:[A-Za-z]*[cerE]|c[A-Za-z]+|-(?:eval|print|expression))$/;
 
 /**
  * Whether the argument at this place is read as a program, by an interpreter before it, or by the shell at the far end of
@@ -71,6 +71,6 @@ export function isReadAsProgram(command: readonly string[], index: number): bool
   if (before.includes("ssh") || before.includes("eval")) return true;
   const interpreter = before.findIndex((text) => INTERPRETERS.test(text));
   if (interpreter === -1) return false;
-  if (/^(?:awk|gawk|mawk|sed)$/.test(before[interpreter] ?? "")) return index === interpreter + 1;
+  if (/^(?:awk|gawk|mawk|sed)$/.test(before[interpreter] ?? "") && index === interpreter + 1) return true;
   return PROGRAM_FOLLOWS.test(command[index - 1] ?? "");
 }

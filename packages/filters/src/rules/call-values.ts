@@ -10,25 +10,32 @@ export interface CallValues {
   text(name: string): string | undefined;
 }
 
-/** Reads the values of a call from path, query and, if it is judged, body. */
-export function readCallValues(
-  { path, target, body }: ProcedureInput,
-  template: PathTemplate,
-  hasBody: boolean,
-): CallValues | ProcedureProblem {
+/** The places in which a rule looks for the values of a call: a value of any other place stands for none of its names. */
+export interface ValuePlaces {
+  readonly path: PathTemplate;
+  /** Names of fields of the query. */
+  readonly query: ReadonlySet<string>;
+  /** Names of fields of the body; undefined when the rule has none. */
+  readonly body: ReadonlySet<string> | undefined;
+}
+
+/** Reads the values of a call, each from the place where it was judged. */
+export function readCallValues({ path, target, body }: ProcedureInput, places: ValuePlaces): CallValues | ProcedureProblem {
   const values = new Map<string, unknown>();
-  for (const [index, segment] of template.segments.entries()) {
+  for (const [index, segment] of places.path.segments.entries()) {
     if ("parameter" in segment) values.set(segment.parameter, path[index]);
   }
   const mark = target.indexOf("?");
-  if (mark !== -1) for (const [name, text] of new URLSearchParams(target.slice(mark))) values.set(name, text);
+  if (mark !== -1) {
+    for (const [name, text] of new URLSearchParams(target.slice(mark))) if (places.query.has(name)) values.set(name, text);
+  }
   let whole: unknown;
-  if (hasBody && body !== undefined && body.length > 0) {
+  if (places.body !== undefined && body !== undefined && body.length > 0) {
     const read = parseStrictJson(body);
     if ("problem" in read) return { problem: read.problem, status: 400 };
     whole = read.value;
     if (typeof whole === "object" && whole !== null && !Array.isArray(whole)) {
-      for (const [name, value] of Object.entries(whole)) values.set(name, value);
+      for (const [name, value] of Object.entries(whole)) if (places.body.has(name)) values.set(name, value);
     }
   }
   return {

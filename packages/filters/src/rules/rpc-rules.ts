@@ -44,7 +44,7 @@ export function parseRpcRules(text: string, file: string, options: RpcRulesOptio
       const count = (seen.get(pattern) ?? 0) + 1;
       seen.set(pattern, count);
       const name = count === 1 ? pattern : `${pattern} #${count}`;
-      return [{ ...shared, ...compileAllow(rule, { name, method, path, folder, refuse, ...options }) }];
+      return [{ ...shared, ...compileAllow(rule, { name, method, path, folder, refuse, isJudged: source.mode !== "shadow", ...options }) }];
     });
     return { default: "block", mode: source.mode, rules, answers: undefined };
   });
@@ -57,6 +57,8 @@ interface Place extends RpcRulesOptions {
   readonly path: PathTemplate;
   readonly folder: string;
   readonly refuse: Refuse;
+  /** Whether what does not fit a schema is refused: not so with `mode: shadow`. */
+  readonly isJudged: boolean;
 }
 
 function compileAllow(rule: RpcAllowRule, place: Place): Pick<CompiledHttpRule, "conditions" | "procedure"> {
@@ -72,7 +74,7 @@ function compileAllow(rule: RpcAllowRule, place: Place): Pick<CompiledHttpRule, 
   return { conditions: { ...conditions, ...hasBody }, procedure: compileProcedure(rule, place) };
 }
 
-function compileProcedure(rule: RpcAllowRule, { name, path, folder, refuse, isBusy, checksPrograms }: Place): Procedure {
+function compileProcedure(rule: RpcAllowRule, { name, path, folder, refuse, isJudged, isBusy, checksPrograms }: Place): Procedure {
   const program = compileArgument(rule.run[0] ?? "");
   const rest = rule.run.slice(1).map(compileArgument);
   const stdin = rule.stdin === undefined ? undefined : compileArgument(rule.stdin);
@@ -80,7 +82,12 @@ function compileProcedure(rule: RpcAllowRule, { name, path, folder, refuse, isBu
   if (program.names.length > 0 || program.source === "") refuse(["run", 0], "expected a program: what is run is the owner's choice alone");
   else if (checksPrograms && program.source.includes("/")) checkProgram(argv0, (message) => refuse(["run", 0], message));
   const declared = declaredValues(rule, path, refuse);
-  for (const [index, template] of rest.entries()) checkArgument(template, index + 1, { rule, declared, refuse });
+  const places = {
+    path,
+    query: new Set(Object.keys(rule.query ?? {})),
+    body: rule.body === undefined ? undefined : new Set(Object.keys(bodyProperties(rule))),
+  };
+  for (const [index, template] of rest.entries()) checkArgument(template, index + 1, { rule, declared, refuse, isJudged });
   for (const each of stdin?.names ?? []) {
     if (declared.has(each) || (each === "body" && rule.body !== undefined)) continue;
     refuse(["stdin"], unknownName(each));
@@ -96,7 +103,7 @@ function compileProcedure(rule: RpcAllowRule, { name, path, folder, refuse, isBu
     folder,
     isBusy: () => isBusy(procedure),
     fill(input) {
-      const values = readCallValues(input, path, rule.body !== undefined);
+      const values = readCallValues(input, places);
       if ("problem" in values) return values;
       const filled = fillArguments(rest, (each) => (declared.has(each) ? values.argument(each) : undefined));
       if ("problem" in filled) return filled;
@@ -129,19 +136,29 @@ function declaredValues(rule: RpcAllowRule, path: PathTemplate, refuse: Refuse):
   for (const [name, schema] of Object.entries(rule.query ?? {})) {
     declare(name, { schema, isRequired: rule.query_required?.includes(name) === true }, ["query", name]);
   }
-  const { type, properties, required } = typeof rule.body === "object" ? rule.body : {};
-  if (typeof properties !== "object" || properties === null) return declared;
-  for (const [name, schema] of Object.entries(properties)) {
+  const { type, required } = typeof rule.body === "object" ? rule.body : {};
+  for (const [name, schema] of Object.entries(bodyProperties(rule))) {
     const isRequired = type === "object" && Array.isArray(required) && required.includes(name);
-    declare(name, { schema: schema as JsonSchema, isRequired }, ["body", "properties", name]);
+    declare(name, { schema, isRequired }, ["body", "properties", name]);
   }
   return declared;
+}
+
+/** Schemas of the fields that a body can have, by name. */
+function bodyProperties({ body }: RpcAllowRule): Readonly<Record<string, JsonSchema>> {
+  const { properties } = typeof body === "object" ? body : {};
+  return typeof properties === "object" && properties !== null ? (properties as Record<string, JsonSchema>) : {};
 }
 
 function checkArgument(
   { source, names, beginsWithValue }: ArgumentTemplate,
   index: number,
-  { rule, declared, refuse }: { rule: RpcAllowRule; declared: ReadonlyMap<string, DeclaredValue>; refuse: Refuse },
+  {
+    rule,
+    declared,
+    refuse,
+    isJudged,
+  }: { rule: RpcAllowRule; declared: ReadonlyMap<string, DeclaredValue>; refuse: Refuse; isJudged: boolean },
 ): void {
   const refuseHere = (message: string) => refuse(["run", index], message);
   for (const name of names) {
@@ -151,7 +168,9 @@ function checkArgument(
       refuseHere(
         `expected {${name}} to be required (query_required, or required of the body), or text before it, such as --${name}=${source}`,
       );
-    } else if (!isHarmless(value.schema) && isReadAsProgram(rule.run, index)) {
+    } else if (isReadAsProgram(rule.run, index) && !isJudged) {
+      refuseHere(`expected \`mode: enforce\`: here {${name}} is read as a program, and with \`mode: shadow\` it may be any text`);
+    } else if (isReadAsProgram(rule.run, index) && !isHarmless(value.schema)) {
       refuseHere(`expected {${name}} to be a number, or one of listed texts (enum): here it is read as a program; or give it on \`stdin\``);
     }
   }

@@ -5,6 +5,9 @@ import { compilePathTemplate } from "./path-template.ts";
 import { findArgumentProblem, type Procedure } from "./procedure.ts";
 import { BODY_LIMIT_BYTES, type BodyCondition } from "./request-conditions.ts";
 
+/** How signs of a template are written where they stand for themselves. */
+const LITERAL: Readonly<Record<string, string>> = { "{": "%7B", "}": "%7D", "*": "%2A" };
+
 /** Keys that nobody knows are ignored, as that program does. */
 const File = z.object({
   rules: z.array(
@@ -47,7 +50,7 @@ export function parseRrpcRules(text: string, file: string, isBusy: (procedure: P
 
 function compileRule({ verb, uri, command }: Rule, isBusy: (procedure: Procedure) => boolean): CompiledHttpRule[] {
   // What is no template there is none here; and what no path can be equal to decides nothing, there as here.
-  const path = uri.startsWith("/") ? compilePathTemplate(uri.replaceAll(/[{}*]/g, encodeURIComponent)) : { problem: "" };
+  const path = uri.startsWith("/") ? compilePathTemplate(uri.replaceAll(/[{}*]/g, (sign) => LITERAL[sign] ?? sign)) : { problem: "" };
   if ("problem" in path) return [];
   const pattern = `${verb} ${uri}`;
   const [program = "", ...given] = command;
