@@ -10,6 +10,8 @@ import { filterProblem, topicProblem } from "../rules/topic-text.ts";
 export class UnsupportedVersion extends Malformed {}
 
 const NONE: Properties = {};
+/** Topic filters in one packet: each is judged and told, all in one turn. */
+const MAX_FILTERS = 1000;
 
 /**
  * Reads a packet, strictly: what the standard forbids, or leaves to be read in two ways, is refused.
@@ -150,11 +152,14 @@ function readSubscribe(reader: FieldReader, version: Version): Packet {
   return { cmd: "subscribe", id, properties, subscriptions };
 }
 
-/** One or more, to the end of the packet. */
+/** One or more, to the end of the packet, but not too many. */
 function readAll<Each>(reader: FieldReader, read: (reader: FieldReader) => Each): Each[] {
   if (reader.left === 0) throw new Malformed("the packet has no payload", Reason.PROTOCOL_ERROR);
   const all: Each[] = [];
-  while (reader.left > 0) all.push(read(reader));
+  while (reader.left > 0) {
+    if (all.length >= MAX_FILTERS) throw new Malformed(`one packet may have ${MAX_FILTERS} topic filters at most`, Reason.QUOTA_EXCEEDED);
+    all.push(read(reader));
+  }
   return all;
 }
 

@@ -1,6 +1,6 @@
 import type { Message, Subscription } from "../mqtt/packets.ts";
 import type { CompiledMqttRule, CompiledMqttRules, MqttOperation } from "./mqtt-rules.ts";
-import type { RecordedPayload } from "./message-conditions.ts";
+import { PLAIN_CONDITIONS, type RecordedPayload } from "./message-conditions.ts";
 import { explain } from "./request-conditions.ts";
 import { covers, isOfBroker, overlap, readTopic, readTopicPattern, type TopicPattern } from "./topic-pattern.ts";
 
@@ -41,7 +41,9 @@ export function judgeMessage(
   const rule = rules.rules.find((each) => each.operation === operation && covers(each.pattern, topic));
   if (rule === undefined) {
     const verdict = judgeByDefault(rules, topic);
-    return verdict.decision === "allow" ? { ...verdict, message } : verdict;
+    if (verdict.decision === "block") return verdict;
+    const problem = operation === "publish" ? publishProblem(PLAIN_CONDITIONS, message) : undefined;
+    return problem === undefined ? { ...verdict, message } : { decision: "block", rule: "default", because: problem };
   }
   if (rule.decision === "block") return blockedBy(rule);
   return judgeByConditions(rule, operation, message, limits);
@@ -52,7 +54,7 @@ type AllowRule = Extract<CompiledMqttRule, { decision: "allow" }>;
 function judgeByConditions(rule: AllowRule, operation: MqttOperation, message: Message, limits: "take" | "keep"): MessageVerdict {
   const { name, because, conditions } = rule;
   const block = (problem: string): Blocked => ({ decision: "block", rule: name, because: explain(problem, because) });
-  const problem = operation === "publish" ? publishProblem(rule, message) : undefined;
+  const problem = operation === "publish" ? publishProblem(conditions, message) : undefined;
   if (problem !== undefined) return block(problem);
   const read = conditions.payload?.(message.payload);
   if (read !== undefined && "problem" in read) return block(read.problem);
@@ -63,7 +65,7 @@ function judgeByConditions(rule: AllowRule, operation: MqttOperation, message: M
   return { decision: "allow", rule: name, message: { ...message, payload }, recorded, changed };
 }
 
-function publishProblem({ conditions }: AllowRule, { qos, retain, properties }: Message): string | undefined {
+function publishProblem(conditions: typeof PLAIN_CONDITIONS, { qos, retain, properties }: Message): string | undefined {
   if (qos > conditions.maxQos) return `the owner's rule allows QoS ${conditions.maxQos} at most`;
   if (retain && !conditions.mayRetain) return "the owner's rule does not allow this message to be retained";
   return conditions.properties(properties);

@@ -105,6 +105,10 @@ function compileProperties(rule: MqttAllowRule, refuse: Refuse): PropertyConditi
     refuse(["user_properties", ...users.path], users.problem);
     return undefined;
   }
+  return propertyConditions(pattern, types, users);
+}
+
+function propertyConditions(pattern?: TopicPattern, types?: readonly string[], users?: ValueCondition): PropertyConditions {
   return ({ responseTopic, correlationData, contentType, userProperties }) =>
     responseProblem(pattern, responseTopic, correlationData) ??
     (contentType === undefined || types?.includes(contentType) === true
@@ -112,6 +116,13 @@ function compileProperties(rule: MqttAllowRule, refuse: Refuse): PropertyConditi
       : "the owner's rule does not allow this content type") ??
     usersProblem(users, userProperties);
 }
+
+/** What `default: allow` asks of a message: what an `allow` does that says nothing but a topic. */
+export const PLAIN_CONDITIONS: Pick<MessageConditions, "maxQos" | "mayRetain" | "properties"> = {
+  maxQos: 2,
+  mayRetain: false,
+  properties: propertyConditions(),
+};
 
 function responseProblem(pattern: TopicPattern | undefined, topic: string | undefined, data: Buffer | undefined): string | undefined {
   if (topic === undefined && data === undefined) return undefined;
