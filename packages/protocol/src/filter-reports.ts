@@ -51,6 +51,8 @@ export const FilterPulse = z.object({
   at: z.iso.datetime(),
   /** Messages since the filter began. */
   judged: MessageCounts,
+  /** How many of those that came in were signs of the user, for a dead-man's switch; all of them when left out. */
+  signs: z.int().min(0).optional(),
 });
 export type FilterPulse = z.infer<typeof FilterPulse>;
 

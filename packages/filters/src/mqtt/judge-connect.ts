@@ -12,23 +12,27 @@ export interface ConnectVerdict {
   readonly refusal?: { readonly reasonCode: number; readonly because: string };
 }
 
-/** Judges a CONNECT. Its will is judged as the publish that it is, but uses up no limits yet: it is judged again when it is sent. */
+/**
+ * Judges a CONNECT. Its will is judged as the publish that it is, but uses up no limits yet: it is judged again when it is
+ * sent. It is no sign of the user, because programs connect again by themselves, for as long as they are turned away.
+ */
 export function judgeConnect(rules: CompiledMqttRules, { version, properties, will }: ConnectPacket): ConnectVerdict {
   const { mode } = rules;
+  const by = { direction: "in", isSign: false } as const;
   const summary = `connect, version ${version === 4 ? "3.1.1" : "5"}`;
   if (properties.authenticationMethod !== undefined) {
     const because = "the filter makes itself known to the broker, and passes on no authentication of the client's";
     return {
-      judgement: { direction: "in", rule: "strict", decision: "block", mode: "enforce", summary, because },
+      judgement: { ...by, rule: "strict", decision: "block", mode: "enforce", summary, because },
       refusal: { reasonCode: Reason.BAD_AUTHENTICATION_METHOD, because },
     };
   }
   if (will === undefined) {
-    return { judgement: { direction: "in", rule: "connect", decision: "allow", mode, summary, message: { connect: version } } };
+    return { judgement: { ...by, rule: "connect", decision: "allow", mode, summary, message: { connect: version } } };
   }
   const verdict = judgeMessage(rules, "publish", will, "keep");
   const told = {
-    direction: "in",
+    ...by,
     rule: verdict.rule,
     mode,
     summary: `${summary}, ${summariseMessage("will", will)}`,

@@ -194,6 +194,7 @@ export class MqttSession {
       summary: summariseMessage(what, message),
       ...(because === undefined ? {} : { because }),
       message: recordMessage(message, verdict.recorded),
+      ...(what === "will" ? { isSign: false } : {}), // the user is gone
     });
     // On trial nothing is changed either.
     if (rules.mode === "shadow") return message;
@@ -216,6 +217,7 @@ export class MqttSession {
         summary: summariseSubscription(subscription),
         ...(verdict.decision === "block" ? { because: verdict.because } : {}),
         message: { subscribe: subscription.filter, qos: subscription.qos },
+        isSign: false, // programs subscribe by themselves when they connect again
       });
       if (verdict.decision === "block" && (mode === "enforce" || isFull)) {
         reasons.push(verdict.because);

@@ -11,6 +11,8 @@ export interface Judgement extends Pick<FilterDecision, "rule" | "decision" | "m
    * could not be read. Taken down at once, so that the kind may change it afterwards.
    */
   readonly message?: unknown;
+  /** False for what came in, or was sent, without the user: a dead-man's switch does not hear of it. */
+  readonly isSign?: boolean;
 }
 
 /** What every filter is started with. */

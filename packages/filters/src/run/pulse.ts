@@ -15,6 +15,7 @@ interface PulseOptions {
 export class Pulse implements Disposable {
   readonly #options: PulseOptions;
   readonly #judged = { in: 0, out: 0, blocked: 0 };
+  #signs = 0;
   #timer: Disposable;
   #dueMs: number;
 
@@ -24,10 +25,12 @@ export class Pulse implements Disposable {
     this.#timer = options.clock.after(options.everyMs, () => this.#beat());
   }
 
-  count({ direction, decision, mode }: Judgement): void {
+  count({ direction, decision, mode, isSign = true }: Judgement): void {
     this.#judged[direction] += 1;
     if (decision === "block" && mode === "enforce") this.#judged.blocked += 1;
-    if (direction === "in") this.#beatWithin(HEARD_WITHIN_MS);
+    if (direction !== "in" || !isSign) return;
+    this.#signs += 1;
+    this.#beatWithin(HEARD_WITHIN_MS);
   }
 
   [Symbol.dispose](): void {
@@ -51,6 +54,7 @@ export class Pulse implements Disposable {
 
   #write(): void {
     const { reports, clock } = this.#options;
-    if (reports.isTaken) reports.write({ type: "pulse", at: new Date(clock.now()).toISOString(), judged: { ...this.#judged } });
+    if (!reports.isTaken) return;
+    reports.write({ type: "pulse", at: new Date(clock.now()).toISOString(), judged: { ...this.#judged }, signs: this.#signs });
   }
 }

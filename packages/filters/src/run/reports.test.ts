@@ -145,11 +145,15 @@ describe("the sign of life", () => {
     expect(written()[0]).toMatchObject({ judged: { in: 2, out: 0, blocked: 1 } });
   });
 
-  test("does not come sooner for output", () => {
+  test("does not come sooner for output, or for what came in without the user, which is no sign of the user", () => {
     using pulse = new Pulse({ reports: new ReportWriter(stream), clock, everyMs: 500 });
     pulse.count(judgement({ direction: "out" }));
+    pulse.count(judgement({ isSign: false }));
     clock.advance(499);
     expect(written()).toEqual([]);
+    pulse.count(judgement());
+    clock.advance(1);
+    expect(written()).toMatchObject([{ judged: { in: 2, out: 1 }, signs: 1 }]);
   });
 
   test("comes a last time at the end", () => {

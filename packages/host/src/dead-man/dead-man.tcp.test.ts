@@ -29,8 +29,9 @@ function watch(services: readonly object[]) {
     isEnding: () => false,
     onUnsafe: async () => {},
   });
-  const pulse = (service: string) => {
-    const report: FilterReport = { type: "pulse", at: new Date(clock.now()).toISOString(), judged: { in: 1, out: 0, blocked: 0 } };
+  const pulse = (service: string, signs?: number) => {
+    const judged = { in: 1, out: 0, blocked: 0 };
+    const report: FilterReport = { type: "pulse", at: new Date(clock.now()).toISOString(), judged, signs };
     deadMan.onReport(service, report);
     clock.advance(2000);
   };
@@ -42,6 +43,15 @@ test("a connection through the filter tcp does not arm the switch, because nothi
   pulse("PLC");
   expect(told.hasFired).toBe(false);
   pulse("ROBOT");
+  expect(told.hasFired).toBe(true);
+  deadMan[Symbol.dispose]();
+});
+
+test("what a filter judged without the user, such as a will, neither arms the switch nor holds it", () => {
+  const { deadMan, told, pulse } = watch([PLC, ROBOT]);
+  pulse("ROBOT", 0);
+  expect(told.hasFired).toBe(false);
+  pulse("ROBOT", 1);
   expect(told.hasFired).toBe(true);
   deadMan[Symbol.dispose]();
 });

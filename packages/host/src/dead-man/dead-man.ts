@@ -32,7 +32,7 @@ export class DeadMan implements Disposable {
   readonly #options: DeadManOptions;
   readonly #switch: DeadManSwitch;
   readonly #check: HeartbeatCheck;
-  readonly #judged = new Map<string, number>();
+  readonly #signs = new Map<string, number>();
   /** No filter tells when the user acts, so that a heartbeat has to. */
   readonly #isByHeartbeatsOnly: boolean;
   /** Services whose filters don't tell when the user acts. */
@@ -63,10 +63,10 @@ export class DeadMan implements Disposable {
 
   onReport(service: string, report: FilterReport): void {
     if (report.type !== "pulse" || this.#unheard.has(service)) return;
-    const judged = report.judged.in;
-    const before = this.#judged.get(service) ?? 0;
-    this.#judged.set(service, judged);
-    const isNew = judged > before || (judged < before && judged > 0); // less: the filter was started again
+    const signs = report.signs ?? report.judged.in;
+    const before = this.#signs.get(service) ?? 0;
+    this.#signs.set(service, signs);
+    const isNew = signs > before || (signs < before && signs > 0); // less: the filter was started again
     if (!isNew || this.#isFiring) return;
     const ageMs = this.#options.clock.now() - Date.parse(report.at);
     this.#switch.arm(ageMs >= 0 && ageMs <= OLDEST_PULSE_MS ? ageMs : 0);
