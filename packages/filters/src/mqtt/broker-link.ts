@@ -23,6 +23,8 @@ export interface BrokerLinkOptions {
   readonly onDrain: () => void;
   /** It is away, refused the filter, broke the protocol, or left: once, unless `end` or `cut` came first. */
   readonly onLost: (because: string, reasonCode?: number) => void;
+  /** Nothing waits for the broker any more. */
+  readonly onClosed: () => void;
 }
 
 /** The filter's own connection to the broker, for one client. */
@@ -49,7 +51,14 @@ export class BrokerLink {
     socket.on("drain", () => options.onDrain());
     let because = "the broker closed the connection";
     socket.on("error", (error: NodeJS.ErrnoException) => (because = `the broker is away: ${error.code ?? error.message}`));
-    socket.once("close", () => this.#lose(because));
+    socket.once("close", () => {
+      this.#lose(because);
+      options.onClosed();
+    });
+  }
+
+  get isClosed(): boolean {
+    return this.#socket.closed;
   }
 
   get waitingBytes(): number {
@@ -84,7 +93,8 @@ export class BrokerLink {
   /** With a reset: what was not yet taken is dropped. */
   cut(): void {
     this.#finish();
-    this.#socket.resetAndDestroy();
+    if (this.#socket.connecting) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
   }
 
   #read(): void {

@@ -1,3 +1,4 @@
+import { MAX_DECISION_REASON_CHARS } from "@hardshare/protocol";
 import { Reason } from "./malformed.ts";
 import type { ConnackPacket, ConnectPacket, Version } from "./packets.ts";
 import type { Properties } from "./properties.ts";
@@ -68,7 +69,9 @@ export function acceptClient(
 /** The CONNACK for a client that is not let in. */
 export function refuseClient(version: Version, reasonCode: number, because: string): ConnackPacket {
   const code = version === 5 ? reasonCode : (RETURN_CODES.get(reasonCode) ?? RETURN_UNAVAILABLE);
-  return { cmd: "connack", sessionPresent: false, code, properties: version === 5 ? { reasonString: because } : {} };
+  // A reason may hold names that the client made up.
+  const properties = version === 5 ? { reasonString: because.slice(0, MAX_DECISION_REASON_CHARS) } : {};
+  return { cmd: "connack", sessionPresent: false, code, properties };
 }
 
 /** Properties without those that are not there. */

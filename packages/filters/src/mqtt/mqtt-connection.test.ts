@@ -164,6 +164,86 @@ test("a client that is silent for longer than it said is cut, and its will is se
   expect(await reached.take(2)).toEqual([publish("gone", "x"), { cmd: "disconnect", reasonCode: 0, properties: {} }]);
 });
 
+test("a connection that is reset, as the host's are when it cuts them, is cut at both ends: no will, and nothing that still waits", async () => {
+  await using world = await startWorld();
+  world.send(CONNECT);
+  const { link, reached } = await world.atBroker();
+  await reached.take(1);
+  link.write(writePacket(CONNACK, 5));
+  await world.heard.take(1);
+  const over = new Promise((resolve) => link.once("error", resolve).once("end", () => resolve("left")));
+  world.socket.resetAndDestroy();
+  expect(await over).toMatchObject({ code: "ECONNRESET" });
+  expect(reached.all).toEqual([]);
+});
+
+test("only what is published is a sign of the user: a program connects and subscribes by itself, and a will is sent when it is lost", async () => {
+  await using world = await startWorld();
+  const subscription = { filter: "a", qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
+  world.send(CONNECT, { cmd: "subscribe", id: 1, properties: {}, subscriptions: [subscription] }, publish("a", "1"));
+  const { link, reached } = await world.atBroker();
+  await reached.take(1);
+  link.write(writePacket(CONNACK, 5));
+  await reached.take(2);
+  world.socket.write(Buffer.from([0xff]));
+  expect((await reached.take(1))[0]).toEqual(publish("gone", "x"));
+  expect(world.decisions.map(({ rule, summary, isSign = true }) => `${isSign ? "sign" : "no sign"}: ${rule}, ${summary}`)).toEqual([
+    "no sign: default, connect, version 5, will gone x",
+    "no sign: default, subscribe a",
+    "sign: default, publish a 1",
+    "no sign: strict, a packet that is not right",
+    "no sign: default, will gone x",
+  ]);
+});
+
+test("a will whose refusal has a long reason is refused, and the filter goes on", async () => {
+  await using world = await startWorld({
+    rules: "rules: [{ allow: publish gone, payload: { type: object, additionalProperties: { type: number } } }]",
+  });
+  const payload = Buffer.from(JSON.stringify({ ["~".repeat(60_000)]: "x" }));
+  world.send({ ...CONNECT, will: { topic: "gone", payload, qos: 0, retain: false, properties: {} } });
+  const [connack] = await world.heard.take(1);
+  expect(connack).toMatchObject({ cmd: "connack", code: 0x87 });
+  expect(JSON.stringify(connack).length).toBeLessThan(4000);
+});
+
+test("clients that left count until the broker took their last words, so that what waits for it is bounded", async () => {
+  const clock = new ManualClock();
+  const links: Socket[] = [];
+  const broker = createServer({ allowHalfOpen: true }, (link) => {
+    links.push(link.on("error", () => {}));
+    link.once("data", () => link.write(writePacket(CONNACK, 5))); // never ends
+  }).listen(0, "127.0.0.1");
+  await once(broker, "listening");
+  await using filter = await startMqttFilter({
+    host: "127.0.0.1",
+    port: 0,
+    broker: { host: "127.0.0.1", port: (broker.address() as AddressInfo).port },
+    credentials: { username: undefined, password: undefined },
+    rules: fixedRules(parseMqttRules("default: allow", "test.yaml", makeLimits())),
+    onDecision: () => {},
+    clock,
+    logger: silentLogger,
+  });
+  /** @returns whether it was let in */
+  const visit = async () => {
+    const socket = connect(Number(filter.address.split(":").at(-1)), "127.0.0.1").on("error", () => {});
+    const heard = new Packets(socket);
+    socket.end(Buffer.concat([CONNECT, { cmd: "disconnect", reasonCode: 0, properties: {} } as const].map((each) => writePacket(each, 5))));
+    await once(socket, "close");
+    return heard.all.length > 0;
+  };
+  for (let number = 0; number < 64; number += 1) expect(await visit()).toBe(true);
+  expect(await visit()).toBe(false);
+  const cut = once(links[0]!, "close");
+  clock.advance(10_000);
+  links[0]?.end();
+  await cut;
+  expect(await visit()).toBe(true);
+  for (const link of links) link.destroy();
+  broker.close();
+});
+
 test("a client that sends no CONNECT in time is cut", async () => {
   const clock = new ManualClock();
   await using world = await startWorld({ clock });

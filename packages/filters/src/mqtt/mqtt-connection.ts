@@ -77,7 +77,10 @@ export class MqttConnection {
       this.#hasClientEnded = true;
       this.#pump();
     });
-    socket.on("error", () => {}); // `close` follows
+    socket.on("error", ({ code }: NodeJS.ErrnoException) => {
+      // So the host cuts connections, when nothing more may pass: no will either. Of other errors `close` tells.
+      if (code === "ECONNRESET" && !this.#isClientGone) this.cut();
+    });
     socket.once("close", () => {
       this.#loseClient();
       this.#settle();
@@ -161,6 +164,7 @@ export class MqttConnection {
       onPacket: (packet) => this.#takeFromBroker(packet),
       onDrain: () => this.#regulate(),
       onLost: (because, reasonCode) => this.#loseBroker(because, reasonCode),
+      onClosed: () => this.#settle(),
     });
   }
 
@@ -205,7 +209,8 @@ export class MqttConnection {
   #refuse(error: Malformed): void {
     const { onDecision } = this.#options;
     const { message: because, reasonCode } = error;
-    onDecision({ direction: "in", rule: "strict", decision: "block", mode: "enforce", summary: "a packet that is not right", because });
+    const summary = "a packet that is not right";
+    onDecision({ direction: "in", rule: "strict", decision: "block", mode: "enforce", summary, because, isSign: false });
     if (this.#connect !== undefined) return this.#dismiss(reasonCode, because);
     if (error instanceof UnsupportedVersion) return this.#turnAway(Reason.PROTOCOL_ERROR, because);
     this.#loseClient();
@@ -275,7 +280,7 @@ export class MqttConnection {
   }
 
   #settle(): void {
-    if (this.#isOver && this.#options.socket.closed) this.#options.onOver();
+    if (this.#isOver && this.#options.socket.closed && this.#link?.isClosed !== false) this.#options.onOver();
   }
 
   #finish(): void {

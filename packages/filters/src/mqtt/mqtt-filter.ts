@@ -7,7 +7,10 @@ import { listen } from "../run/listen.ts";
 import type { BrokerCredentials } from "./connect-exchange.ts";
 import { MqttConnection } from "./mqtt-connection.ts";
 
-/** Clients at the same time; more are dropped as they come. Each may hold two packets and some buffers in memory. */
+/**
+ * Clients at the same time, with those that left and whose last words the broker has not yet taken; more are dropped as
+ * they come. Each may hold two packets and some buffers in memory.
+ */
 const MAX_CLIENTS = 64;
 
 export interface MqttFilterOptions extends FilterTools<CompiledMqttRules> {
@@ -26,6 +29,7 @@ export async function startMqttFilter(options: MqttFilterOptions): Promise<Runni
   const connections = new Map<Socket, MqttConnection>();
   const named = new Map<string, MqttConnection>();
   const accept = (socket: Socket) => {
+    if (connections.size >= MAX_CLIENTS) return void socket.destroy();
     const names = new Set<string>();
     const connection: MqttConnection = new MqttConnection({
       ...options,
@@ -44,7 +48,6 @@ export async function startMqttFilter(options: MqttFilterOptions): Promise<Runni
     connections.set(socket, connection);
   };
   const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
-  server.maxConnections = MAX_CLIENTS;
   const address = await listen(server, options);
   return {
     address,

@@ -100,6 +100,22 @@ test("when a service dies its connections are cut, nothing passes, and it is sta
   again.destroy();
 });
 
+test.each(["hold", "cut"] as const)("%s resets connections, so that a service takes none of them for one whose user left", async (how) => {
+  await writeFile(
+    join(folder, "telling.mjs"),
+    `import net from "node:net"; const server = net.createServer((socket) => socket.on("data", (data) => socket.write(data))
+      .on("end", () => process.exit(1)).on("error", ({ code }) => process.exit(code === "ECONNRESET" ? 7 : 2)));
+    server.listen(0, "127.0.0.1", () => console.log("127.0.0.1:" + server.address().port));`,
+  );
+  await using service = await start([process.execPath, "telling.mjs"]);
+  const socket = await service.dial();
+  socket.write("hello");
+  await once(socket, "data");
+  service[how]();
+  await gone.promise;
+  expect(lost).toEqual(["service ROBOT ended with exit code 7"]);
+});
+
 test("the death of a service is noticed although a process that it left behind holds its output open", async () => {
   await writeFile(
     join(folder, "leaving.mjs"),

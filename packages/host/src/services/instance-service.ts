@@ -4,6 +4,7 @@ import { BackOff, type Clock, Deferred, pause, type Random } from "@hardshare/ru
 import { Supervised } from "../programs/supervised.ts";
 import type { ServiceTap } from "../taps/service-tap.ts";
 import { TappedSocket } from "../taps/tapped-socket.ts";
+import { cut } from "./join-sockets.ts";
 import { type ServiceProgram, startServiceProgram, type StartServiceOptions } from "./service-program.ts";
 import { TrafficCounter } from "./service-traffic.ts";
 
@@ -119,7 +120,7 @@ export class InstanceService implements AsyncDisposable {
     );
   }
 
-  /** Cuts all connections, and makes none until all who hold it have released it. */
+  /** Cuts all connections, and makes none until all who hold it have released it. Filters can tell it from a user who left. */
   hold(): void {
     this.#holds += 1;
     this.#cut();
@@ -149,7 +150,7 @@ export class InstanceService implements AsyncDisposable {
   }
 
   #cut(): void {
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets) cut(socket);
   }
 }
 

@@ -34,7 +34,8 @@ function carry(from: Socket, to: Socket): void {
   from.on("end", () => to.end());
 }
 
-function cut(socket: Socket): void {
+/** Drops what was not yet taken, and lets the peer of a TCP connection know that it was cut: with a reset. */
+export function cut(socket: Socket): void {
   if (socket.destroyed) return;
   if (socket.remoteAddress === undefined) socket.destroy();
   else socket.resetAndDestroy();
