@@ -4,6 +4,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 // Not "import": vitest hands these on to Node, where CommonJS packages would then get each other's ES modules.
 const source = ["@hardshare/source", "node", "module"];
+const buildProgram = "tools/test/build-program.mjs";
 /** Starts nothing unless a test asks for it. */
 const dockerDoor = "packages/testkit/src/docker/docker-door.ts";
 
@@ -35,7 +36,7 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-/** Tests run on the source of every package: `e2e`, which runs what users run, makes the program of it first. */
+/** Tests run on the source of every package; what they start as processes of their own is built first. */
 export default defineConfig({
   resolve: { conditions: source },
   ssr: { resolve: { conditions: source } },
@@ -47,7 +48,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["packages/*/src/**/*.test.ts", "tools/**/*.test.mjs"],
-          globalSetup: [dockerDoor],
+          globalSetup: [buildProgram, dockerDoor],
           setupFiles: ["tools/set-up-properties.mjs"],
           testTimeout: 20_000,
           expect: { poll: { timeout: 10_000 } }, // not 1 s: other tests, and other people's, share the machine
@@ -64,7 +65,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
-          globalSetup: ["tools/test/build-program.mjs", dockerDoor, "e2e/harness/find-containers.ts"],
+          globalSetup: [buildProgram, dockerDoor, "e2e/harness/find-containers.ts"],
           testTimeout: 300_000, // ends what hangs, not what is slow: others may share the machine
           hookTimeout: 600_000,
           // They wait more than they compute, and have nothing of the machine in common: no address, port, name or folder.

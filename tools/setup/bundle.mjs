@@ -32,12 +32,25 @@ const COMMONJS = [
  * @returns {Promise<import("esbuild").Metafile>} what went into it
  * @throws Error when the sources can't be read by esbuild, which has said why
  */
-export async function bundleProgram(root) {
+export function bundleProgram(root) {
+  return bundle(root, { mains: MAINS, folder: PROGRAM_FOLDER });
+}
+
+/**
+ * The same for tests, with one more main that runs as a process of its own.
+ * @param {string} root
+ * @param {{ name: string, main: string, folder: string }} more its file becomes `folder/name.js`, from the root
+ */
+export function bundleForTests(root, { name, main, folder }) {
+  return bundle(root, { mains: { ...MAINS, [name]: main }, folder });
+}
+
+async function bundle(root, { mains, folder: within }) {
   const { build } = await import("esbuild"); // npm's packages may have been installed only now
-  const folder = join(root, PROGRAM_FOLDER);
+  const folder = join(root, within);
   const { metafile, outputFiles } = await build({
     absWorkingDir: root,
-    entryPoints: MAINS,
+    entryPoints: mains,
     outdir: folder,
     bundle: true,
     splitting: true,

@@ -1,7 +1,13 @@
-/** Vitest's global set-up of `e2e`, which runs what users run: the program is made of the sources as they are now. */
+/** Vitest's global set-up: what tests start as processes of their own is made of the sources as they are now. */
 import { fileURLToPath } from "node:url";
-import { bundleProgram } from "../setup/bundle.mjs";
+import { bundleForTests, bundleProgram } from "../setup/bundle.mjs";
 
 export default async function setUp() {
-  await bundleProgram(fileURLToPath(new URL("../..", import.meta.url)));
+  const root = fileURLToPath(new URL("../..", import.meta.url));
+  await bundleProgram(root);
+  await bundleForTests(root, {
+    name: "dying-daemon",
+    main: "packages/host/src/testing/dying-daemon.fixture.ts",
+    folder: ".cache/test-programs",
+  });
 }

@@ -4,13 +4,8 @@ import { systemClock, systemRandom } from "@hardshare/runtime";
 import { readEnvironment } from "../environment.ts";
 import { runProgramOnce } from "../program.ts";
 
-/** Arguments by which Node runs the real program, from source. */
-export const COMMAND: readonly string[] = [
-  "--import",
-  fileURLToPath(new URL("../../../../node_modules/tsx/dist/loader.mjs", import.meta.url)),
-  "--conditions=@hardshare/source",
-  fileURLToPath(new URL("../main.ts", import.meta.url)),
-];
+/** Arguments by which Node runs the real program, built by the set-up of tests. */
+export const COMMAND: readonly string[] = [fileURLToPath(new URL("../../bin/hardshare.js", import.meta.url))];
 
 /** What a run of the program left. */
 export interface Ran {

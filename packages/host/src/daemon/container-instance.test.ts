@@ -56,7 +56,7 @@ describe.skipIf(problem !== undefined)(
     /** Process id of an instance's relay. */
     const relayOf = (instanceId: string) =>
       Number(
-        execFileSync("pgrep", ["-f", `relay/main.*${instanceId}`], { encoding: "utf8" })
+        execFileSync("pgrep", ["-f", `relay\\.js.*${instanceId}`], { encoding: "utf8" })
           .trim()
           .split("\n")[0],
       );

@@ -12,7 +12,8 @@ import { SERVE } from "../testing/restart-world.fixture.ts";
 import { daemonStatus } from "./control-client.ts";
 import { deploymentsHere, estopHere, type StoppedHere } from "./estop-here.ts";
 
-const DAEMON = fileURLToPath(new URL("../testing/dying-daemon.fixture.ts", import.meta.url));
+/** `dying-daemon.fixture.ts`, built by the set-up of tests. */
+const DAEMON = fileURLToPath(new URL("../../../../.cache/test-programs/dying-daemon.js", import.meta.url));
 const CONTRACT = `provider: proxy
 services: [{ name: ROBOT, command: ${process.execPath} serve.mjs }]
 terminate: [./terminate.sh]
@@ -39,8 +40,7 @@ afterEach(async () => {
 });
 
 async function startDaemon(): Promise<ChildProcess> {
-  const argv = ["--import", import.meta.resolve("tsx"), "--conditions=@hardshare/source", DAEMON];
-  const child = spawn(process.execPath, [...argv, JSON.stringify({ home: world.home, state: world.state, dieAt: "" })], {
+  const child = spawn(process.execPath, [DAEMON, JSON.stringify({ home: world.home, state: world.state, dieAt: "" })], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   children.push(child);

@@ -13,8 +13,8 @@ import { describeWithEngine, findRealEngines } from "../testing/real-engines.fix
 import { SERVE } from "../testing/restart-world.fixture.ts";
 
 const run = promisify(execFile);
-const VICTIM = ["--import", import.meta.resolve("tsx"), "--conditions=@hardshare/source"];
-const VICTIM_FILE = fileURLToPath(new URL("../testing/dying-daemon.fixture.ts", import.meta.url));
+/** `dying-daemon.fixture.ts`, built by the set-up of tests. */
+const VICTIM = fileURLToPath(new URL("../../../../.cache/test-programs/dying-daemon.js", import.meta.url));
 
 const PROGRAMS = `services: [{ name: ROBOT, command: ${process.execPath} serve.mjs }]
 init: [./begun.sh]
@@ -82,7 +82,7 @@ for (const engine of [noEngine, ...(await findRealEngines())]) {
     const linesOf = async (file: string) =>
       (await readFile(join(world.home, "deployments", file), "utf8").catch(() => "")).trim().split("\n");
     const startVictim = async (dieAt: string): Promise<ChildProcess> => {
-      const child = spawn(process.execPath, [...VICTIM, VICTIM_FILE, JSON.stringify({ home: world.home, state: world.state, dieAt })], {
+      const child = spawn(process.execPath, [VICTIM, JSON.stringify({ home: world.home, state: world.state, dieAt })], {
         env: environment,
         stdio: ["ignore", "pipe", "inherit"],
       });

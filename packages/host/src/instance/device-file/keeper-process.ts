@@ -1,9 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import { AppError } from "@hardshare/protocol";
+import { ownProgram } from "../../programs/own-program.ts";
 import { EVENT_VARIABLE, INSTANCE_VARIABLE } from "../../programs/program-place.ts";
 
 /** What the label of keepers says that they run for. */
@@ -25,7 +24,7 @@ export interface StartKeeperOptions {
  * @throws AppError `program_failed`, `cancelled`
  */
 export async function startKeeper({ instanceId, socket, path, signal }: StartKeeperOptions): Promise<string> {
-  const child = spawn(process.execPath, [...keeperArguments(), socket], {
+  const child = spawn(process.execPath, [ownProgram("keeper"), socket], {
     cwd: "/",
     env: { PATH: path, [INSTANCE_VARIABLE]: instanceId, [EVENT_VARIABLE]: KEEPER_EVENT },
     detached: true,
@@ -51,13 +50,4 @@ export async function startKeeper({ instanceId, socket, path, signal }: StartKee
     child.stderr.destroy();
     child.unref();
   }
-}
-
-function keeperArguments(): string[] {
-  const isSource = import.meta.url.endsWith(".ts"); // in tests and `npm run dev`, where the source runs by tsx
-  const file = fileURLToPath(new URL(isSource ? "./main.ts" : "./keeper.js", import.meta.url));
-  const loader = isSource
-    ? ["--conditions=@hardshare/source", "--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href]
-    : [];
-  return [...loader, file];
 }

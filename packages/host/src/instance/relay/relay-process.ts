@@ -1,12 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { rm } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
 import { AppError } from "@hardshare/protocol";
 import { type Clock, endProcessGroup } from "@hardshare/runtime";
+import { ownProgram } from "../../programs/own-program.ts";
 import { EVENT_VARIABLE, INSTANCE_VARIABLE } from "../../programs/program-place.ts";
 import type { Running } from "../../programs/supervised.ts";
 import { type ContainerProcess, openContainerNetwork } from "../container-network.ts";
@@ -64,7 +63,9 @@ export async function startRelay(options: StartRelayOptions): Promise<RelayProce
       "--pdeathsig",
       "KILL",
       "--",
-      ...relayCommand(settings),
+      process.execPath,
+      ownProgram("relay"),
+      JSON.stringify(settings),
     ],
     // It gets nothing of the daemon's environment but the label by which it is found when its lifeline did not end it.
     {
@@ -89,13 +90,6 @@ export async function startRelay(options: StartRelayOptions): Promise<RelayProce
     throw error;
   }
   return { ended, dial: (signal) => dial(socketPath, signal), [Symbol.asyncDispose]: end };
-}
-
-function relayCommand(settings: RelaySettings): string[] {
-  const isSource = import.meta.url.endsWith(".ts"); // in tests and `npm run dev`, where the source runs by tsx
-  const file = fileURLToPath(new URL(isSource ? "./main.ts" : "./relay.js", import.meta.url));
-  const loader = isSource ? ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href] : [];
-  return [process.execPath, ...loader, file, JSON.stringify(settings)];
 }
 
 async function untilReady(child: ChildProcess, ended: Promise<string>, clock: Clock, signal: AbortSignal): Promise<void> {
