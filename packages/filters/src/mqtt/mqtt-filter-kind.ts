@@ -6,6 +6,9 @@ import type { FilterKind } from "../run/filter-kind.ts";
 import type { BrokerCredentials } from "./connect-exchange.ts";
 import { startMqttFilter } from "./mqtt-filter.ts";
 
+/** What a CONNECT can hold. */
+const MAX_PASSWORD_BYTES = 65_535;
+
 export interface MqttFilterKindOptions {
   /** `host:port` of the broker; an IPv6 host is in brackets. */
   readonly target: string;
@@ -34,9 +37,18 @@ function readCredentials(username: string | undefined, file: string | undefined)
   if (username === undefined) {
     throw new AppError("bad_input", "password-file: expected a user name too (--username)", { details: { field: "password-file" } });
   }
+  const [password = ""] = readText(file).split(/\r?\n/);
+  if (password === "" || Buffer.byteLength(password) > MAX_PASSWORD_BYTES) {
+    throw new AppError("config_invalid", `expected a password of 1 to ${MAX_PASSWORD_BYTES} bytes on the first line of ${file}`, {
+      details: { file },
+    });
+  }
+  return { username, password: Buffer.from(password) };
+}
+
+function readText(file: string): string {
   try {
-    const [password = ""] = readFileSync(file, "utf8").split(/\r?\n/);
-    return { username, password: Buffer.from(password) };
+    return readFileSync(file, "utf8");
   } catch (cause) {
     throw new AppError("config_invalid", `cannot read the password file ${file}: ${(cause as Error).message}`, {
       details: { file },
