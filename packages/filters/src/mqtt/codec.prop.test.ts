@@ -157,7 +157,9 @@ test("a packet with more topic filters than can be judged in a turn is refused",
   const subscription = { filter: "a", qos: 0, noLocal: false, retainAsPublished: false, retainHandling: 0 } as const;
   const read = (count: number) => {
     const framer = new PacketFramer(() => 1024 ** 2);
-    framer.push(writePacket({ cmd: "subscribe", id: 1, properties: {}, subscriptions: new Array(count).fill(subscription) }, 5));
+    framer.push(
+      writePacket({ cmd: "subscribe", id: 1, properties: {}, subscriptions: Array.from({ length: count }, () => subscription) }, 5),
+    );
     return readPacket(framer.next()!, 5);
   };
   expect(read(1000)).toMatchObject({ cmd: "subscribe" });
