@@ -26,7 +26,8 @@ const isSayable = (code: number) => (code >= 1000 && code <= 1014 && ![1004, 100
 
 /**
  * Joins two open WebSockets: each message is judged when it has come whole, and what passes is written anew, as fast as it
- * is read. Pings are answered on each side, and do not pass. When one side closes, so does the other.
+ * is read. Pings are answered on each side, and do not pass. When one side closes, so does the other; nothing is judged
+ * any more when either has.
  */
 export function relayMessages(options: RelayOptions): void {
   const { client, device } = options;
@@ -35,10 +36,18 @@ export function relayMessages(options: RelayOptions): void {
 }
 
 function relay(from: WebSocket, to: WebSocket, direction: FilterDirection, { judge, onBroken }: RelayOptions): void {
+  const send = paced(from);
   from.on("message", (data: Buffer, isBinary) => {
-    const { onward, back = [] } = judge(direction, isBinary ? data : data.toString("utf8"));
-    if (onward !== undefined) send(from, to, onward);
-    for (const text of back) send(from, from, text);
+    if (from.readyState !== from.OPEN || to.readyState !== to.OPEN) return;
+    try {
+      const { onward, back = [] } = judge(direction, isBinary ? data : data.toString("utf8"));
+      if (onward !== undefined) send(to, onward);
+      for (const text of back) send(from, text);
+    } catch (error) {
+      to.terminate();
+      from.terminate();
+      onBroken(direction, error as Error);
+    }
   });
   from.on("error", (error) => onBroken(direction, error)); // the library has told its sender, and closes
   from.once("close", (code, reason) => {
@@ -48,10 +57,15 @@ function relay(from: WebSocket, to: WebSocket, direction: FilterDirection, { jud
   });
 }
 
-/** Sends, and reads no more from `from` until `to` has taken most of what waits for it. */
-function send(from: WebSocket, to: WebSocket, message: SocketMessage): void {
-  to.send(message, { binary: typeof message !== "string" }, () => {
-    if (from.isPaused && to.bufferedAmount < FULL_BYTES / 2) from.resume();
-  });
-  if (to.bufferedAmount > FULL_BYTES) from.pause();
+/** Sends what `from` brought about, and reads no more from it until each side has taken most of what waits for it. */
+function paced(from: WebSocket): (to: WebSocket, message: SocketMessage) => void {
+  const full = new Set<WebSocket>();
+  return (to, message) => {
+    to.send(message, { binary: typeof message !== "string" }, () => {
+      if (to.bufferedAmount < FULL_BYTES / 2 && full.delete(to) && full.size === 0) from.resume();
+    });
+    if (to.bufferedAmount <= FULL_BYTES) return;
+    full.add(to);
+    from.pause();
+  };
 }
