@@ -5,7 +5,7 @@ import { ClientConnection } from "./client-connection.ts";
 import { HeldMemory } from "./held-body.ts";
 import type { FilterContext } from "./serve-request.ts";
 
-export interface HttpFilterOptions extends Omit<FilterContext, "memory"> {
+export interface HttpFilterOptions extends Omit<FilterContext, "memory" | "deviceSockets"> {
   /** Address to listen at. */
   readonly host: string;
   /** Port to listen at; 0 for a free one. */
@@ -23,7 +23,7 @@ const MAX_CONNECTIONS = 512;
  */
 export async function startHttpFilter(options: HttpFilterOptions): Promise<RunningFilter> {
   const connections = new Set<ClientConnection>();
-  const context: FilterContext = { ...options, memory: new HeldMemory() };
+  const context: FilterContext = { ...options, memory: new HeldMemory(), deviceSockets: new Set() };
   const server = createServer({ allowHalfOpen: true, noDelay: true });
   server.maxConnections = MAX_CONNECTIONS;
   server.on("connection", (socket) => {
@@ -36,6 +36,7 @@ export async function startHttpFilter(options: HttpFilterOptions): Promise<Runni
     address,
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const socket of context.deviceSockets) socket.terminate(); // first: nothing more passes
       for (const connection of connections) connection.drop();
       await closed;
     },

@@ -1,3 +1,4 @@
+import type { WebSocket } from "ws";
 import type { AnswerRules } from "../rules/answer-rules.ts";
 import { type HeadVerdict, judgeHead, judgeRest, type RequestVerdict } from "../rules/judge-request.ts";
 import type { CompiledHttpRule, CompiledHttpRules } from "../rules/http-rules.ts";
@@ -21,6 +22,8 @@ export interface FilterContext extends Pick<FilterTools<CompiledHttpRules>, "onD
   readonly device: DeviceAddress | (() => Responder);
   readonly rules: LiveRules<CompiledHttpRules>;
   readonly memory: HeldMemory;
+  /** To the device, of all connections: also of clients that have left, until it has taken what they sent last. */
+  readonly deviceSockets: Set<WebSocket>;
 }
 
 /** What becomes of the client's connection: it goes on, is ended in order, is dropped, or ends with an answer of the filter. */

@@ -43,6 +43,10 @@ export async function serveUpgrade(upgrade: Upgrade): Promise<Outcome> {
   if (problem !== undefined) return refuse(400, "strict", problem);
   const { device } = context;
   if (typeof device === "function") return refuse(403, "strict", "there is no device that could open a WebSocket");
+  if (context.deviceSockets.size >= MAX_DEVICE_SOCKETS) {
+    const because = `${MAX_DEVICE_SOCKETS} WebSockets are open to the device, the most that may be: try again`;
+    return refuse(503, "strict", because);
+  }
   const verdict = judgeSocket(rules, request);
   const target = verdict.decision === "allow" && rules.mode === "enforce" ? verdict.target : request.target;
   if (verdict.decision === "block" && rules.mode === "enforce") return refuse(403, verdict.rule, verdict.because);
@@ -96,6 +100,8 @@ function listProtocols(text: string | undefined): string[] | undefined {
   return names.every((name) => /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(name)) && new Set(names).size === names.length ? names : undefined;
 }
 
+/** Clients that have left leave theirs behind until the device has taken what they sent last. */
+const MAX_DEVICE_SOCKETS = 512;
 /** Messages are compressed on both sides for whoever asks for it; small ones are not worth it. */
 const COMPRESSION = { threshold: 1024 };
 /** Largest message of a WebSocket that no rule says the size for. */
@@ -110,6 +116,8 @@ function connect(
   const { context, socket, head } = upgrade;
   const headers = joinHeaders(upgrade.request.rawHeaders);
   const device = dial(upgrade.device, request, { protocols: listProtocols(headers["sec-websocket-protocol"]) ?? [], limitBytes });
+  context.deviceSockets.add(device);
+  device.once("close", () => context.deviceSockets.delete(device));
   return new Promise((resolve) => {
     const fail = (because: string) => {
       device.terminate();
@@ -124,7 +132,6 @@ function connect(
     });
     device.on("error", (error) => fail(error.message));
     device.once("open", () => {
-      socket.off("close", leave);
       device.pause();
       const acceptor = new WebSocketServer({
         noServer: true,
@@ -137,6 +144,7 @@ function connect(
       // All that the library reads of it.
       const handshake = { method: request.method, headers } as unknown as IncomingMessage;
       acceptor.handleUpgrade(handshake, socket, head, (client) => {
+        socket.off("close", leave); // not before: the library may refuse what the client asks of compression
         relaySocket({ context, client, device, path: request.path, summary: summarise(upgrade.request) });
         device.resume();
       });

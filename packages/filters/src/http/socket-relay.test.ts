@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { parseHttpRules } from "../rules/http-rules.ts";
@@ -275,4 +275,18 @@ describe("a WebSocket is refused", () => {
     expect(answer).not.toContain("HTTP/1.1 200");
     expect(told()).toEqual([]);
   });
+});
+
+test("a handshake that the library refuses leaves no WebSocket to the device behind", async () => {
+  const left = once(device.server, "connection").then(([socket]) => once(socket as WebSocket, "close"));
+  const [host = "", port] = world.filter.address.split(":");
+  const raw = connect({ host, port: Number(port) });
+  raw.write(
+    "GET /raw HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
+      "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Extensions: ;\r\n\r\n",
+  );
+  const [answer] = (await once(raw, "data")) as [Buffer];
+  expect(answer.toString()).toMatch(/^HTTP\/1\.1 400 /);
+  raw.destroy();
+  await left;
 });
