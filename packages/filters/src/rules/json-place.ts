@@ -46,6 +46,19 @@ export function findLookalike(root: unknown, place: JsonPlace): string | undefin
   return Object.hasOwn(holder, first) ? findLookalike(holder[first], rest) : undefined;
 }
 
+/**
+ * Whether something on the way to a place is a text, a number or a truth value: a device may find there what nobody saw,
+ * as ROS takes a text in base64 for an array of bytes. Null holds nothing.
+ */
+export function hasDeadEnd(root: unknown, place: JsonPlace): boolean {
+  const [first, ...rest] = place;
+  if (first === undefined || root === null || root === undefined) return false;
+  if (typeof root !== "object") return true;
+  const holder = root as Record<string, unknown>;
+  const keys = first === "*" ? Object.keys(holder) : Object.hasOwn(holder, first) ? [first] : [];
+  return keys.some((key) => hasDeadEnd(holder[key], rest));
+}
+
 /** Takes away what is at these places. @returns how many were removed */
 export function removePlaces(root: unknown, places: readonly JsonPlace[]): number {
   let removed = 0;

@@ -1,7 +1,7 @@
 import type { Clamp, JsonSchema } from "@hardshare/protocol";
 import type { ErrorObject } from "ajv/dist/2020.js";
 import { compileSchema, MAX_MATCHED_CHARS, type SchemaProblem, TextTooLong } from "./json-schema.ts";
-import { compilePlace, findLookalike, findPlaces, type JsonPlace } from "./json-place.ts";
+import { compilePlace, findLookalike, findPlaces, hasDeadEnd, type JsonPlace } from "./json-place.ts";
 import { DeclaredNames } from "./declared-names.ts";
 import { findUnknownField } from "./schema-fields.ts";
 
@@ -66,6 +66,7 @@ export function compileValueCondition(schema: JsonSchema, clamp: Clamp = {}): Va
 /** Why a number that has a range can't be brought into it. */
 function findUnclampable(value: unknown, ranges: readonly ClampedPlace[]): string | undefined {
   for (const { source, place } of ranges) {
+    if (hasDeadEnd(value, place)) return `${source}: expected an object or an array around it, because it is brought into range`;
     for (const { holder, key } of findPlaces(value, place)) {
       if (typeof holder[key] !== "number") return `${source}: expected a number, because it is brought into range`;
     }
