@@ -50,3 +50,11 @@ test("a message that was given up does not keep later ones from being joined", (
   expect(fragments.add({ ...piece, id: "next", num: 1 })).toEqual({ text: "x".repeat(960) });
   expect(fragments.add({ ...piece, id: "large", num: 0, data: "x".repeat(LIMIT + 1) })).toHaveProperty("problem");
 });
+
+test("empty fragments are not held without bound either", () => {
+  const fragments = new Fragments(LIMIT);
+  const send = (id: string, num: number) => fragments.add({ op: "fragment", id, num, total: 10_000, data: "" });
+  for (const id of ["a", "b"]) for (let num = 0; num < 6000; num += 1) expect(send(id, num)).toBeUndefined();
+  expect(send("b", 0)).toHaveProperty("problem"); // it is held
+  expect(send("a", 0)).toBeUndefined(); // it was forgotten
+});

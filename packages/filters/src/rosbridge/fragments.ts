@@ -1,4 +1,4 @@
-/** Longest id of a message in fragments, and most fragments of one. */
+/** Longest id of a message in fragments, and most fragments of one, and of all that are held: empty ones take memory too. */
 const MAX_ID_CHARS = 512;
 const MAX_FRAGMENTS = 10_000;
 /** Messages of which some fragments have come; the oldest is forgotten for one more. */
@@ -18,6 +18,7 @@ export class Fragments {
   readonly #limitChars: number;
   readonly #partial = new Map<string | number, Partial>();
   #heldChars = 0;
+  #heldPieces = 0;
 
   /** @param limitChars most characters of all that is held */
   constructor(limitChars: number) {
@@ -43,8 +44,9 @@ export class Fragments {
     }
     partial.pieces.set(num, data);
     this.#heldChars += data.length;
+    this.#heldPieces += 1;
     for (const oldest of this.#partial.keys()) {
-      if (this.#heldChars <= this.#limitChars) break;
+      if (this.#heldChars <= this.#limitChars && this.#heldPieces <= MAX_FRAGMENTS) break;
       this.#forget(oldest);
     }
     if (!this.#partial.has(key)) {
@@ -64,7 +66,9 @@ export class Fragments {
   }
 
   #forget(key: string | number): void {
-    for (const piece of this.#partial.get(key)?.pieces.values() ?? []) this.#heldChars -= piece.length;
+    const pieces = this.#partial.get(key)?.pieces;
+    for (const piece of pieces?.values() ?? []) this.#heldChars -= piece.length;
+    this.#heldPieces -= pieces?.size ?? 0;
     this.#partial.delete(key);
   }
 }
