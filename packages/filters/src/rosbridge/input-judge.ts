@@ -120,6 +120,8 @@ export class InputJudge {
     if (op === "unsubscribe" || op === "unadvertise") return { rule: op };
     const match = matchRosbridge(rules, FOLLOWS[op] ?? (op as RuledOperation), parts);
     const { rule } = match;
+    // A goal too, unless a rule blocks that: it can be cancelled when rules that were read again know it no longer.
+    if (op === "cancel_action_goal" && rule === "default" && this.#findGoal(operation) !== undefined) return { rule: op };
     if (match.decision === "block") return { rule, problem: match.because };
     const { matched } = match;
     const refuse = (problem: string): Verdict => ({ rule, problem: explain(problem, matched?.because) });
@@ -158,10 +160,17 @@ export class InputJudge {
       case "send_action_goal":
         return open.addGoal(operation);
       case "cancel_action_goal": {
-        const deviceId = id === undefined ? undefined : open.goalId(id);
-        return open.goal(deviceId)?.action === name ? { id: deviceId } : { problem: "this connection has no goal of this action and id" };
+        const deviceId = this.#findGoal(operation);
+        return deviceId === undefined ? { problem: "this connection has no goal of this action and id" } : { id: deviceId };
       }
     }
+  }
+
+  /** The goal of this client that an operation names. @returns the id by which the device knows it */
+  #findGoal({ name, id }: Operation): string | undefined {
+    const { open } = this.#options;
+    const deviceId = id === undefined ? undefined : open.goalId(id);
+    return open.goal(deviceId)?.action === name ? deviceId : undefined;
   }
 
   #refuseStrictly(text: string, fields: Readonly<Record<string, unknown>>, because: string): InputPassage {

@@ -97,6 +97,21 @@ test("rules that are read again hold for the next message, also of a topic that 
   expect(await device.next()).toEqual({ op: "unsubscribe", topic: "/scan" });
 });
 
+test("a goal can be cancelled by who sent it when the rules know it no longer, unless one blocks that", async () => {
+  world = await RosbridgeWorld.start(RULES);
+  const { client, device } = await world.connect();
+  client.send({ op: "send_action_goal", action: "/dock", action_type: "dock/Dock", id: "g" });
+  const { id } = await device.next();
+  world.reload("rules: [{ block: cancel_action_goal /dock }]");
+  client.send({ op: "cancel_action_goal", action: "/dock", id: "g" });
+  expect(await client.next()).toMatchObject({ op: "status", rule: "cancel_action_goal /dock" });
+  world.reload("rules: [{ allow: subscribe /odom }]");
+  client.send({ op: "cancel_action_goal", action: "/dock", id: "of another" });
+  expect(await client.next()).toMatchObject({ op: "status", rule: "default" });
+  client.send({ op: "cancel_action_goal", action: "/dock", id: "g" });
+  expect(await device.next()).toEqual({ op: "cancel_action_goal", action: "/dock", id });
+});
+
 test("a message that is too large ends the connection, on both sides", async () => {
   world = await RosbridgeWorld.start("default: allow");
   const { client, device } = await world.connect();
@@ -114,6 +129,24 @@ test("when one side leaves, the other is closed", async () => {
   const second = await world.connect();
   second.device.socket.close(1001);
   expect(await second.client.closed).toBe(1001);
+});
+
+test("a client that closes in order is told to the robot so, after all that it sent", async () => {
+  world = await RosbridgeWorld.start("default: allow");
+  const { client, device } = await world.connect();
+  client.send({ op: "publish", topic: "/cmd_vel", msg: {} });
+  client.socket.close(1000);
+  expect(await device.next()).toMatchObject({ topic: "/cmd_vel" });
+  expect(await device.closed).toBe(1000);
+});
+
+test("a text does not carry bytes past the range of an array", async () => {
+  world = await RosbridgeWorld.start("rules: [{ allow: publish /servos, clamp: { /data/*: [0, 90] } }]");
+  const { client, device } = await world.connect();
+  client.send({ op: "publish", topic: "/servos", msg: { data: Buffer.from([255]).toString("base64") } });
+  expect(await client.next()).toMatchObject({ op: "status", because: expect.stringContaining("/data/*") });
+  client.send({ op: "publish", topic: "/servos", msg: { data: [255] } });
+  expect(await device.next()).toMatchObject({ msg: { data: [90] } });
 });
 
 test("a robot that is away is told as 502, and what is no WebSocket as 426", async () => {

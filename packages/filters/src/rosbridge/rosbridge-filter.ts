@@ -31,6 +31,7 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
 export async function startRosbridgeFilter(options: RosbridgeFilterOptions): Promise<RunningFilter> {
   const { logger } = options;
   const streams = new Set<Duplex>();
+  const devices = new Set<WebSocket>();
   const server = createServer({ headersTimeout: HANDSHAKE_TIMEOUT_MS, requestTimeout: HANDSHAKE_TIMEOUT_MS }, (_request, response) => {
     response.writeHead(426, { Connection: "close", Upgrade: "websocket" }).end("expected a WebSocket: here is rosbridge\n");
   });
@@ -42,55 +43,50 @@ export async function startRosbridgeFilter(options: RosbridgeFilterOptions): Pro
   });
   server.on("upgrade", (request, stream, head) => {
     stream.on("error", () => {}); // "close" follows
-    dial(options.device, stream).then(
-      (device) => {
-        device.pause();
-        stream.once("close", () => device.terminate()); // also when the handshake is refused
-        acceptor.handleUpgrade(request, stream, head, (client) => {
-          join(client, device, options);
-          device.resume();
-        });
-      },
-      (error: Error) => {
-        logger.warn("the device could not be asked", { because: error.message });
-        refuse(stream, request, error);
-      },
-    );
+    // Those of clients that have left may still take what they sent last.
+    if (devices.size >= MAX_CONNECTIONS) return void stream.destroy();
+    const device = dial(options.device);
+    devices.add(device);
+    device.once("close", () => devices.delete(device));
+    const leave = () => device.terminate(); // also when the handshake is refused
+    stream.once("close", leave);
+    const fail = (error: Error) => {
+      logger.warn("the device could not be asked", { because: error.message });
+      refuse(stream, request, error);
+    };
+    device.once("error", fail);
+    device.once("open", () => {
+      device.off("error", fail);
+      device.pause();
+      acceptor.handleUpgrade(request, stream, head, (client) => {
+        stream.off("close", leave);
+        join(client, device, options);
+        device.resume();
+      });
+    });
   });
   const address = await listen(server, options);
   return {
     address,
     async [Symbol.asyncDispose]() {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const device of devices) device.terminate(); // first: nothing more passes
       for (const stream of streams) stream.destroy();
       await closed;
     },
   };
 }
 
-/** Connects the device first, so that a client is not accepted in vain. @throws Error when it can't be, or the client leaves */
-function dial({ host, port }: DeviceAddress, client: Duplex): Promise<WebSocket> {
-  return new Promise((resolve, reject) => {
-    const device = new WebSocket(`ws://${host.includes(":") ? `[${host}]` : host}:${port}/`, {
-      handshakeTimeout: CONNECT_TIMEOUT_MS,
-      followRedirects: false,
-      maxPayload: OUTPUT_LIMIT_BYTES,
-      perMessageDeflate: false,
-    });
-    const leave = () => {
-      device.terminate();
-      reject(new Error("the client has left"));
-    };
-    client.once("close", leave);
-    device.on("error", (error) => {
-      client.off("close", leave);
-      reject(error);
-    });
-    device.once("open", () => {
-      client.off("close", leave);
-      resolve(device);
-    });
+/** Begins to connect the device, which comes first, so that a client is not accepted in vain. */
+function dial({ host, port }: DeviceAddress): WebSocket {
+  const device = new WebSocket(`ws://${host.includes(":") ? `[${host}]` : host}:${port}/`, {
+    handshakeTimeout: CONNECT_TIMEOUT_MS,
+    followRedirects: false,
+    maxPayload: OUTPUT_LIMIT_BYTES,
+    perMessageDeflate: false,
   });
+  device.on("error", () => {}); // "close" follows
+  return device;
 }
 
 function refuse(stream: Duplex, { url }: IncomingMessage, error: Error): void {
