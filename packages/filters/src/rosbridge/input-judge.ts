@@ -97,6 +97,7 @@ export class InputJudge {
       rule: verdict.rule,
       summary: summarise(operation.op, operation.name, message),
       message: describe(operation),
+      isSign: ACTS.has(operation.op),
     } as const;
     if (isBlocked && isEnforced) {
       this.#options.onDecision({ ...told, decision: "block", because: verdict.problem });
@@ -174,13 +175,17 @@ export class InputJudge {
   }
 
   #refuseStrictly(text: string, fields: Readonly<Record<string, unknown>>, because: string): InputPassage {
-    this.#options.onDecision({ direction: "in", mode: "enforce", decision: "block", rule: "strict", because, summary: summarise(text) });
+    const told = { rule: "strict", because, summary: summarise(text), isSign: false };
+    this.#options.onDecision({ direction: "in", mode: "enforce", decision: "block", ...told });
     return { toClient: tellRefusal(fields, "strict", because) };
   }
 }
 
 /** Operations into which the type of their rule is written when they name none. */
 const NAMES_TYPE: ReadonlySet<Operation["op"]> = new Set(["advertise", "subscribe", "send_action_goal"]);
+
+/** Signs of the user; programs do the rest by themselves when they connect again. */
+const ACTS: ReadonlySet<Operation["op"]> = new Set(["publish", "call_service", "send_action_goal", "cancel_action_goal"]);
 
 /** As `filter learn` reads it. */
 function describe({ op, name, type, message }: Operation) {

@@ -1,3 +1,5 @@
+import { MAX_DECISION_REASON_CHARS } from "@hardshare/protocol";
+
 /** What a client sent, as far as it could be read. */
 interface Refused {
   readonly op?: unknown;
@@ -11,7 +13,8 @@ interface Refused {
  * Says to a client why an operation was refused, as rosbridge says that one failed: a status message, and for a call or a
  * goal also the answer that its sender waits for.
  */
-export function tellRefusal(refused: Refused, rule: string, because: string): string[] {
+export function tellRefusal(refused: Refused, rule: string, reason: string): string[] {
+  const because = reason.slice(0, MAX_DECISION_REASON_CHARS); // it may hold names that the client made up
   const words = `refused by filter: ${because} (rule ${rule})`;
   const id = typeof refused.id === "string" || typeof refused.id === "number" ? { id: refused.id } : {};
   const status = JSON.stringify({ op: "status", level: "error", msg: words, rule, because, ...id });

@@ -112,6 +112,18 @@ test("a goal can be cancelled by who sent it when the rules know it no longer, u
   expect(await device.next()).toEqual({ op: "cancel_action_goal", action: "/dock", id });
 });
 
+test("what acts is a sign of the user, and what programs do by themselves when they connect again is none", async () => {
+  world = await RosbridgeWorld.start("default: allow");
+  const { client, device } = await world.connect();
+  client.send({ op: "subscribe", topic: "/a" });
+  client.send({ op: "advertise", topic: "/b", type: "std_msgs/Empty" });
+  client.send({ op: "status", level: "error", msg: "" });
+  client.send({ op: "publish", topic: "/b", msg: {} });
+  client.send({ op: "call_service", service: "/c" });
+  for (let count = 0; count < 4; count += 1) await device.next();
+  expect(world.decisions.map(({ isSign }) => isSign)).toEqual([false, false, false, true, true]);
+});
+
 test("a message that is too large ends the connection, on both sides", async () => {
   world = await RosbridgeWorld.start("default: allow");
   const { client, device } = await world.connect();

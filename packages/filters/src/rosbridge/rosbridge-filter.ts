@@ -114,7 +114,7 @@ function join(client: WebSocket, device: WebSocket, { rules, onDecision, random 
     },
     onBroken: (direction, { message }) => {
       const because = `the WebSocket broke: ${message}`;
-      onDecision({ direction, mode: "enforce", decision: "block", rule: "strict", because, summary: "no message" });
+      onDecision({ direction, mode: "enforce", decision: "block", rule: "strict", because, summary: "no message", isSign: false });
     },
   });
 }
