@@ -11,7 +11,7 @@ export interface HealthFacts {
   hasInstance: boolean;
   /** Whether the program of `cooldown` has yet to say that the hardware is ready. */
   isWaitingForProgram: boolean;
-  /** The monitors with `on_fail: terminate` that failed when they ran last, or have yet to run again since. */
+  /** The monitors that failed when they ran last, but for those with `on_fail: alert`. */
   unfit: readonly string[];
 }
 

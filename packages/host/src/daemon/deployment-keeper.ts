@@ -81,16 +81,27 @@ export class DeploymentKeeper {
       current: () =>
         this.#current === undefined || this.#reports === undefined ? undefined : { instance: this.#current, reports: this.#reports },
       isLockedOut: () => this.#lockout !== null,
+      isMakingSafe: () => this.#stops.isRunning || (this.#current ?? this.trials.instance)?.isStopped === true,
+      hasTrial: () => this.trials.isRunning,
       lockOut: (why) => this.#lockOut(this.#current?.facts.instanceId, why),
       onAlert: (message) => this.#onAlert(message),
       onChange: () => this.#onOfferChange(),
     });
     this.#answers = new EndedAnswers({ ...options, clock: options.tools.clock, lockOut });
-    this.#stops = new DeploymentStops({ ...options, offer: this.offer, onOver: () => this.#reconcile() });
+    this.#stops = new DeploymentStops({
+      ...options,
+      offer: this.offer,
+      untilQuiet: () => this.#health.stop(),
+      onOver: () => {
+        this.#health.look();
+        this.#reconcile();
+      },
+    });
     this.trials = new DeploymentTrials({
       ...options,
       whyNot: () => this.#whyNoTrial(),
       onChange: () => {
+        this.#health.look();
         options.onChange();
         this.#reconcile(); // an instance may have waited for its end
       },
@@ -161,6 +172,7 @@ export class DeploymentKeeper {
     if (desired?.dissolved != null && this.offer.dissolve(desired.dissolved)) this.#options.onDissolved(this.deploymentId);
     const estop = desired?.estop ?? null;
     if (estop !== null && !this.#stops.isActedOn(estop.lockoutId)) this.estop({ instance: null, by: "owner", ...estop });
+    this.#health.look(); // first: whether it is locked out decides whether monitors have to look again
     this.#reconcile();
   }
 
@@ -177,7 +189,9 @@ export class DeploymentKeeper {
 
   /** Makes the hardware safe at once, whatever is being done with it. */
   estop(estop: Estop): void {
-    this.#stops.press(estop, this.#current ?? this.trials.instance);
+    const running = this.#current ?? this.trials.instance;
+    this.#stops.press(estop, running);
+    if (running?.isStopped === true) void this.#health.stop(); // without an instance that is waited for
     this.#options.onChange();
   }
 
@@ -390,8 +404,9 @@ export class DeploymentKeeper {
     });
   }
 
-  #lockOut(instanceId: InstanceId | undefined, why: string): Promise<void> {
-    return this.#options.lockOut({ deploymentId: this.deploymentId, instanceId, why });
+  async #lockOut(instanceId: InstanceId | undefined, why: string): Promise<void> {
+    await this.#options.lockOut({ deploymentId: this.deploymentId, instanceId, why });
+    this.#health.look();
   }
 }
 

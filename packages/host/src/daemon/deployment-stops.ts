@@ -24,6 +24,8 @@ interface DeploymentStopsOptions {
   offer: Offer;
   /** Never rejects. */
   lockOut(lockout: NewLockout): Promise<void>;
+  /** Settles when no program that looks after the hardware runs any more; never rejects. */
+  untilQuiet: () => Promise<void>;
   /** An E-stop without an instance is over: what waited for it may go on. */
   onOver: () => void;
 }
@@ -37,11 +39,12 @@ export class DeploymentStops {
   #settled = Promise.resolve();
 
   constructor(options: DeploymentStopsOptions) {
-    const { deploymentId, tools, offer } = options;
+    const { deploymentId, tools, offer, untilQuiet } = options;
     this.#options = options;
     this.#idle = new IdleStop({
       deploymentId,
       tools,
+      untilQuiet,
       readContract: () => offer.readContractOrLast(),
       onUnsafe: (why) => options.lockOut({ deploymentId, why }),
     });

@@ -1,5 +1,6 @@
 /** Monitors, cooldown and hours of a host daemon: real programs, a real journal, and a server that keeps what it hears. */
-import { existsSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, watch } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DeploymentId, type HostDeployment } from "@hardshare/protocol";
@@ -37,6 +38,14 @@ function told<T>(find: (said: HostDeployment) => T | undefined | null | false): 
     const last = descriptions.findLast((each) => each.deploymentId === deployment) ?? world.described(deployment);
     return (last === undefined ? undefined : find(last)) || undefined;
   });
+}
+async function untilThere(path: string): Promise<void> {
+  const watcher = watch(world.folder);
+  try {
+    while (!existsSync(path)) await once(watcher, "change");
+  } finally {
+    watcher.close();
+  }
 }
 const lockouts = () => world.server.heard.flatMap((message) => (message.type === "lockout" ? [message.reason] : []));
 
@@ -156,6 +165,36 @@ test("a program says when the cooldown is over", async () => {
   await told(({ rest }) => rest?.why === "until ./m says that it is ready");
   await setWell(true);
   await told(({ rest }) => rest === null);
+});
+
+test("an E-stop kills what looks after the hardware before it makes it safe, and nothing asks again while it is locked out", async () => {
+  const at = (name: string) => join(world.folder, name);
+  await build("cooldown: { run: ./c, every: 1s }\nmonitors: [{ run: ./c, every: 1s }]\nsafe_state: [./safe]\n");
+  await world.script("c", `trap '' TERM; echo $$ >> ${at("begun")}; touch ${at("$HARDSHARE_EVENT")}; while :; do sleep 1; done`);
+  await world.script(
+    "safe",
+    `for pid in $(cat ${at("begun")}); do tr '\\0' ' ' < /proc/$pid/cmdline; done > ${at("seen")} 2> /dev/null; :`,
+  );
+  world.server.isAcknowledging = false;
+  await world.start();
+  for (const name of ["cooldown", "monitor.1"]) await untilThere(at(name));
+  await world.server.estop({ deploymentId: deployment, instance: null, by: "owner", actor: "olga" });
+  await untilThere(at("seen"));
+  await world.daemon?.stop({ endInstances: true });
+  expect(await readFile(at("seen"), "utf8")).toBe("");
+  expect(lockouts()).toEqual(["E-stop by olga"]);
+});
+
+test("after an unlock a launch waits until the monitors have looked again", async () => {
+  await build("monitors: [{ run: ./m, every: 1h }]\n");
+  await world.start();
+  await world.server.until(() => lockouts()[0]);
+  await world.untilHeard(); // acknowledged, and no more in force at the server
+  const refused = world.launch(deployment);
+  expect(await world.server.report(refused.instanceId, "ended")).toMatchObject({ failedStep: "host" });
+  await setWell(true);
+  await world.untilHeard();
+  await launchUp();
 });
 
 const DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];

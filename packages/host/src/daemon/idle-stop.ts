@@ -5,6 +5,8 @@ import { type HostTools, InstanceParts, type PartEvents } from "../instance/inst
 interface IdleStopOptions {
   deploymentId: DeploymentId;
   tools: HostTools;
+  /** Settles when nothing else touches the hardware; never rejects. */
+  untilQuiet: () => Promise<void>;
   /** The contract of the next instance. @throws AppError when it cannot be read */
   readContract: () => Promise<LoadedContract>;
   /** The programs for the safe state failed. Never rejects. */
@@ -29,7 +31,9 @@ export class IdleStop {
   /** Settles when the programs have ended; never rejects. */
   press(): Promise<void> {
     this.#waiting += 1;
+    const isQuiet = this.#options.untilQuiet();
     this.#running = this.#running.then(async () => {
+      await isQuiet;
       await this.#makeSafe().catch((error: unknown) => this.#options.onUnsafe(`safe_state: ${toAppError(error).message}`));
       this.#waiting -= 1;
     });

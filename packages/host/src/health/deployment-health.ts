@@ -8,6 +8,7 @@ import {
   MAX_REPORT_LOG_CHARS,
   type Monitor,
   type Rest,
+  toAppError,
   toStorableText,
 } from "@hardshare/protocol";
 import type { ReportStream } from "../channel/report-stream.ts";
@@ -17,7 +18,7 @@ import type { HostTools } from "../instance/instance-parts.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { ProgramOutcome } from "../programs/run-program.ts";
 import { LastEnd } from "./last-end.ts";
-import { monitorPlace } from "./monitor-place.ts";
+import { COOLDOWN_EVENT, killMonitors, MONITOR_EVENT, monitorPlace } from "./monitor-place.ts";
 import { type MonitorFailure, MonitorSchedule } from "./monitor-schedule.ts";
 import { ProgramRounds } from "./program-rounds.ts";
 
@@ -33,6 +34,10 @@ export interface DeploymentHealthOptions {
   /** The instance that lasts, and what is told of it. */
   current: () => { instance: HostInstance; reports: ReportStream } | undefined;
   isLockedOut: () => boolean;
+  /** Whether an E-stop is under way, with or without an instance: nothing else touches the hardware then. */
+  isMakingSafe: () => boolean;
+  /** Whether an owner's trial uses the hardware. */
+  hasTrial: () => boolean;
   /** Locks the deployment out; never rejects. */
   lockOut: (why: string) => Promise<void>;
   /** Something that the owner should look at; it is told to the server already. */
@@ -53,9 +58,10 @@ export class DeploymentHealth implements AsyncDisposable {
   #alerts: HostAlert[] = [];
   /** Whether the program of `cooldown` has yet to say that the hardware is ready. */
   #isWaiting = true;
-  #asking: { rounds: ProgramRounds; run: string } | undefined;
+  #asking: { rounds: ProgramRounds; key: string } | undefined;
   #timer: Disposable | undefined;
   #told = "";
+  #wasLockedOut = false;
   #isClosed = false;
 
   constructor(options: DeploymentHealthOptions) {
@@ -64,7 +70,7 @@ export class DeploymentHealth implements AsyncDisposable {
     this.#lastEnd = new LastEnd(clock);
     this.#monitors = new MonitorSchedule({
       clock,
-      run: (monitor, index, loaded, signal) => this.#run(monitor, `monitor.${index + 1}`, loaded, signal),
+      run: (monitor, index, loaded, signal) => this.#run(monitor, `${MONITOR_EVENT}${index + 1}`, loaded, signal),
       onFailure: (failure) => this.#onFailure(failure),
       onPass: (monitor, isAgain) => this.#onPass(monitor, isAgain),
     });
@@ -86,9 +92,14 @@ export class DeploymentHealth implements AsyncDisposable {
   /** Takes over what has changed of the offer, the instance, or the time. */
   look(): void {
     if (this.#isClosed) return;
-    const { offer, current } = this.#options;
+    const { offer, current, isLockedOut, isMakingSafe } = this.#options;
     const instance = current()?.instance;
-    if (offer.isOpen) this.#monitors.set(offer.contract);
+    const wasUnlocked = this.#wasLockedOut && !isLockedOut();
+    this.#wasLockedOut = isLockedOut();
+    // Somebody worked at the hardware meanwhile: what monitors said before counts no more, and a launch waits for them.
+    if (wasUnlocked || isMakingSafe()) this.#monitors.set(undefined);
+    if (isMakingSafe()) this.#isWaiting = true;
+    else if (offer.isOpen) this.#monitors.set(offer.contract);
     else if (!offer.isAdvertised && instance === undefined) this.#monitors.set(undefined);
     else if (instance !== undefined && this.#monitors.loaded === undefined) this.#monitors.set(instance.facts.loaded);
     if (instance !== undefined) this.#isWaiting = true;
@@ -103,6 +114,15 @@ export class DeploymentHealth implements AsyncDisposable {
     if (told === this.#told) return;
     this.#told = told;
     this.#options.onChange();
+  }
+
+  /** Kills at once what runs, for an E-stop that is under way, which it does not run beside. Never rejects. */
+  async stop(): Promise<void> {
+    const isIdle = this.#asking === undefined && (this.#monitors.loaded?.contract.monitors.length ?? 0) === 0;
+    this.look();
+    if (isIdle) return;
+    const { tools, deploymentId, lockOut } = this.#options;
+    await killMonitors(deploymentId, tools.clock).catch((error: unknown) => lockOut(`E-stop: ${toAppError(error).message}`));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -127,22 +147,24 @@ export class DeploymentHealth implements AsyncDisposable {
     );
   }
 
-  /** Runs the program of `cooldown` until it says that the hardware is ready: never beside an instance. */
+  /** Runs the program of `cooldown` until it says that the hardware is ready: never beside an instance, an E-stop, or while locked out. */
   #askWhenReady(instance: HostInstance | undefined): void {
-    const { offer, tools } = this.#options;
+    const { offer, tools, isLockedOut, isMakingSafe, hasTrial } = this.#options;
     const { cooldown } = offer.contract.contract;
-    const program = typeof cooldown === "object" && offer.isAdvertised && instance === undefined && this.#isWaiting ? cooldown : undefined;
-    if (program?.run === this.#asking?.run) return;
+    const isFree = instance === undefined && offer.isAdvertised && !hasTrial() && !isMakingSafe() && !isLockedOut();
+    const program = typeof cooldown === "object" && isFree && this.#isWaiting ? cooldown : undefined;
+    const key = program === undefined ? undefined : JSON.stringify([program, offer.contract.folder]);
+    if (key === this.#asking?.key) return;
     const before = this.#asking?.rounds[Symbol.asyncDispose]();
     this.#asking = undefined;
-    if (program === undefined) return;
+    if (program === undefined || key === undefined) return;
     const loaded = offer.contract;
     const rounds = new ProgramRounds({
       everyS: program.every,
       clock: tools.clock,
       run: async (signal) => {
         await before;
-        return this.#run(program, "cooldown", loaded, signal);
+        return this.#run(program, COOLDOWN_EVENT, loaded, signal);
       },
       onOutcome: (outcome) => {
         if (!outcome.isOk)
@@ -151,7 +173,7 @@ export class DeploymentHealth implements AsyncDisposable {
         this.look();
       },
     });
-    this.#asking = { rounds, run: program.run };
+    this.#asking = { rounds, key };
   }
 
   #run(program: { run: string; timeout: number }, event: string, loaded: LoadedContract, signal: AbortSignal): Promise<ProgramOutcome> {

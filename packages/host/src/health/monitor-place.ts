@@ -1,6 +1,17 @@
+import type { Clock } from "@hardshare/runtime";
 import type { LoadedContract } from "../contract/load-contract.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
+import { killProcessesOfDeployment } from "../programs/labelled-processes.ts";
 import { type ProgramPlace, programEnvironment } from "../programs/program-place.ts";
+
+/** Names of the program of `cooldown` and, followed by their number, of monitors. */
+export const COOLDOWN_EVENT = "cooldown";
+export const MONITOR_EVENT = "monitor.";
+
+/** Kills all programs that look after the hardware of a deployment. @throws AppError as `killLabelledProcesses` */
+export function killMonitors(deploymentId: string, clock: Clock): Promise<void> {
+  return killProcessesOfDeployment(deploymentId, (event) => event === COOLDOWN_EVENT || event.startsWith(MONITOR_EVENT), clock);
+}
 
 /**
  * With what a program that looks after the hardware runs: it belongs to the deployment, not to the instance of the moment,

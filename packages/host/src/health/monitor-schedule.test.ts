@@ -83,16 +83,17 @@ test("a failure is new once, and told again only after it has passed", async () 
   await monitors[Symbol.asyncDispose]();
 });
 
-test("until they have run once monitors are pending, and one that failed with `terminate` is unfit until it passes", async () => {
+test("until they have run once monitors are pending, and one that failed is unfit until it passes, unless it only alerts", async () => {
   const { monitors, runs, advance, set } = schedule();
-  await set("[{ run: ./m, on_fail: terminate, every: 5s }, ./n]");
-  expect([monitors.pending, monitors.unfit]).toEqual([["./m", "./n"], []]);
+  await set("[{ run: ./m, on_fail: terminate, every: 5s }, ./n, { run: ./o, on_fail: alert }]");
+  expect([monitors.pending, monitors.unfit]).toEqual([["./m", "./n", "./o"], []]);
   await runs[0]?.end(BROKEN);
   await runs[1]?.end(BROKEN);
-  expect([monitors.pending, monitors.unfit]).toEqual([[], ["./m"]]);
+  await runs[2]?.end(BROKEN);
+  expect([monitors.pending, monitors.unfit]).toEqual([[], ["./m", "./n"]]);
   await advance(5000);
-  await runs[2]?.end({ isOk: true });
-  expect(monitors.unfit).toEqual([]);
+  await runs[3]?.end({ isOk: true });
+  expect(monitors.unfit).toEqual(["./n"]);
   await monitors[Symbol.asyncDispose]();
 });
 

@@ -47,11 +47,9 @@ export class MonitorSchedule implements AsyncDisposable {
     return this.#monitors.filter(({ run }) => !this.#verdicts.has(run)).map(({ run }) => run);
   }
 
-  /** The monitors with `on_fail: terminate` that failed when they ran last. */
+  /** The monitors that failed when they ran last, but for those with `on_fail: alert`. */
   get unfit(): string[] {
-    return this.#monitors
-      .filter(({ run, on_fail }) => on_fail === "terminate" && this.#verdicts.get(run) === "failed")
-      .map(({ run }) => run);
+    return this.#monitors.filter(({ run, on_fail }) => on_fail !== "alert" && this.#verdicts.get(run) === "failed").map(({ run }) => run);
   }
 
   /** Runs the monitors of this contract from now on, and no others; the same contract again changes nothing. */

@@ -1,10 +1,10 @@
-import type { Monitor } from "@hardshare/protocol";
+import { AppError, type Monitor } from "@hardshare/protocol";
 import { type Clock, findLauncher } from "@hardshare/runtime";
 import { type LoadedContract, loadContract } from "../contract/load-contract.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 import { runLifecycleProgram } from "../programs/run-program.ts";
 import { contractFile, readHostConfig } from "../registration/host-config.ts";
-import { monitorPlace } from "./monitor-place.ts";
+import { MONITOR_EVENT, monitorPlace } from "./monitor-place.ts";
 
 export interface RunMonitorsOptions {
   home: string;
@@ -32,7 +32,7 @@ export async function runMonitors(options: RunMonitorsOptions): Promise<MonitorR
   const { home, deploymentId, environment, clock, signal } = options;
   const config = await readHostConfig(home);
   const deployment = config.deployments.find(({ id }) => id === deploymentId);
-  if (deployment === undefined) return [];
+  if (deployment === undefined) throw new AppError("not_configured", `deployment ${deploymentId} is not in the configuration of this host`);
   const loaded = await loadContract(contractFile(home, deployment));
   return runMonitorsOf(loaded, { deploymentId, tools: { environment, launcher: await findLauncher() }, clock, signal });
 }
@@ -50,7 +50,7 @@ export async function runMonitorsOf(
   const results: MonitorResult[] = [];
   for (const { run, timeout, on_fail: onFail } of loaded.contract.monitors) {
     // Found by a name of its own: what is killed at its end is not the same program of the daemon.
-    const place = monitorPlace(tools, deploymentId, `monitor.once.${process.pid}`, loaded);
+    const place = monitorPlace(tools, deploymentId, `${MONITOR_EVENT}once.${process.pid}`, loaded);
     const outcome = await runLifecycleProgram({ run, timeout }, { place, clock, signal, onOutput: () => {} });
     results.push({ run, onFail, failure: outcome.isOk ? null : { message: outcome.message, log: outcome.log } });
   }

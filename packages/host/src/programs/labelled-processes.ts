@@ -33,6 +33,14 @@ export function killProcessesOfEvent(of: { instanceId: string; deploymentId: str
 }
 
 /**
+ * Kills the processes of some events of a deployment on the host, whatever their instance.
+ * @throws AppError as `killLabelledProcesses`
+ */
+export function killProcessesOfDeployment(deploymentId: string, isMeant: (event: string) => boolean, clock: Clock): Promise<void> {
+  return killAll(`${DEPLOYMENT_VARIABLE}=${deploymentId}`, isMeant, clock);
+}
+
+/**
  * Kills all processes in an instance's container, without its engine, which may hang. The container itself is left.
  * @throws AppError `internal` that names those which are still there after two seconds
  */
