@@ -22,6 +22,7 @@ import type { HostTools } from "../instance/instance-parts.ts";
 import { isLive } from "../journal/journal-state.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { DeploymentStatus } from "./daemon-status.ts";
+import { warnOfClock } from "./clock-warning.ts";
 import { DeploymentStops, type Estop } from "./deployment-stops.ts";
 import { DeploymentTrials } from "./deployment-trials.ts";
 import { EndedAnswers, endOf } from "./ended-answers.ts";
@@ -30,8 +31,6 @@ import { Offer } from "./offer.ts";
 import type { NewLockout } from "./server-link.ts";
 import { whyUndone } from "./why-undone.ts";
 
-/** A clock that is further off than this ends instances early or keeps programs' certificates from being trusted: people should know. */
-const CLOCK_TOLERANCE_MS = 60_000;
 /** Alerts of each deployment that `status` shows. */
 const MAX_ALERTS = 5;
 
@@ -92,19 +91,12 @@ export class DeploymentKeeper {
       ...options,
       offer: this.offer,
       untilQuiet: () => this.#health.stop(),
-      onOver: () => {
-        this.#health.look();
-        this.#reconcile();
-      },
+      onOver: () => this.#onUseChange(),
     });
     this.trials = new DeploymentTrials({
       ...options,
       whyNot: () => this.#whyNoTrial(),
-      onChange: () => {
-        this.#health.look();
-        options.onChange();
-        this.#reconcile(); // an instance may have waited for its end
-      },
+      onChange: () => this.#onUseChange(),
     });
   }
 
@@ -288,14 +280,16 @@ export class DeploymentKeeper {
       current:
         current === undefined
           ? null
-          : {
-              instanceId: current.facts.instanceId,
-              epoch: current.facts.epoch,
-              isEnding: current.isEnding,
-              isStopped: current.isStopped,
-            },
+          : { instanceId: current.facts.instanceId, epoch: current.facts.epoch, isEnding: current.isEnding, isStopped: current.isStopped },
       refusal: this.#refusal(),
     };
+  }
+
+  /** An E-stop or a trial began, or is over, for which an instance may have waited. */
+  #onUseChange(): void {
+    this.#health.look();
+    this.#options.onChange();
+    this.#reconcile();
   }
 
   /** A new epoch may have waited for what is known now. */
@@ -351,15 +345,10 @@ export class DeploymentKeeper {
 
   #launch(desired: DesiredInstance): void {
     const { tools, journal, outbox } = this.#options;
-    const { instanceId, epoch, user, publicKeys } = desired;
+    const { instanceId, epoch, user, publicKeys, lastSequence: after } = desired;
     const { deploymentId } = this;
     const loaded = this.offer.contract;
-    const reports = new ReportStream({
-      outbox,
-      clock: tools.clock,
-      instance: { deploymentId, instanceId, epoch },
-      after: desired.lastSequence,
-    });
+    const reports = new ReportStream({ outbox, clock: tools.clock, instance: { deploymentId, instanceId, epoch }, after });
     const instance = new HostInstance({
       facts: { deploymentId, instanceId, epoch, user, publicKeys, loaded },
       deadline: placeDeadline(desired, tools.time()),
@@ -371,18 +360,12 @@ export class DeploymentKeeper {
     });
     this.#hold(instance, reports);
     instance.update(desired);
-    const aheadMs = tools.clock.now() + desired.remainingMs - Date.parse(desired.deadline);
-    if (Math.abs(aheadMs) > CLOCK_TOLERANCE_MS) {
-      const text = `the clock of the host is ${Math.round(Math.abs(aheadMs) / 1000)} s ${aheadMs > 0 ? "ahead of" : "behind"} the server's: set it by NTP`;
-      reports.add({ kind: "notice", level: "warning", text });
-    }
+    const warning = warnOfClock(desired, tools.clock.now());
+    if (warning !== undefined) reports.add({ kind: "notice", level: "warning", text: warning });
   }
 
   #listeners(instanceId: InstanceId): Pick<HostInstanceOptions, "lockOut" | "onAlert"> {
-    return {
-      lockOut: (reason) => this.#lockOut(instanceId, reason),
-      onAlert: (message) => this.#onAlert(message),
-    };
+    return { lockOut: (reason) => this.#lockOut(instanceId, reason), onAlert: (message) => this.#onAlert(message) };
   }
 
   #onAlert(message: string): void {
