@@ -68,6 +68,9 @@ test("an answer counts only when it is one to the question", () => {
   expect(readAnswer(to(9, "b.example"), query, 9)).toBeUndefined();
   expect(readAnswer(to(9, "a.example", "AAAA"), query, 9)).toBeUndefined();
   expect(readAnswer(ask("a.example", "A"), query, 7)).toBeUndefined();
+  const many = to(9, "a.example");
+  many.writeUInt16BE(256, 6);
+  expect(readAnswer(Buffer.concat([many, Buffer.alloc(256 * 16)]), query, 9)).toBeUndefined();
 });
 
 test("an answer that is too long for a datagram says so instead", () => {
@@ -81,10 +84,16 @@ test("an answer that is too long for a datagram says so instead", () => {
 
 test("no message, of an instance or a resolver, makes it throw", () => {
   const query = queryOf(ask("a.example", "A"));
+  const labels = fc.array(fc.uint8Array({ minLength: 1, maxLength: 63 }), { maxLength: 4 });
+  const named = fc.tuple(labels, fc.uint8Array({ minLength: 4, maxLength: 4 })).map(([labels, kind]) => {
+    const name = labels.flatMap((label) => [Buffer.from([label.length]), label]);
+    return Buffer.concat([Buffer.from([0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]), ...name, Buffer.from([0]), kind]);
+  });
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 600 }), (bytes) => {
+    fc.property(fc.oneof(fc.uint8Array({ maxLength: 600 }), named), (bytes) => {
       readNameQuery(Buffer.from(bytes));
       readAnswer(Buffer.from(bytes), query, 1);
     }),
+    { numRuns: 1000 },
   );
 });

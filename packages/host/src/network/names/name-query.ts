@@ -18,6 +18,8 @@ const CARRIED: ReadonlySet<string> = new Set(["A", "AAAA", "CNAME", "DNAME", "MX
 /** A datagram without EDNS (RFC 1035), and the longest that goes through every network unbroken (RFC 9715). */
 const SMALL_DATAGRAM_BYTES = 512;
 const MAX_DATAGRAM_BYTES = 1232;
+/** The daemon that reads them also has E-stops to answer. */
+const MAX_RECORDS = 256;
 const OPCODE_MASK = 0x78_00;
 const MAX_LABEL_CHARS = 63;
 
@@ -58,9 +60,10 @@ export function encodeQuestion({ question }: NameQuery, id: number): Buffer {
   return encode({ type: "query", id, flags: RECURSION_DESIRED, questions: [question], additionals: [edns as never] });
 }
 
-/** What a resolver says to a question of ours; undefined for what is no answer to it. */
+/** What a resolver says to a question of ours; undefined for what is no answer to it, or one of more records than anybody has. */
 export function readAnswer(message: Buffer, { question }: NameQuery, id: number): { packet: Packet; isTruncated: boolean } | undefined {
   try {
+    if (recordCount(message) > MAX_RECORDS) return undefined;
     const packet = decode(message);
     const [repeated] = packet.questions ?? [];
     if (packet.type !== "response" || packet.id !== id || repeated === undefined) return undefined;
@@ -69,6 +72,11 @@ export function readAnswer(message: Buffer, { question }: NameQuery, id: number)
   } catch {
     return undefined;
   }
+}
+
+/** How many questions and records a message says that it has: each may take as long to read as the longest name. */
+function recordCount(message: Buffer): number {
+  return [4, 6, 8, 10].reduce((sum, offset) => sum + message.readUInt16BE(offset), 0);
 }
 
 /**

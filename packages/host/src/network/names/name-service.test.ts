@@ -5,7 +5,7 @@ import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock, systemRandom } from "@hardshare/runtime";
-import { type Answer, decode, encode, streamEncode } from "dns-packet";
+import { type Answer, decode, encode, type Packet, streamEncode } from "dns-packet";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { MessageReader, writeMessage } from "./message-stream.ts";
 import { NameService } from "./name-service.ts";
@@ -17,6 +17,12 @@ const ZONE: Record<string, string[]> = {
   "many.example": Array.from({ length: 200 }, (_, index) => `8.8.8.${index}`),
 };
 
+/** A name of as many labels as there can be, and an answer whose records refer to it (RFC 1035 section 4.1.4). */
+const LONG_NAME = `${"a.".repeat(120)}example`;
+const A_POINTER = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 8, 8, 8, 8]);
+const COMPRESSED = 250;
+const A_RECORD: Answer = { type: "A", name: "public.example", data: "8.8.8.8" };
+
 let folder: string;
 let datagrams: Datagrams;
 let streams: Server;
@@ -24,20 +30,28 @@ let service: NameService;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "hs-names-"));
-  const answer = (message: Buffer) => {
-    const { id, questions } = decode(message);
-    const name = questions?.[0]?.name ?? "";
+  const answer = (message: Buffer): Packet => {
+    const { id = 0, questions = [] } = decode(message);
+    const name = questions[0]?.name ?? "";
     const answers = (ZONE[name] ?? []).map((data): Answer => ({ type: "A", name, data }));
-    return { type: "response", id, questions, answers, flags: ZONE[name] === undefined ? 3 : 0 } as const;
+    return { type: "response", id, questions, answers, flags: ZONE[name] === undefined ? 3 : 0 };
+  };
+  const reply = (message: Buffer) => {
+    const packet = answer(message);
+    if (packet.questions?.[0]?.name !== LONG_NAME) return streamEncode(packet);
+    const whole = Buffer.concat([encode(packet), ...Array.from({ length: COMPRESSED }, () => A_POINTER)]);
+    whole.writeUInt16BE(COMPRESSED, 6);
+    return Buffer.concat([Buffer.from([whole.length >> 8, whole.length & 255]), whole]);
   };
   streams = createServer((socket) => {
-    socket.on("error", () => {}).once("data", (chunk) => socket.end(streamEncode(answer(chunk.subarray(2)))));
+    socket.on("error", () => {}).once("data", (chunk) => socket.end(reply(chunk.subarray(2))));
   });
   const port = await listenAtOnePort();
   datagrams.on("message", (message, { port }) => {
     const packet = answer(message);
     const whole = encode(packet);
-    datagrams.send(whole.length <= 1232 ? whole : encode({ ...packet, answers: [], flags: 1 << 9 }), port, "127.0.0.1");
+    const isWhole = whole.length <= 1232 && packet.questions?.[0]?.name !== LONG_NAME;
+    datagrams.send(isWhole ? whole : encode({ ...packet, answers: [], flags: 1 << 9 }), port, "127.0.0.1");
   });
   service = await NameService.listen({
     streamSocket: join(folder, "s"),
@@ -105,6 +119,18 @@ test("a long answer is fetched whole, and told by datagram that it is long", asy
 
 test("what is no question ends the connection", async () => {
   expect(await ask("d", encode({ type: "response", id: 5, questions: [] }))).toBeUndefined();
+});
+
+test("an answer that is longer than any message once its names are written out is a failure, and ends nothing", async () => {
+  expect(await ask("s", question(LONG_NAME))).toMatchObject({ id: 5, rcode: "SERVFAIL", answers: [] });
+  expect(addresses(await ask("s", question("public.example")))).toEqual(["8.8.8.8"]);
+});
+
+test("a question that is longer than any program writes one ends its connection and nothing else", async () => {
+  const long = encode({ ...decode(question("public.example")), additionals: Array.from({ length: 100 }, () => A_RECORD) } as Packet);
+  expect(await ask("s", long)).toBeUndefined();
+  expect(await ask("d", long)).toBeUndefined();
+  expect(addresses(await ask("s", question("public.example")))).toEqual(["8.8.8.8"]);
 });
 
 test("who asks too much is not answered, and later again", async () => {

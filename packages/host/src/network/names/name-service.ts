@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
 import { Allowance } from "@hardshare/runtime";
 import { askResolver, type ResolverOptions } from "./ask-resolver.ts";
-import { MessageReader, writeMessage } from "./message-stream.ts";
+import { MAX_MESSAGE_BYTES, MessageReader, writeMessage } from "./message-stream.ts";
 import { ANSWER_CODE, answerWith, fitDatagram, judgeAnswer, readNameQuery } from "./name-query.ts";
 
 /** What one instance may ask: an E-stop must not wait behind its questions. */
@@ -11,6 +11,8 @@ const BURST = 200;
 const PER_SECOND = 50;
 const MAX_AT_ONCE = 32;
 const MAX_CONNECTIONS = 64;
+/** Far above any question, and so short that reading it takes no time. */
+const MAX_QUESTION_BYTES = 1024;
 /** Answers that are not taken. */
 const MAX_UNREAD_BYTES = 128 * 1024;
 const IDLE_MS = 10_000;
@@ -77,9 +79,13 @@ export class NameService implements AsyncDisposable {
           if (answer === undefined || socket.writableLength > MAX_UNREAD_BYTES) socket.destroy();
           else if (!socket.destroyed) writeMessage(socket, answer);
         })
+        // Whatever an instance asks, and whoever answers: it never ends the daemon.
+        .catch(() => socket.destroy())
         .finally(() => (this.#asked -= 1));
+    }, MAX_QUESTION_BYTES);
+    socket.on("data", (chunk: Buffer) => {
+      if (!reader.push(chunk)) socket.destroy();
     });
-    socket.on("data", (chunk: Buffer) => reader.push(chunk));
   }
 
   async #answer(message: Buffer, isDatagram: boolean): Promise<Buffer | undefined> {
@@ -90,7 +96,9 @@ export class NameService implements AsyncDisposable {
       const packet = await askResolver(query, this.#options);
       if (packet === undefined) return answerWith(query, ANSWER_CODE.serverFailure);
       const answer = judgeAnswer(query, packet, this.#options.isJudged);
-      return isDatagram ? fitDatagram(answer, query) : answer;
+      if (isDatagram) return fitDatagram(answer, query);
+      // The library writes each name out, so that it may be longer than what the resolver sent.
+      return answer.length <= MAX_MESSAGE_BYTES ? answer : answerWith(query, ANSWER_CODE.serverFailure);
     } catch {
       return answerWith(query, ANSWER_CODE.serverFailure); // what the library could not write
     }
