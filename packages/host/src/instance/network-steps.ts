@@ -59,17 +59,19 @@ export async function linkContainer(parts: InstanceParts, { signal, log }: StepC
   const environment = { PATH: tools.environment["PATH"] };
   let current: LinkProcess | undefined;
   const start = async (signal: AbortSignal): Promise<LinkProcess> => {
-    if (isJudged) await packetRules.ensure();
     const surroundings = await readSurroundings(environment);
     const link = await startLink({ mode, instanceId: facts.instanceId, surroundings, path: environment.PATH, clock, signal });
     try {
+      // From here on it is cut when rules are lost; those that were lost before make this fail.
+      current = link;
+      if (isJudged) await packetRules.ensure();
       await using container = await openContainerNetwork(await containerProcess(parts, signal));
       await giveLink({ link, container, surroundings, isJudged, environment, signal });
     } catch (error) {
       await link[Symbol.asyncDispose]();
       throw error;
     }
-    return (current = link);
+    return link;
   };
   // Before the first start: rules may be lost at any time after they were seen.
   const listening = isJudged ? packetRules.listen({ onRestored: () => events.onRulesRestored(), onLost: () => current?.cut() }) : undefined;

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { readFile, readlink } from "node:fs/promises";
+import { setPriority } from "node:os";
 import { AppError, type Network } from "@hardshare/protocol";
 import { type Clock, endProcessGroup } from "@hardshare/runtime";
 import { EVENT_VARIABLE, INSTANCE_VARIABLE } from "../programs/program-place.ts";
@@ -22,6 +23,8 @@ const READY = "ready";
 /** How long a link may take until it stands; it takes 50 ms. */
 const READY_WITHIN_MS = 10_000;
 const END_GRACE_MS = 200;
+/** The limits of the container do not hold for it, and filters, safe states and E-stops go before what it carries. */
+const LINK_NICENESS = 10;
 const MAX_WORDS = 2000;
 
 export interface StartLinkOptions {
@@ -60,7 +63,8 @@ export async function startLink(options: StartLinkOptions): Promise<LinkProcess>
     stdio: ["pipe", "pipe", "pipe"],
   });
   let words = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (words = (words + text).slice(-MAX_WORDS)));
+  // The first of them: after an option that it does not know it prints all that it knows.
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (words = (words + text).slice(0, MAX_WORDS)));
   child.stdin.on("error", () => {});
   const ended = new Promise<string>((resolve) => {
     child.once("error", (error) => resolve(`the network link cannot be started: ${error.message}`));
@@ -72,6 +76,7 @@ export async function startLink(options: StartLinkOptions): Promise<LinkProcess>
   try {
     await untilReady(child, ended, clock, signal);
     const pid = await requireUser(child, uid);
+    setPriority(child.pid ?? pid, LINK_NICENESS);
     return { pid, ended, cut: () => void child.kill("SIGKILL"), [Symbol.asyncDispose]: end };
   } catch (error) {
     await end();
@@ -106,14 +111,20 @@ function pastaArguments({ surroundings: { hasIpv4, hasIpv6 } }: StartLinkOptions
   ];
 }
 
-/** The packet rules know its packets by the user who runs it. @returns the process that it started in the device's network */
+/** The packet rules know its packets by the user who runs it. @returns a process that it started, which is in the device's network */
 async function requireUser({ pid }: ChildProcess, uid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, "utf8");
   if (!new RegExp(`^Uid:\t${uid}\t${uid}\t${uid}\t${uid}$`, "m").test(status)) {
     throw new AppError("internal", `the network link does not run as user ${uid}`);
   }
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8");
-  return Number(children.trim().split(" ")[0]);
+  const own = await readlink("/proc/self/ns/net");
+  for (const text of children.trim().split(" ")) {
+    // Never the network of this computer, whose own device would be moved away.
+    const network = await readlink(`/proc/${text}/ns/net`).catch(() => own);
+    if (network !== own) return Number(text);
+  }
+  throw new AppError("program_failed", "the network link ended before its device could be given to the container");
 }
 
 async function untilReady(child: ChildProcess, ended: Promise<string>, clock: Clock, signal: AbortSignal): Promise<void> {
@@ -142,6 +153,9 @@ function describe(words: string): string {
     .filter((line) => !line.includes("to syslog"))
     .join(" ")
     .trim();
+  const [unknownOption] = /(unrecognized|unknown|ambiguous) option[^ ]* \S+/.exec(own) ?? [];
+  if (unknownOption !== undefined)
+    return `${unknownOption}: this \`pasta\` is of another version; install that of Debian 12 or a later one`;
   const isTunClosed = own.includes("tun socket");
   return isTunClosed ? `${own} (may all users open /dev/net/tun? \`chmod 666 /dev/net/tun\` lets them, as is usual)` : own;
 }

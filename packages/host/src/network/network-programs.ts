@@ -7,15 +7,21 @@ import type { LinkMode } from "./link-process.ts";
 const PACKAGES = { ip: "iproute2", nft: "nftables", pasta: "passt", nsenter: "util-linux" } as const;
 export type NetworkProgram = keyof typeof PACKAGES;
 
-/** Runs a program to its end. @throws AppError `engine_missing` that says how to install it */
+/** They take milliseconds. One that hangs must hold up no check of packet rules. */
+const ENDS_WITHIN_MS = 10_000;
+
+/** Runs a program to its end. @throws AppError `engine_missing` that says how to install it, `timed_out` */
 export async function runNetworkProgram(
   name: NetworkProgram,
   args: readonly string[],
   options: Parameters<typeof runProgram>[2],
 ): ReturnType<typeof runProgram> {
+  const late = AbortSignal.timeout(ENDS_WITHIN_MS);
+  const signal = options?.signal === undefined ? late : AbortSignal.any([options.signal, late]);
   try {
-    return await runProgram(name, args, options);
+    return await runProgram(name, args, { ...options, signal });
   } catch (error) {
+    if (late.aborted) throw new AppError("timed_out", `\`${name}\` did not end within ${ENDS_WITHIN_MS / 1000} s`, { cause: error });
     throw (error as NodeJS.ErrnoException).code === "ENOENT" ? programMissing(name) : error;
   }
 }

@@ -86,6 +86,10 @@ export class PacketRules implements AsyncDisposable {
 
   async #watch(): Promise<void> {
     const { environment: env, clock, random } = this.#options;
+    const onLost = (how: string) => {
+      this.#options.logger.warn("packet rules are not watched", { how });
+      this.#onEvent(); // nobody else would tell
+    };
     const supervise = async (argv: readonly [string, ...string[]], begin: () => Promise<void>) => {
       const start = async () => {
         const program = startWatchedProgram({ argv, env, clock, onOutput: () => this.#onEvent() });
@@ -98,7 +102,6 @@ export class PacketRules implements AsyncDisposable {
         }
       };
       const backOff = new BackOff({ firstMs: 100, maxMs: 5000, random });
-      const onLost = (how: string) => this.#options.logger.warn("packet rules are not watched", { how });
       const options = { start, backOff, clock, onLost, onRestored: () => this.#onEvent() };
       this.#watches.own(await Supervised.start(options, new AbortController().signal));
     };
