@@ -3,6 +3,11 @@ import { GLOBAL_IPV6, SPECIAL_IPV4, SPECIAL_IPV6 } from "./address-ranges.ts";
 
 /** Name of our table in the network of a container, where nobody else has rules. */
 const INSIDE_TABLE = "hardshare";
+/**
+ * Connections that an instance may have at the same time, TCP and UDP. Firewalls of this computer keep each of them in a
+ * table (65,536 entries and more): when that is full, no connection of anybody's is begun, none to a hub or a robot either.
+ */
+export const MAX_CONNECTIONS = 4000;
 
 /**
  * The rules of this computer, as `nft` reads them, in one transaction: what the user of internet links sends reaches
@@ -45,6 +50,7 @@ export function insideRules(near: readonly string[]): string {
     oifname "lo" accept
     icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } ip6 hoplimit 255 accept
 ${rangeRules(near)}
+    ct state new ct count over ${MAX_CONNECTIONS} goto refuse
   }
   chain inward {
     type filter hook input priority filter; policy drop;
