@@ -47,7 +47,8 @@ def names(name, kind, by):
     if by == "udp":
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
             datagrams.settimeout(8)
-            datagrams.sendto(question, ("127.0.0.1", 53))
+            datagrams.connect(("127.0.0.1", 53))  # so that a port where nobody listens is told at once
+            datagrams.send(question)
             answer = datagrams.recv(65535)
     else:
         with socket.create_connection(("127.0.0.1", 53), timeout=8) as connection:

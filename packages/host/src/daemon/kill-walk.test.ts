@@ -1,11 +1,12 @@
 /** The daemon is killed at every failpoint of every plan, started again, and must come to rest with nothing left. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { Contract, type DeploymentId } from "@hardshare/protocol";
+import { readyForLinks } from "@hardshare/testkit/link-needs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { adoptionPlan, endPlan, failpointsOf, launchPlan } from "../instance/plan.ts";
 import { HostWorld } from "../testing/host-world.fixture.ts";
@@ -23,7 +24,9 @@ baseline: [./is-clean.sh]
 safe_state: [./safe.sh]
 `;
 /** With a link: it leaves this computer as connections of a user of its own, and changes nothing in this computer's network. */
-const INSIDE = 'limits: { memory: 256m }\nnetwork: internet\ninit_inside: ["true"]\n';
+const linkProblem = await readyForLinks();
+const NETWORK = linkProblem === undefined ? "internet" : "isolated";
+const INSIDE = `limits: { memory: 256m }\nnetwork: ${NETWORK}\ninit_inside: ["true"]\n`;
 
 /** In CI's time one of so many cases is walked, another one each time; `npm run test:long` walks all. */
 const SHARES = process.env["HARDSHARE_LONG"] === undefined ? { proxy: 1, podman: 7, docker: 21 } : { proxy: 1, podman: 1, docker: 1 };
@@ -37,7 +40,7 @@ type When = "launch" | "end" | "adopt";
 function casesOf(provider: keyof typeof SHARES): [when: When, failpoint: string][] {
   const contract = Contract.parse({
     provider,
-    network: provider === "proxy" ? "isolated" : "internet",
+    network: provider === "proxy" ? "isolated" : NETWORK,
     services: [{ name: "ROBOT", command: "x" }],
     init: ["x"],
     init_inside: provider === "proxy" ? [] : ["x"],
@@ -58,12 +61,12 @@ for (const engine of [noEngine, ...(await findRealEngines())]) {
   const { provider, environment } = engine;
   const share = SHARES[provider];
   const offset = Math.floor(Math.random() * share);
-  describeWithEngine(`a ${provider} instance`, engine, () => {
+  const without = linkProblem === undefined || provider === "proxy" ? "" : ` (without a link: ${linkProblem})`;
+  describeWithEngine(`a ${provider} instance${without}`, engine, () => {
     let world: HostWorld;
     let deployment: DeploymentId;
     beforeAll(async () => {
       await engine.ensureImage();
-      if (provider !== "proxy") await chmod("/dev/net/tun", 0o666); // as udev does, where it runs
       const made = await HostWorld.make([`provider: ${provider}\n${provider === "proxy" ? "" : INSIDE}${PROGRAMS}`]);
       world = made.world;
       [deployment] = made.deployments as [DeploymentId];
