@@ -7,6 +7,9 @@ export interface BodyTaker {
   leave(): void;
 }
 
+/** Memory that each part takes besides its bytes: a client may send them one by one. */
+export const PART_BYTES = 128;
+
 /**
  * The body of a request, on its way from the parser to whoever takes it. What nobody takes yet is held; the owner of the
  * connection is told how much, so that it reads no more when that is too much.
@@ -14,6 +17,7 @@ export interface BodyTaker {
 export class RequestBody {
   readonly #onHeld: (changeBytes: number) => void;
   readonly #held: Buffer[] = [];
+  /** With what the parts take besides. */
   #heldBytes = 0;
   #taker: BodyTaker | undefined;
   #isPaused = false;
@@ -35,7 +39,7 @@ export class RequestBody {
     if (this.#isIgnored) return;
     if (this.#taker !== undefined && !this.#isPaused) return this.#taker.take(bytes);
     this.#held.push(bytes);
-    this.#count(bytes.length);
+    this.#count(bytes.length + PART_BYTES);
   }
 
   /** From the parser: that was all. */
@@ -69,7 +73,7 @@ export class RequestBody {
   /** Holds again what was taken, before all else. */
   putBack(bytes: Buffer): void {
     this.#held.unshift(bytes);
-    this.#count(bytes.length);
+    this.#count(bytes.length + PART_BYTES);
   }
 
   pause(): void {
@@ -81,7 +85,7 @@ export class RequestBody {
     while (this.#taker !== undefined && !this.#isPaused) {
       const bytes = this.#held.shift();
       if (bytes === undefined) break;
-      this.#count(-bytes.length);
+      this.#count(-bytes.length - PART_BYTES);
       this.#taker.take(bytes);
     }
     this.#finish();
