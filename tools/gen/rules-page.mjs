@@ -27,7 +27,8 @@ rule is asked. Conditions are tried in this order, and the first that fails is t
 
 1. what two parsers could read in two ways is refused (\`strict\`), whatever the rules say, also with \`mode: shadow\`;
 2. schemas of path, query and body, of a ROS message, or of the named parts of a line;
-3. \`clamp\`: numbers that fit the schema are brought into range. A range that contradicts the schema refuses;
+3. \`clamp\`: numbers that fit the schema are brought into range. A range that contradicts the schema refuses, and so does a text
+   or number where the way to a range leads on;
 4. \`rate\`: at most so many in _any_ such time, not on average. After a crash of the filter it starts empty;
 5. \`budget\`: written down before the message passes. When that fails, as on a full disk, nothing passes.
 
