@@ -127,7 +127,7 @@ test("an answer that is longer than any message once its names are written out i
 });
 
 test("a question that is longer than any program writes one ends its connection and nothing else", async () => {
-  const long = encode({ ...decode(question("public.example")), additionals: Array.from({ length: 100 }, () => A_RECORD) } as Packet);
+  const long = encode({ ...decode(question("public.example")), additionals: Array.from({ length: 100 }, () => A_RECORD) });
   expect(await ask("s", long)).toBeUndefined();
   expect(await ask("d", long)).toBeUndefined();
   expect(addresses(await ask("s", question("public.example")))).toEqual(["8.8.8.8"]);
