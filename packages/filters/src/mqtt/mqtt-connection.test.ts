@@ -235,7 +235,7 @@ test("clients that left count until the broker took their last words, so that wh
   };
   for (let number = 0; number < 64; number += 1) expect(await visit()).toBe(true);
   expect(await visit()).toBe(false);
-  const cut = once(links[0]!, "close");
+  const cut = once(links[0], "close");
   clock.advance(10_000);
   links[0]?.end();
   await cut;
