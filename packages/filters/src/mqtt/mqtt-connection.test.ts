@@ -235,7 +235,9 @@ test("clients that left count until the broker took their last words, so that wh
   };
   for (let number = 0; number < 64; number += 1) expect(await visit()).toBe(true);
   expect(await visit()).toBe(false);
-  const cut = once(links[0], "close");
+  const [link] = links;
+  if (link === undefined) throw new Error("the broker was not reached");
+  const cut = once(link, "close");
   clock.advance(10_000);
   links[0]?.end();
   await cut;
