@@ -111,5 +111,8 @@ export class TcpConnection {
 }
 
 function cut(socket: Socket): void {
-  if (!socket.destroyed) socket.resetAndDestroy();
+  if (socket.destroyed) return;
+  // A reset would wait until the device accepts: minutes, when that is away.
+  if (socket.connecting) socket.destroy();
+  else socket.resetAndDestroy();
 }
