@@ -9,7 +9,7 @@ import {
   type WebhookAnswer,
 } from "@hardshare/protocol";
 import type { Clock, Random } from "@hardshare/runtime";
-import { type Caller, requireWriter } from "../../http/caller.ts";
+import { type Caller, requireUnconstrained, requireWriter } from "../../http/caller.ts";
 import { seal } from "../../secrets/sealing.ts";
 import { getDeployment } from "../deployments/lookup.ts";
 import { requireOwner } from "../deployments/ownership.ts";
@@ -36,8 +36,9 @@ export class HookService {
     this.#deps = deps;
   }
 
-  /** @throws AppError `not_found`, `access_denied` */
+  /** @throws AppError `not_found`, `access_denied`, `token_scope` */
   async list(caller: Caller, id: DeploymentId): Promise<Parsed<typeof HooksView>> {
+    requireUnconstrained(caller); // one that is handed into an instance shows nobody's addresses
     const { database } = this.#deps;
     const hooks = await database.transaction(async (tx) => {
       requireOwner(caller, await getDeployment(database, tx, id));

@@ -132,7 +132,7 @@ test("a webhook inside the operator's network is not reached, and the owner is t
   await admin.call("POST", `/deployment/${deploymentId}/alert`, { msg: "battery is low" });
   const problem = async () => (await admin.call("GET", `/deployment/${deploymentId}/hooks`)).body.webhook.problem as string | null;
   await bare.moment(async () => (await problem()) !== null);
-  expect(await problem()).toContain("which is not one of the internet");
+  expect(await problem()).toContain("has an address that is not one of the internet");
   expect(posts).toHaveLength(before);
 });
 

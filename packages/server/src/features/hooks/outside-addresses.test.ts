@@ -54,3 +54,13 @@ test("the operator's subnets are allowed, also for addresses that are written as
 test("a subnet that is none is refused at the start", () => {
   expect(() => new OutsideAddresses(["lab"])).toThrow("--hooks-may-reach: expected a subnet such as 10.1.0.0/16, not lab");
 });
+
+test("an address of this computer is inside, also a public one, unless the operator allows it", () => {
+  const own = () => ["1.1.1.1", "2606:4700:0:0::1"];
+  for (const address of own()) {
+    expect(new OutsideAddresses([], own).isAllowed(address), address).toBe(false);
+    expect(new OutsideAddresses([address], own).isAllowed(address), address).toBe(true);
+  }
+  expect(new OutsideAddresses([], own).isAllowed("::ffff:1.1.1.1")).toBe(false);
+  expect(new OutsideAddresses([], own).isAllowed("1.1.1.2")).toBe(true);
+});

@@ -1,3 +1,4 @@
+import { networkInterfaces } from "node:os";
 import { AppError } from "@hardshare/protocol";
 import ipaddr from "ipaddr.js";
 
@@ -8,15 +9,21 @@ const GLOBAL_IPV6 = ipaddr.IPv6.parse("2000::");
 const GLOBAL_IPV6_PREFIX = 3;
 
 /**
- * Which addresses a webhook may lie at: those of the internet, and the subnets that the operator allows. The server stands
+ * Which addresses a webhook may lie at: those of the internet but for this computer's own, and the subnets that the operator allows. The server stands
  * in somebody's network, and whoever owns a deployment chooses where it knocks.
  */
 export class OutsideAddresses {
   readonly #allowed: readonly [Address, number][];
+  readonly #ownAddresses: () => readonly string[];
 
-  /** @param allowed subnets in CIDR notation, or addresses. @throws AppError `bad_input` */
-  constructor(allowed: readonly string[]) {
+  /**
+   * @param allowed subnets in CIDR notation, or addresses
+   * @param ownAddresses those of this computer: also a public one leads behind the firewall before it
+   * @throws AppError `bad_input`
+   */
+  constructor(allowed: readonly string[], ownAddresses: () => readonly string[] = addressesOfInterfaces) {
     this.#allowed = allowed.map(parseSubnet);
+    this.#ownAddresses = ownAddresses;
   }
 
   /** Also of IPv4 addresses that are written as IPv6. What cannot be read is not allowed. */
@@ -25,8 +32,14 @@ export class OutsideAddresses {
     const address = ipaddr.process(text);
     if (this.#allowed.some(([subnet, prefix]) => subnet.kind() === address.kind() && address.match(subnet, prefix))) return true;
     if (address.range() !== "unicast") return false;
+    const own = this.#ownAddresses().filter((each) => ipaddr.isValid(each));
+    if (own.some((each) => ipaddr.process(each).toNormalizedString() === address.toNormalizedString())) return false;
     return address.kind() === "ipv4" || address.match(GLOBAL_IPV6, GLOBAL_IPV6_PREFIX);
   }
+}
+
+function addressesOfInterfaces(): string[] {
+  return Object.values(networkInterfaces()).flatMap((each) => (each ?? []).map(({ address }) => address));
 }
 
 function parseSubnet(text: string): [Address, number] {

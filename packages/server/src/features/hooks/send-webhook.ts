@@ -71,11 +71,11 @@ async function checkedAddresses(url: URL, { outside, resolve }: WebhookDeps): Pr
   const hostname = url.hostname.replace(/^\[(.*)\]$/, "$1");
   const family = isIP(hostname);
   const addresses = family === 0 ? await lookUp(hostname, resolve) : [{ address: hostname, family }];
-  const inside = addresses.find(({ address }) => !outside.isAllowed(address));
-  if (inside === undefined && addresses.length > 0) return addresses;
+  if (addresses.length > 0 && addresses.every(({ address }) => outside.isAllowed(address))) return addresses;
+  // Not which address: that would tell strangers the names of the operator's network.
   throw new AppError(
     "access_denied",
-    `${url.host} has the address ${inside?.address ?? "of nobody"}, which is not one of the internet; the operator of the server can allow it with --hooks-may-reach`,
+    `${url.host} has an address that is not one of the internet, or is the server's own; the operator of the server can allow it with --hooks-may-reach`,
   );
 }
 
