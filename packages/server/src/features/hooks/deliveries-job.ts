@@ -102,7 +102,10 @@ export class DeliveriesJob implements AsyncDisposable {
       });
     const result = problem === undefined ? ("delivered" as const) : { problem, nextAttemptAt };
     await database
-      .transaction((tx) => database.hooks.settle(tx, { id, at, result }))
+      .transaction(async (tx) => {
+        await database.hooks.settle(tx, { id, at, result });
+        if (problem !== undefined) await database.wakeUps.notify(tx, scopes.deliveries); // every replica knows when it is due again
+      })
       .catch((error: unknown) => logger.error("what became of an alert could not be recorded: it is delivered again", { ...facts, error }));
   }
 
