@@ -38,13 +38,13 @@ export async function pruneTokens({
   const url = await findServer(context, options).catch(() => undefined);
   const removed = [...unusable];
   const unasked: string[] = [];
-  const loginToken = login === undefined ? [] : [{ file: tokenPath(home), token: login.token, expires: undefined }];
-  for (const { file, token, expires } of [...tokens, ...loginToken]) {
+  const loginToken = login === undefined ? [] : [{ file: tokenPath(home), token: login.token, expires: undefined, server: login.server }];
+  for (const { file, token, expires, server = url } of [...tokens.map((kept) => ({ ...kept, server: undefined })), ...loginToken]) {
     if (expires !== undefined && expires.getTime() <= context.clock.now())
       removed.push({ file, problem: `expired at ${expires.toISOString()}` });
-    else if (url === undefined) unasked.push(file);
+    else if (server === undefined) unasked.push(file);
     else {
-      const problem = await refusalOf(url, token);
+      const problem = await refusalOf(server, token);
       if (problem === undefined) unasked.push(file);
       else if (problem !== null) removed.push({ file, problem });
     }

@@ -44,7 +44,7 @@ export const addConfig: AddVerb = (program, shell) => {
     .description(
       "Changes the contract file of a deployment of this host; comments, order and style in it stay. A change that would make it\n" +
         "invalid is refused, and nothing is written. A running host daemon is told: the contract holds for the next instance.\n" +
-        "All flags of one call are done together or not at all. Relative paths count from the current folder.\n" +
+        "All changes of a contract by one call are made together or not at all. Relative paths count from the current folder.\n" +
         "A command that takes a shell (pipes, quotes, variables) is written into a script beside the contract.",
     )
     .argument("[id]", "id of a deployment of this host, or its beginning; may be left out when there is one")

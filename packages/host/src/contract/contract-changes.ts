@@ -1,4 +1,5 @@
 /** What commands change in a contract: each change says which edits it takes, for the contract as it is written now. */
+import { isDeepStrictEqual } from "node:util";
 import { AppError } from "@hardshare/protocol";
 import type { YamlEdit } from "@hardshare/runtime";
 import type { ContractChange, WrittenContract } from "./edit-contract.ts";
@@ -54,6 +55,8 @@ export function setMonitor(run: string | undefined): ContractChange {
       );
     }
     if (now[0] === run) return [];
+    // How often it runs and what its failure means stay.
+    if (typeof contract.monitors?.[0] === "object") return [{ do: "set", path: ["monitors", 0, "run"], value: run }];
     return [...now.map((): YamlEdit => ({ do: "remove", path: ["monitors", 0] })), { do: "add", path: ["monitors"], value: run }];
   };
 }
@@ -69,17 +72,16 @@ export function removeVariable(name: string): ContractChange {
   };
 }
 
-/** Adds a service, or gives the one of this name another form. */
-export function putService(service: WrittenService): ContractChange {
+/**
+ * Adds a service, or gives the one of this name another form.
+ * @param isUnruled the rules that it names let everything pass
+ */
+export function putService(service: WrittenService, isUnruled = false): ContractChange {
   return ({ services = [] }) => {
     const index = services.findIndex(({ name }) => name === service.name);
     const now = services[index];
     if (now === undefined) return [{ do: "add", path: ["services"], value: service }];
-    if (isSame(now, service)) return [];
-    return [
-      { do: "remove", path: ["services", index] },
-      { do: "add", path: ["services"], value: service },
-    ];
+    return reshape({ now, index, service, isUnruled, flag: "add-service" });
   };
 }
 
@@ -90,24 +92,52 @@ export function removeService(name: string): ContractChange {
   };
 }
 
-/** The one service at which the tunnel of a `proxy` deployment ends. */
-export function setProxyService(make: (name: string) => WrittenService): ContractChange {
+/**
+ * The one service at which the tunnel of a `proxy` deployment ends.
+ * @param isUnruled the rules that it names let everything pass
+ */
+export function setProxyService(make: (name: string) => WrittenService, isUnruled = false): ContractChange {
   return ({ provider, services = [] }) => {
+    const flag = "assign-proxy-command";
     if (provider !== "proxy") {
-      throw badInput(
-        "assign-proxy-command",
-        "only deployments with `provider: proxy` have one: add --cprovider proxy, or use --add-service",
-      );
+      throw badInput(flag, "only deployments with `provider: proxy` have one: add --cprovider proxy, or use --add-service");
     }
     const [now, ...others] = services;
-    if (others.length > 0) throw badInput("assign-proxy-command", `this contract has ${services.length} services: remove the others first`);
+    if (others.length > 0) throw badInput(flag, `this contract has ${services.length} services: remove the others first`);
     const service = make(now?.name ?? "DEVICE");
-    if (now !== undefined && isSame(now, service)) return [];
-    return [
-      ...(now === undefined ? [] : [{ do: "remove", path: ["services", 0] } as const]),
-      { do: "add", path: ["services"], value: service },
-    ];
+    if (now === undefined) return [{ do: "add", path: ["services"], value: service }];
+    return reshape({ now, index: 0, service, isUnruled, flag });
   };
+}
+
+interface Reshaping {
+  now: WrittenService;
+  index: number;
+  service: WrittenService;
+  isUnruled: boolean;
+  flag: string;
+}
+
+/** Gives a service another form. Rules that it has are never taken away on the way: what is not asked for stays. */
+function reshape({ now, index, service, isUnruled, flag }: Reshaping): YamlEdit[] {
+  const filterOf = (it: WrittenService) => ("filter" in it ? it.filter : undefined);
+  const rules = "rules" in now ? now.rules : undefined;
+  if (filterOf(now) !== undefined && filterOf(now) === filterOf(service)) {
+    return Object.entries(service)
+      .filter(
+        ([field, value]) =>
+          !isDeepStrictEqual(now[field as keyof WrittenService], value) && !(field === "rules" && isUnruled && rules !== undefined),
+      )
+      .map(([field, value]) => ({ do: "set", path: ["services", index, field], value }));
+  }
+  if (rules !== undefined) {
+    throw badInput(flag, `${now.name} has rules (${rules}), which this would take away: change it in the contract file`);
+  }
+  if (isDeepStrictEqual(now, service)) return [];
+  return [
+    { do: "remove", path: ["services", index] },
+    { do: "add", path: ["services"], value: service },
+  ];
 }
 
 function setField(field: "provider" | "image", value: string): ContractChange {
@@ -127,11 +157,6 @@ function removeFrom(field: string, entries: readonly string[], names: readonly s
 
 function listed(entries: readonly string[]): string {
   return entries.length === 0 ? ", which is empty" : `: it has ${entries.join(", ")}`;
-}
-
-function isSame(one: object, other: object): boolean {
-  const sorted = (it: object) => JSON.stringify(Object.entries(it).toSorted(([a], [b]) => (a < b ? -1 : 1)));
-  return sorted(one) === sorted(other);
 }
 
 function badInput(field: string, message: string): AppError {

@@ -141,3 +141,40 @@ test("files beside the contract are written, and none that is there is replaced"
   await expect(editContract(file, [changes.setImage("z")], { filesBeside: [other] })).rejects.toMatchObject({ code: "conflict" });
   expect(await text()).not.toContain("image: z");
 });
+
+const FILTERED = `provider: proxy
+services:
+  - { name: ROBOT, filter: rrhttp, target: 10.0.0.2:80, rules: mine.yaml, tap: true }
+`;
+
+test.each<[what: string, change: ContractChange]>([
+  ["service", changes.putService({ name: "ROBOT", filter: "rrhttp", target: "10.0.0.3:80" })],
+  ["proxy command", changes.setProxyService((name) => ({ name, filter: "rrhttp", target: "10.0.0.3:80" }))],
+])("another target leaves the rules of a filter in force: %s", async (_what, change) => {
+  await writeFile(file, FILTERED);
+  await editContract(file, [change]);
+  expect(await text()).toBe(FILTERED.replace("10.0.0.2", "10.0.0.3"));
+});
+
+test.each<[what: string, change: ContractChange]>([
+  ["service", changes.putService({ name: "ROBOT", command: "./f" })],
+  ["proxy command", changes.setProxyService((name) => ({ name, filter: "serial", target: "/dev/ttyUSB0", rules: "all.yaml" }), true)],
+])("what would take the rules of a filter away is refused: %s", async (_what, change) => {
+  await writeFile(file, FILTERED);
+  await expect(editContract(file, [change])).rejects.toMatchObject({ code: "bad_input", message: expect.stringContaining("mine.yaml") });
+  expect(await text()).toBe(FILTERED);
+});
+
+test("the file of rules that let every byte pass takes the place of no other", async () => {
+  const serial = FILTERED.replace("rrhttp", "serial").replace("10.0.0.2:80", "/dev/ttyUSB0");
+  await writeFile(file, serial);
+  const every = { name: "ROBOT", filter: "serial", target: "/dev/ttyUSB1", rules: "arm.ROBOT.rules.yaml" } as const;
+  await editContract(file, [changes.putService(every, true)]);
+  expect(await text()).toBe(serial.replace("USB0", "USB1"));
+});
+
+test("another monitor keeps how often it runs and what its failure means", async () => {
+  await writeFile(file, `${BEFORE}monitors: [{ run: ./a.sh, every: 5s, on_fail: terminate }]\n`);
+  await editContract(file, [changes.setMonitor("./b.sh")]);
+  expect(await text()).toContain("monitors: [{ run: ./b.sh, every: 5s, on_fail: terminate }]");
+});

@@ -85,7 +85,7 @@ export async function planChanges(
   if (requested.assignProxyCommand !== undefined) {
     const flag = "assign-proxy-command";
     const made = await service("DEVICE", requested.assignProxyCommand, flag);
-    planned.push(changes.setProxyService((name) => ({ ...withFile(made), name })));
+    planned.push(changes.setProxyService((name) => ({ ...withFile(made), name }), made.file !== undefined));
   }
   for (const path of requested.addRawDevice ?? []) planned.push(changes.addDevice(await checkDevice(path)));
   for (const command of requested.addInitInside ?? []) await addProgram("init_inside", command, "add-init-inside");
@@ -97,7 +97,8 @@ export async function planChanges(
   for (const text of requested.addEnv ?? []) planned.push(changes.setVariable(...splitName(text, "add-env", "NAME=VALUE")));
   for (const text of requested.addService ?? []) {
     const [name, command] = splitName(text, "add-service", "NAME=COMMAND");
-    planned.push(changes.putService(withFile(await service(name, command, "add-service"))));
+    const made = await service(name, command, "add-service");
+    planned.push(changes.putService(withFile(made), made.file !== undefined));
   }
   return { changes: planned, filesBeside };
 }
