@@ -86,6 +86,15 @@ describeWithContainers("checking and dissolving a deployment", () => {
     await writeFile(file, contract);
   });
 
+  test("without a daemon nothing is moved while the server says that the deployment is locked out", async () => {
+    await rm(marker, { force: true });
+    await expectAnswer(owner.run(["lock", robot, "--reason", "somebody stands beside the arm"]));
+    const locked = await check();
+    expect(locked).toMatchObject({ code: 1, codes: ["locked_out", "not_offered", "nothing_given", "trial_skipped"] });
+    await expect(access(marker)).rejects.toThrow();
+    await expectAnswer(owner.run(["unlock", robot]));
+  });
+
   test("with a daemon the daemon tries, and what the server says of the deployment is told", async () => {
     await host.advertise();
     expect(await check()).toMatchObject({ code: 0, codes: ["nothing_given", "trial_passed"] });

@@ -10,6 +10,7 @@ export type { RequestedChanges } from "./contract/requested-changes.ts";
 export { daemonStatus, reloadFiles, startAdvertising, stopAdvertising } from "./daemon/control-client.ts";
 export { configuredDeployments, type HostDaemon, type HostDaemonOptions, startHostDaemon } from "./daemon/host-daemon.ts";
 export { deploymentsHere, estopHere, type EstopHereOptions, type StoppedHere } from "./daemon/estop-here.ts";
+export { setAsideHere } from "./daemon/set-aside-here.ts";
 export { askDockerVersion } from "./engine/connect-docker.ts";
 export { type MonitorResult, runMonitors, type RunMonitorsOptions } from "./health/run-monitors.ts";
 export { ensureImage, type EnsureImageOptions } from "./image/ensure-image.ts";
@@ -17,7 +18,6 @@ export { type Imported, importConfiguration, type ImportOptions } from "./import
 export { type LocalDeployment, localDeployments } from "./registration/local-deployments.ts";
 export { initHost, type InitHostOptions } from "./registration/init-host.ts";
 export { registerDeployment, type RegisterDeploymentOptions } from "./registration/register-deployment.ts";
-export { setAside } from "./registration/set-aside.ts";
 export { readTaps } from "./taps/read-taps.ts";
 export { tappedInstances } from "./taps/tap-folders.ts";
 export type { DaemonStatus } from "./daemon/daemon-status.ts";

@@ -37,7 +37,7 @@ export const addCheck: AddVerb = (program, shell) => {
           found.push(finding);
           output.progress(`${finding.severity} ${finding.code}: ${finding.cause}`);
         };
-        await check(invocation, { flags, id, report, isOver: () => flags.failFast === true && found.some(isError) });
+        await check(invocation, { flags, id, found, report, isOver: () => flags.failFast === true && found.some(isError) });
         context.interrupted.throwIfAborted();
         output.result({ findings: found }, () => describe(found));
         return found.some(isError) ? FOUND_ERRORS : 0;
@@ -56,12 +56,13 @@ export const addCheck: AddVerb = (program, shell) => {
 interface Checking {
   flags: CheckFlags;
   id: string | undefined;
+  found: readonly CheckFinding[];
   report: (finding: CheckFinding) => void;
   /** Whether nothing more is to be looked at. */
   isOver: () => boolean;
 }
 
-async function check(invocation: Invocation, { flags, id, report, isOver }: Checking): Promise<void> {
+async function check(invocation: Invocation, { flags, id, found, report, isOver }: Checking): Promise<void> {
   const { context, options, output } = invocation;
   const { home, state, variables: environment } = context.environment;
   const { selfCommand, clock, random, interrupted: signal } = context;
@@ -87,6 +88,7 @@ async function check(invocation: Invocation, { flags, id, report, isOver }: Chec
     random,
     signal,
     deployments,
+    refusals: new Map(found.filter(isRefusal).map(({ deployment, cause }) => [deployment ?? "", cause])),
     launches: flags.launch,
     failFast: flags.failFast === true,
     emit: (event: CheckEvent) => (event.kind === "finding" ? report(event.finding) : output.progress(`… ${event.text}`)),
@@ -116,6 +118,11 @@ function choose(configured: readonly string[], text: string | undefined): string
 
 function isError({ severity }: CheckFinding): boolean {
   return severity === "error";
+}
+
+/** Whether the server lets nobody launch the deployment, whatever is known of that here. */
+function isRefusal({ code }: CheckFinding): boolean {
+  return code === "locked_out" || code === "dissolved";
 }
 
 const ORDER: readonly CheckFinding["severity"][] = ["error", "warning", "info"];

@@ -54,7 +54,5 @@ async function confirm({ stdin, stderr, interrupted }: CliContext, question: str
 /** On its own host, where no daemon runs that does it when the server tells it. @returns where the contract is kept */
 async function setAsideHere({ environment: { home, state } }: CliContext, id: DeploymentId): Promise<string | undefined> {
   const host = await import("@hardshare/host");
-  if ((await host.deploymentsHere({ home, state })).includes(id) && (await host.daemonStatus({ state })) === undefined)
-    return host.setAside(home, id);
-  return undefined;
+  return (await host.deploymentsHere({ home, state })).includes(id) ? host.setAsideHere({ home, state, id }) : undefined;
 }

@@ -22,6 +22,8 @@ export interface CheckWishes {
   launches: boolean;
   /** Whether the first error ends it. */
   failFast: boolean;
+  /** Why the server lets nobody launch it: then nothing is tried. */
+  refusal: string | undefined;
 }
 
 interface DeploymentCheck extends CheckWishes {
@@ -33,7 +35,7 @@ interface DeploymentCheck extends CheckWishes {
 }
 
 /** Checks one deployment of this host. @throws AppError `cancelled`, or the signal's reason */
-export async function checkDeployment({ keeper, tools, emit, signal, launches, failFast }: DeploymentCheck): Promise<void> {
+export async function checkDeployment({ keeper, tools, emit, signal, launches, failFast, refusal }: DeploymentCheck): Promise<void> {
   const findings = new Findings({ deployment: keeper.deploymentId, failFast, emit });
   findings.progress("contract");
   let loaded: LoadedContract;
@@ -48,7 +50,8 @@ export async function checkDeployment({ keeper, tools, emit, signal, launches, f
     ["filter rules", () => checkRulesFiles(loaded, clock, findings)],
     ["programs", () => checkProgramFiles(loaded, environment, findings)],
     ["devices", () => checkDevices(contract, keeper.current !== undefined, findings)],
-    ["targets of filters", () => checkTargets(contract, clock, signal, findings)],
+    // Not beside an instance: some devices take one connection, and leave the one that they have.
+    ["targets of filters", () => (keeper.current === undefined ? checkTargets(contract, clock, signal, findings) : undefined)],
     ["monitors", () => checkMonitors(loaded, keeper.deploymentId, tools, signal, findings)],
     ["disk", () => checkDisk(tools.stateFolder, findings)],
     ["container engine and image", () => checkEngine(loaded, tools, findings)],
@@ -62,6 +65,7 @@ export async function checkDeployment({ keeper, tools, emit, signal, launches, f
   }
   if (findings.mustStop) return;
   if (findings.hasErrors) return findings.add("trial_skipped", "an instance would fail for the errors above");
+  if (refusal !== undefined) return findings.add("trial_skipped", refusal);
   await checkTrial({ keeper, loaded, isWhole: launches, signal, findings });
 }
 

@@ -108,6 +108,50 @@ test("beside an instance nothing is launched", async () => {
   expect(await did()).toBe(before);
 });
 
+test("beside an instance its device is not dialled", async () => {
+  await world.start();
+  const instance = world.launch(robot);
+  await world.server.report(instance.instanceId, "up");
+  await writeFile(join(world.home, "deployments", "r.yaml"), "default: block\nrules: []\n");
+  await contract("provider: proxy\nservices: [{ name: ROBOT, filter: http, target: '127.0.0.1:1', rules: r.yaml }]\n");
+  expect(await codes()).not.toContain("target_unreachable");
+});
+
+test("a second check of a deployment at the same time is told that the first goes on", async () => {
+  await world.script("note.sh", '[ "$HARDSHARE_EVENT" != init ] || head -c1 gate');
+  const gate = join(world.home, "deployments", "gate");
+  execFileSync("mkfifo", [gate]);
+  await world.start();
+  let second: Promise<unknown> | undefined;
+  const first = codes({ emit: (event) => isStep(event, "init") && (second ??= check().catch((error: unknown) => error)) });
+  const opened = writeFile(gate, "x");
+  expect(await first).toContain("trial_passed");
+  await opened;
+  expect(await second).toMatchObject({ code: "busy", message: expect.stringContaining("another check") });
+});
+
+test("nothing is launched, nor any service started, while the server refuses instances", async () => {
+  const refusals = new Map([[robot as string, "locked out by ada: somebody stands beside the arm"]]);
+  await contract(CONTRACT.replace("echo.mjs", "nothing.mjs"));
+  for (const launches of [true, false]) {
+    const found = await check({ launches, refusals });
+    expect(found.find(({ code }) => code === "trial_skipped")?.cause).toContain("somebody stands beside");
+    expect(found.map(({ code }) => code)).not.toContain("service_failed");
+  }
+  await world.start();
+  expect(await codes({ refusals })).toContain("trial_skipped");
+  expect(await did()).toBe("");
+});
+
+test("a monitor that says to end instances ends a trial too", async () => {
+  await world.script("note.sh", 'echo "$HARDSHARE_EVENT" >> did; [ "$HARDSHARE_EVENT" != init ] || { touch hot; exec sleep 300; }');
+  await world.script("heat.sh", "[ ! -e hot ]");
+  await contract(`${CONTRACT}monitors: [{ run: ./heat.sh, every: 1s, on_fail: terminate }]\n`);
+  await world.start();
+  expect((await check()).find(({ code }) => code === "trial_skipped")?.cause).toContain("ended before it was whole");
+  expect(await did()).toContain("terminate");
+});
+
 test("an instance that is wanted during a trial begins when the trial is over", async () => {
   await world.script("note.sh", 'echo "$HARDSHARE_EVENT $HARDSHARE_INSTANCE" >> did; [ "$HARDSHARE_EVENT" != init ] || head -c1 gate');
   const gate = join(world.home, "deployments", "gate");
@@ -177,6 +221,20 @@ test("a trial that was killed is undone by the next daemon, and an instance that
   expect(await codes()).toContain("trial_skipped");
 });
 
+test("E-stop is taken at once while a check without a daemon undoes a trial that was killed", async () => {
+  const loaded = parseContract(CONTRACT, world.contractFile(robot), join(world.home, "deployments"));
+  await markTrial(trialFolder(world.state, robot), { loaded, isWhole: true });
+  const running = join(world.home, "deployments", "running");
+  execFileSync("mkfifo", [running]);
+  const once = "[ -e once ] || { touch once; echo > running; exec sleep 300; }";
+  await world.script("note.sh", `echo "$HARDSHARE_EVENT" >> did; [ "$HARDSHARE_EVENT" != terminate ] || ${once}`);
+  const checking = check();
+  await readFile(running);
+  expect(await pressEstop({ state: world.state, id: robot, actor: "ada" })).toEqual({ deployment: robot, instance: null });
+  expect((await checking).find(({ code }) => code === "trial_skipped")?.cause).toContain("E-stop by ada");
+  expect((await did()).split("\n").filter((event) => event === "safe_state")).toHaveLength(2);
+});
+
 test("a trial that cannot be undone locks the deployment out", async () => {
   await world.script("note.sh", '[ "$HARDSHARE_EVENT" != baseline ] || { echo gripper is open; exit 3; }');
   await world.start();
@@ -242,9 +300,9 @@ test("a serial device that another program has open is told with who has it", as
   }
 });
 
-test("a program that others can change is told", async () => {
-  await chmod(join(world.home, "deployments", "note.sh"), 0o777);
-  expect(await codes()).toContain("program_writable");
+test.each(["deployments/note.sh", "deployments", ""])("a program that others can change or replace is told: home/%s", async (path) => {
+  await chmod(join(world.home, path), 0o777);
+  expect(await codes({ launches: false })).toContain("program_writable");
 });
 
 test("with --fail-fast nothing is looked at after the first error", async () => {

@@ -12,9 +12,11 @@ import { controlSocket } from "../daemon/socket-place.ts";
 import { standInActions } from "../daemon/stand-in-actions.ts";
 import { checkDeployment, type CheckWishes } from "./check-deployment.ts";
 
-export interface CheckHereOptions extends Surroundings, CheckWishes {
+export interface CheckHereOptions extends Surroundings, Omit<CheckWishes, "refusal"> {
   /** Ids of deployments of this host's configuration. */
   deployments: readonly string[];
+  /** Why the server lets nobody launch, by deployment: of these nothing is tried. */
+  refusals?: ReadonlyMap<string, string>;
   /** Aborting ends it; a trial is undone first. */
   signal: AbortSignal;
   emit: (event: CheckEvent) => void;
@@ -37,7 +39,7 @@ export async function checkHere(options: CheckHereOptions): Promise<void> {
   if (status === undefined) return checkWithoutDaemon({ ...options, emit }, isOver);
   for (const id of deployments) {
     if (isOver()) return;
-    await checkAtDaemon({ ...options, id, emit });
+    await checkAtDaemon({ ...options, id, refusal: options.refusals?.get(id), emit });
   }
 }
 
@@ -46,8 +48,7 @@ async function checkWithoutDaemon(options: CheckHereOptions, isOver: () => boole
   const opened = await openHostCore(options, parts);
   const { core } = opened;
   await Promise.all(core.keepers.configured.map((keeper) => keeper.offer.reload()));
-  await core.restoreTrials();
-  await Promise.all(core.keepers.configured.map((keeper) => keeper.trials.settled));
+  await core.restoreTrials(); // begun before E-stop is taken, which so stops what undoes them
   const stand = standInActions(opened, {
     reason: "no host daemon runs; `hardshare check` tries the deployment out",
     estop: (id, actor) => {
@@ -57,9 +58,10 @@ async function checkWithoutDaemon(options: CheckHereOptions, isOver: () => boole
   });
   parts.own({ [Symbol.asyncDispose]: () => core.part(true) }); // after the last E-stop that was taken
   parts.own(await ControlServer.listen(controlSocket(options.state), stand, options.clock));
+  await Promise.all(core.keepers.configured.map((keeper) => keeper.trials.settled));
   for (const id of options.deployments) {
     if (isOver()) return;
-    await checkDeployment({ ...options, keeper: core.keepers.find(id), tools: core.tools });
+    await checkDeployment({ ...options, refusal: options.refusals?.get(id), keeper: core.keepers.find(id), tools: core.tools });
   }
 }
 

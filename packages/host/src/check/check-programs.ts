@@ -1,4 +1,4 @@
-import { stat } from "node:fs/promises";
+import { realpath, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { toAppError } from "@hardshare/protocol";
 import type { LoadedContract } from "../contract/load-contract.ts";
@@ -30,9 +30,12 @@ export async function checkProgramFiles(
   }
 }
 
-/** By whom, other than root and this user, a file can be changed or replaced; undefined for nobody. */
+/** By whom, other than root and this user, a file or a folder above it can be changed or replaced; undefined for nobody. */
 async function whoElseMayChange(path: string): Promise<string | undefined> {
-  for (const each of [path, dirname(path)]) {
+  const file = await realpath(path);
+  const above = [file];
+  while (dirname(above[0] ?? "/") !== above[0]) above.unshift(dirname(above[0] ?? "/"));
+  for (const each of above) {
     const { uid, gid, mode } = await stat(each);
     if (uid !== 0 && uid !== process.geteuid?.()) return `${each} belongs to another user (uid ${uid})`;
     if ((mode & 0o1000) !== 0) continue; // sticky: nobody replaces what is another's

@@ -39,7 +39,11 @@ export async function checkTrial({ keeper, loaded, isWhole, signal, findings }: 
   signal.throwIfAborted();
   if (!isWhole || failure !== undefined || residue.length > 0 || isStopped) return;
   if (isUp) findings.add("trial_passed", "launched and ended with all its steps; nothing is left");
-  else findings.add("trial_skipped", "the trial was ended before it was whole, because the host daemon ends or offers it no more");
+  else
+    findings.add(
+      "trial_skipped",
+      "the trial was ended before it was whole, because a monitor failed, or the host daemon ends or offers it no more",
+    );
 }
 
 function tell(body: ReportBody, findings: Findings): void {

@@ -1,9 +1,11 @@
+import { AppError } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
 import { checkDeployment } from "../check/check-deployment.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 import { type HostConfig, readHostConfig } from "../registration/host-config.ts";
 import type { ControlActions } from "./control-server.ts";
 import type { DaemonStatus } from "./daemon-status.ts";
+import type { DeploymentKeeper } from "./deployment-keeper.ts";
 import type { DeploymentKeepers } from "./deployment-keepers.ts";
 import { reloadDeployments } from "./reload-deployments.ts";
 import type { ServerLink } from "./server-link.ts";
@@ -21,6 +23,7 @@ export function controlActions(options: {
   clock: Clock;
 }): ControlActions {
   const { home, keepers, tools, link, configure, clock } = options;
+  const checked = new Set<DeploymentKeeper>();
   return {
     status: options.status,
     start: async (id) => {
@@ -43,7 +46,15 @@ export function controlActions(options: {
     },
     check: async (id, wishes, emit, signal) => {
       configure(await readHostConfig(home));
-      await checkDeployment({ ...wishes, keeper: keepers.find(id), tools, emit, signal });
+      const keeper = keepers.find(id);
+      // Two would find each other's filters at the devices, and end each other's monitors.
+      if (checked.has(keeper)) throw new AppError("busy", `another check of ${keeper.deploymentId} goes on: try again when it is done`);
+      checked.add(keeper);
+      try {
+        await checkDeployment({ ...wishes, keeper, tools, emit, signal });
+      } finally {
+        checked.delete(keeper);
+      }
     },
     reload: async (id) => {
       configure(await readHostConfig(home));

@@ -98,6 +98,9 @@ export async function pressEstop(options: { state: string; id: string; actor: st
   return answer === undefined ? undefined : parseWith(EstopTaken, answer, "answer of the host daemon", "protocol_violation");
 }
 
+/** An address has its limits. */
+const MAX_REFUSAL_CHARS = 500;
+
 /** What is said of a check line by line; the last one says how it ended. */
 const CheckLine = z.discriminatedUnion("kind", [
   ...CheckEvent.options,
@@ -107,13 +110,14 @@ const CheckLine = z.discriminatedUnion("kind", [
 
 /**
  * Has a running daemon check a deployment, and tells what it finds as it finds it. Aborting has the daemon undo a trial.
- * @throws AppError `wrong_state` when no daemon runs, `not_found`, `bad_input` (ambiguous beginning), `cancelled`
+ * @throws AppError `wrong_state` when no daemon runs, `busy` (it is being checked), `not_found`, `bad_input` (ambiguous
+ *   beginning), `cancelled`
  */
 export async function checkAtDaemon(
   options: { state: string; id: string; signal: AbortSignal; emit: (event: CheckEvent) => void } & CheckWishes,
 ): Promise<void> {
-  const { state, id, launches, failFast, signal, emit } = options;
-  const path = `/check/${encodeURIComponent(id)}?launch=${launches ? 1 : 0}&fail-fast=${failFast ? 1 : 0}`;
+  const { state, id, launches, failFast, refusal, signal, emit } = options;
+  const path = `/check/${encodeURIComponent(id)}?launch=${launches ? 1 : 0}&fail-fast=${failFast ? 1 : 0}${refusal === undefined ? "" : `&refusal=${encodeURIComponent(refusal.slice(0, MAX_REFUSAL_CHARS))}`}`;
   const response = await open(state, "POST", path, signal);
   if (response === undefined) throw new AppError("wrong_state", "no host daemon runs here; `hardshare ad` starts one");
   try {

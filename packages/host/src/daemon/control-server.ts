@@ -28,7 +28,7 @@ export interface ControlActions {
 /**
  * HTTP on a Unix socket that only this user can open: `GET /status`, `POST /start/ID`, `POST /stop[/ID][?now=1]`,
  * `POST /reload[/ID]`, `POST /estop/ID?by=NAME`. Answers are JSON; a failure is `{code, message}` with the status of its code.
- * `POST /check/ID[?launch=1][&fail-fast=1]` is answered with a line of JSON for each thing that is told; who hangs up ends it.
+ * `POST /check/ID[?launch=1][&fail-fast=1][&refusal=WHY]` is answered with a line of JSON for each thing that is told; who hangs up ends it.
  */
 export class ControlServer implements AsyncDisposable {
   readonly #server: Server;
@@ -38,7 +38,9 @@ export class ControlServer implements AsyncDisposable {
   private constructor(actions: ControlActions, clock: Clock) {
     this.#clock = clock;
     this.#server = createServer({ requestTimeout: 0 }, (request, response) => {
-      const answering = answer(request, response, actions).finally(() => this.#answers.delete(answering));
+      const answering = answer(request, response, actions)
+        .catch(() => void response.destroy()) // such as a request for no path
+        .finally(() => this.#answers.delete(answering));
       this.#answers.add(answering);
     });
   }
@@ -87,7 +89,12 @@ async function answerCheck(url: URL, response: ServerResponse, actions: ControlA
   response.on("close", () => gone.abort(new AppError("cancelled", "who asked for the check has gone")));
   response.writeHead(200, { "content-type": "application/x-ndjson", connection: "close" });
   const write = (line: unknown) => response.write(`${JSON.stringify(line)}\n`);
-  const wishes = { launches: url.searchParams.get("launch") === "1", failFast: url.searchParams.get("fail-fast") === "1" };
+  const { searchParams: asked } = url;
+  const wishes = {
+    launches: asked.get("launch") === "1",
+    failFast: asked.get("fail-fast") === "1",
+    refusal: asked.get("refusal") ?? undefined,
+  };
   try {
     await actions.check(decodeURIComponent(url.pathname.slice("/check/".length)), wishes, write, gone.signal);
     write({ kind: "done" });

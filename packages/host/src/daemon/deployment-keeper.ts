@@ -27,12 +27,10 @@ import { DeploymentStops, type Estop } from "./deployment-stops.ts";
 import { DeploymentTrials } from "./deployment-trials.ts";
 import { EndedAnswers, endOf } from "./ended-answers.ts";
 import { readJournalledContract } from "./journalled-contract.ts";
+import { NewestAlerts } from "./newest-alerts.ts";
 import { Offer } from "./offer.ts";
 import type { NewLockout } from "./server-link.ts";
 import { whyUndone } from "./why-undone.ts";
-
-/** Alerts of each deployment that `status` shows. */
-const MAX_ALERTS = 5;
 
 export interface DeploymentKeeperOptions {
   deploymentId: DeploymentId;
@@ -43,7 +41,7 @@ export interface DeploymentKeeperOptions {
   lockOut(lockout: NewLockout): Promise<void>;
   /** What `describe` says has changed. */
   onChange: () => void;
-  /** The server says that it was dissolved: called once. */
+  /** The server says that it was dissolved, and nothing of it runs any more: called once. */
   onDissolved: (deploymentId: DeploymentId) => void;
 }
 
@@ -61,14 +59,14 @@ export class DeploymentKeeper {
   #current: HostInstance | undefined;
   /** What is told of the current instance. */
   #reports: ReportStream | undefined;
-  /** The newest alerts since the daemon began. */
-  readonly #alerts: { at: string; message: string }[] = [];
+  readonly #alerts: NewestAlerts;
   readonly #answers: EndedAnswers;
   readonly #stops: DeploymentStops;
 
   constructor(options: DeploymentKeeperOptions) {
     this.deploymentId = options.deploymentId;
     this.#options = options;
+    this.#alerts = new NewestAlerts(options.tools.clock);
     this.offer = new Offer(options.deploymentId, options.tools, () => {
       this.#health.look();
       this.#onOfferChange();
@@ -82,8 +80,9 @@ export class DeploymentKeeper {
       isLockedOut: () => this.#lockout !== null,
       isMakingSafe: () => this.#stops.isRunning || (this.#current ?? this.trials.instance)?.isStopped === true,
       hasTrial: () => this.trials.isRunning,
+      endTrial: () => this.trials.cancel(),
       lockOut: (why) => this.#lockOut(this.#current?.facts.instanceId, why),
-      onAlert: (message) => this.#onAlert(message),
+      onAlert: (message) => this.#alerts.add(message),
       onChange: () => this.#onOfferChange(),
     });
     this.#answers = new EndedAnswers({ ...options, clock: options.tools.clock, lockOut });
@@ -141,7 +140,7 @@ export class DeploymentKeeper {
       problem: this.offer.problem,
       lockout: this.#lockout,
       rest: this.#current === undefined ? this.#health.describe().rest : null,
-      alerts: [...this.#alerts],
+      alerts: this.#alerts.list,
       instance:
         current === undefined
           ? null
@@ -161,7 +160,7 @@ export class DeploymentKeeper {
   apply(desired: DesiredDeployment | null): void {
     if (this.#isClosing) return;
     this.#desired = desired;
-    if (desired?.dissolved != null && this.offer.dissolve(desired.dissolved)) this.#options.onDissolved(this.deploymentId);
+    if (desired?.dissolved != null) this.offer.dissolve(desired.dissolved);
     const estop = desired?.estop ?? null;
     if (estop !== null && !this.#stops.isActedOn(estop.lockoutId)) this.estop({ instance: null, by: "owner", ...estop });
     this.#health.look(); // first: whether it is locked out decides whether monitors have to look again
@@ -256,10 +255,8 @@ export class DeploymentKeeper {
   }
 
   get #lockout(): DeploymentStatus["lockout"] {
-    for (const lockout of this.#options.journal.state.lockouts.values()) {
-      if (lockout.deploymentId === this.deploymentId) return { reason: lockout.reason, actor: lockout.actor, at: lockout.at };
-    }
-    return this.#desired?.lockout ?? null;
+    const own = [...this.#options.journal.state.lockouts.values()].find(({ deploymentId }) => deploymentId === this.deploymentId);
+    return own === undefined ? (this.#desired?.lockout ?? null) : { reason: own.reason, actor: own.actor, at: own.at };
   }
 
   *#instances() {
@@ -271,6 +268,13 @@ export class DeploymentKeeper {
   #reconcile(): void {
     if (this.#desired === undefined) return;
     for (const action of decideHost(this.#facts(), this.#desired)) this.#do(action);
+    this.#partWithDissolved();
+  }
+
+  /** Not before all is undone: until then E-stop at this computer has to find it. */
+  #partWithDissolved(): void {
+    const isBusy = this.#current !== undefined || this.trials.isRunning || this.#stops.isRunning;
+    if (!isBusy && !this.#isClosing && this.offer.partWithDissolved()) this.#options.onDissolved(this.deploymentId);
   }
 
   #facts(): HostFacts {
@@ -316,6 +320,7 @@ export class DeploymentKeeper {
     const lockout = this.#lockout;
     const live = [...this.#instances()].find(isLive);
     if (this.#isClosing) return "the host daemon is ending";
+    if (this.offer.isDissolved) return this.offer.problem ?? "the deployment was dissolved";
     if (this.#current !== undefined) return `an instance of ${this.#current.facts.user} runs`;
     if (this.#desired?.instance != null) return `an instance of ${this.#desired.instance.user} is wanted`;
     if (live !== undefined) return "a host daemon was killed while an instance ran: `hardshare ad` goes on with it, or undoes it";
@@ -348,9 +353,10 @@ export class DeploymentKeeper {
     const { instanceId, epoch, user, publicKeys, lastSequence: after } = desired;
     const { deploymentId } = this;
     const loaded = this.offer.contract;
-    const reports = new ReportStream({ outbox, clock: tools.clock, instance: { deploymentId, instanceId, epoch }, after });
+    const identity = { deploymentId, instanceId, epoch };
+    const reports = new ReportStream({ outbox, clock: tools.clock, instance: identity, after });
     const instance = new HostInstance({
-      facts: { deploymentId, instanceId, epoch, user, publicKeys, loaded },
+      facts: { ...identity, user, publicKeys, loaded },
       deadline: placeDeadline(desired, tools.time()),
       beginning: { kind: "launch" },
       tools,
@@ -365,12 +371,7 @@ export class DeploymentKeeper {
   }
 
   #listeners(instanceId: InstanceId): Pick<HostInstanceOptions, "lockOut" | "onAlert"> {
-    return { lockOut: (reason) => this.#lockOut(instanceId, reason), onAlert: (message) => this.#onAlert(message) };
-  }
-
-  #onAlert(message: string): void {
-    this.#alerts.push({ at: new Date(this.#options.tools.clock.now()).toISOString(), message });
-    this.#alerts.splice(0, this.#alerts.length - MAX_ALERTS);
+    return { lockOut: (reason) => this.#lockOut(instanceId, reason), onAlert: (message) => this.#alerts.add(message) };
   }
 
   #hold(instance: HostInstance, reports: ReportStream): void {
@@ -384,6 +385,7 @@ export class DeploymentKeeper {
       this.#options.onChange();
       // What was wanted of it is answered; another one may have waited for its end.
       if (this.#desired?.instance?.instanceId !== instance.facts.instanceId) this.#reconcile();
+      else this.#partWithDissolved();
     });
   }
 

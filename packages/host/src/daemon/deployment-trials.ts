@@ -91,6 +91,7 @@ export class DeploymentTrials {
     try {
       const trial = await this.#begin(run, "launch");
       run.signal.addEventListener("abort", cancel, { once: true });
+      if (run.signal.aborted) cancel();
       return await trial.done;
     } finally {
       run.signal.removeEventListener("abort", cancel);

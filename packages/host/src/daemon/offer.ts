@@ -29,6 +29,7 @@ export class Offer {
   #retry: Disposable | undefined;
   /** Why it is never offered any more; undefined for one that may be. */
   #dissolved: AppError | undefined;
+  #isPartedWith = false;
 
   constructor(deploymentId: DeploymentId, tools: HostTools, onChange: () => void) {
     this.#deploymentId = deploymentId;
@@ -63,6 +64,11 @@ export class Offer {
   /** Whether it is yet to be found out whether it can be launched. */
   get isUndecided(): boolean {
     return this.#isAdvertised && this.#problem === undefined;
+  }
+
+  /** Whether it was dissolved: never offered again. */
+  get isDissolved(): boolean {
+    return this.#dissolved !== undefined;
   }
 
   /** The contract for the next instance; the last one that could be read. */
@@ -121,14 +127,20 @@ export class Offer {
     throw this.#problem;
   }
 
-  /** Offers it never again. @returns false when that was said before */
-  dissolve({ actor, at, reason }: NonNullable<DesiredDeployment["dissolved"]>): boolean {
-    if (this.#dissolved !== undefined) return false;
+  /** Offers it never again. */
+  dissolve({ actor, at, reason }: NonNullable<DesiredDeployment["dissolved"]>): void {
+    if (this.#dissolved !== undefined) return;
     this.#tools.logger.warn("a deployment was dissolved", { deployment: this.#deploymentId, actor, reason });
     this.#dissolved = new AppError("dissolved", `dissolved by ${actor} (${at}): ${reason}; its contract is kept aside`);
     this.#problem = this.#dissolved;
     this.close();
-    return true;
+  }
+
+  /** @returns whether it was dissolved, and is to be taken out of the configuration: true once */
+  partWithDissolved(): boolean {
+    const isPart = this.isDissolved && !this.#isPartedWith;
+    this.#isPartedWith ||= isPart;
+    return isPart;
   }
 
   /** Offers it no more; a running instance goes on. */

@@ -38,6 +38,7 @@ export interface DeploymentHealthOptions {
   isMakingSafe: () => boolean;
   /** Whether an owner's trial uses the hardware. */
   hasTrial: () => boolean;
+  endTrial: () => void;
   /** Locks the deployment out; never rejects. */
   lockOut: (why: string) => Promise<void>;
   /** Something that the owner should look at; it is told to the server already. */
@@ -196,7 +197,10 @@ export class DeploymentHealth implements AsyncDisposable {
       this.#notice("warning", text);
       void lockOut(`monitor failed: ${message}`); // which alerts
     } else if (isNew) this.#alert(text);
-    if (monitor.on_fail === "terminate") this.#options.current()?.instance.end("monitor");
+    if (monitor.on_fail === "terminate") {
+      this.#options.current()?.instance.end("monitor");
+      this.#options.endTrial();
+    }
     this.look();
   }
 

@@ -6,7 +6,8 @@ import { contractFile, editHostConfig, readHostConfig } from "./host-config.ts";
 /**
  * Takes a deployment that was dissolved out of this host's configuration. Its contract is kept beside the others, under
  * another name. Repeating it changes nothing.
- * @returns where the contract is kept; undefined when the configuration does not name the deployment, or has no contract
+ * @returns where the contract is kept; undefined when the configuration does not name the deployment, or its contract is
+ *   missing or another deployment's too
  * @throws AppError `not_configured`, `config_invalid`
  */
 export async function setAside(home: string, id: DeploymentId): Promise<string | undefined> {
@@ -19,6 +20,7 @@ export async function setAside(home: string, id: DeploymentId): Promise<string |
     if (isSeq(list)) list.items = list.items.filter((item) => !isMeant(item));
   });
   const file = contractFile(home, deployment);
+  if (deployments.some((other) => other !== deployment && contractFile(home, other) === file)) return undefined;
   const kept = `${file}.dissolved`;
   return rename(file, kept).then(
     () => kept,
