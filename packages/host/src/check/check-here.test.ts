@@ -123,7 +123,11 @@ test("a second check of a deployment at the same time is told that the first goe
   execFileSync("mkfifo", [gate]);
   await world.start();
   let second: Promise<unknown> | undefined;
-  const first = codes({ emit: (event) => isStep(event, "init") && (second ??= check().catch((error: unknown) => error)) });
+  const first = codes({
+    emit: (event) => {
+      if (isStep(event, "init")) second ??= check().catch((error: unknown) => error);
+    },
+  });
   const opened = writeFile(gate, "x");
   expect(await first).toContain("trial_passed");
   await opened;
