@@ -72,7 +72,7 @@ describeWithContainers("the commands that `up` prints, copied by a newcomer into
   test("have the rules of its owner read again, and tell how its host is", async () => {
     const output = await paste(/^You are their owner too/);
     expect(output).toContain("holds for the next instance");
-    expect(output).toMatch(/^DEPLOYMENT +PROVIDER +OFFERED/m);
+    expect(output).toMatch(/^DEPLOYMENT +PROVIDER +NETWORK +OFFERED/m);
   });
 
   test("leave nothing: no instance, no process", async () => {
