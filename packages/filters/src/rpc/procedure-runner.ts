@@ -59,8 +59,12 @@ export class ProcedureRunner {
     const rawHeaders = ["Content-Type", contentType, "Content-Length", String(body.length)];
     sink.begin({ status, statusMessage: STATUS_CODES[status] ?? "", rawHeaders, isKeptAlive: true });
     return new Promise((resolve) => {
-      signal.addEventListener("abort", () => resolve("broken"), { once: true });
-      sink.end(body, () => resolve("done"));
+      const leave = () => resolve("broken");
+      signal.addEventListener("abort", leave, { once: true });
+      sink.end(body, () => {
+        signal.removeEventListener("abort", leave); // the connection may carry many calls
+        resolve("done");
+      });
     });
   }
 
