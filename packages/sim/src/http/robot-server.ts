@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
@@ -6,6 +5,7 @@ import { AppError, toAppError } from "@hardshare/protocol";
 import type { Logger } from "@hardshare/runtime";
 import type { Ledger } from "../ledger.ts";
 import type { Action } from "./robot-api.ts";
+import { untilListening } from "../until-listening.ts";
 
 /** Largest request body. */
 const MAX_BODY_BYTES = 64 * 1024;
@@ -54,15 +54,7 @@ export async function startRobotServer(options: {
     socket.destroy();
   });
   server.listen(port, host);
-  try {
-    await once(server, "listening");
-  } catch (error) {
-    const cause = error as NodeJS.ErrnoException;
-    const details = { host, port };
-    throw cause.code === "EADDRINUSE"
-      ? new AppError("port_in_use", `Port ${port} of ${host} is in use: choose another, or 0 for a free one.`, { details, cause })
-      : new AppError("not_configured", `The robot cannot listen at ${host}:${port}: ${cause.message}`, { details, cause });
-  }
+  await untilListening(server, { host, port });
   // A connection that could not be accepted, for want of file descriptors for instance: the others go on.
   server.on("error", (error) => logger.warn("a connection was not accepted", { error }));
   return {

@@ -1,12 +1,11 @@
-import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { AppError } from "@hardshare/protocol";
 import type { Clock, Logger } from "@hardshare/runtime";
 import { WebSocketServer } from "ws";
 import type { RobotBody } from "../body/robot-body.ts";
 import type { Ledger } from "../ledger.ts";
 import { makeRobotGraph } from "./robot-graph.ts";
 import { RosbridgeSession, type SharedByClients } from "./rosbridge-session.ts";
+import { untilListening } from "../until-listening.ts";
 
 /** Largest message. */
 const MAX_MESSAGE_BYTES = 4 * 1024 ** 2;
@@ -51,15 +50,7 @@ export async function startRosbridgeServer(options: {
     );
     socket.once("close", () => session[Symbol.dispose]());
   });
-  try {
-    await once(server, "listening");
-  } catch (error) {
-    const cause = error as NodeJS.ErrnoException;
-    const details = { host, port };
-    throw cause.code === "EADDRINUSE"
-      ? new AppError("port_in_use", `Port ${port} of ${host} is in use: choose another, or 0 for a free one.`, { details, cause })
-      : new AppError("not_configured", `The robot cannot listen at ${host}:${port}: ${cause.message}`, { details, cause });
-  }
+  await untilListening(server, { host, port });
   server.on("error", (error) => logger.warn("a connection was not accepted", { error }));
   return {
     port: (server.address() as AddressInfo).port,
