@@ -1,6 +1,7 @@
 import type { Clock } from "@hardshare/runtime";
 import { Deadline } from "./deadline.ts";
-import { type AnswerSink, type DeviceAddress, DeviceLink, type DeviceRequest, type ForwardResult, type Responder } from "./device-link.ts";
+import { type AnswerSink, DeviceLink, type DeviceRequest, type ForwardResult, type Responder } from "./device-link.ts";
+import type { DeviceAddress } from "../run/device-address.ts";
 
 /** The device's side of one client connection: at most one connection to the device, used by this client alone. */
 export class DeviceConnection implements Responder {

@@ -1,14 +1,9 @@
 import { connect, type Socket } from "node:net";
 import type { Clock } from "@hardshare/runtime";
 import type { CompiledHttpRule } from "../rules/http-rules.ts";
+import type { DeviceAddress } from "../run/device-address.ts";
 import { type AnswerHead, AnswerReader } from "./answer-reader.ts";
 import type { RequestBody } from "./request-body.ts";
-
-/** Where the device listens. */
-export interface DeviceAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 /** A request as it is written to the device. */
 export interface DeviceRequest {

@@ -1,8 +1,7 @@
-import { AppError } from "@hardshare/protocol";
 import type { FilterKind } from "../run/filter-kind.ts";
 import { type CompiledHttpRules, parseHttpRules } from "../rules/http-rules.ts";
 import { parseRrhttpRules, RRHTTP_WITHOUT_FILE } from "../rules/rrhttp-rules.ts";
-import type { DeviceAddress } from "./device-link.ts";
+import { parseTarget } from "../run/device-address.ts";
 import { startHttpFilter } from "./http-filter.ts";
 
 /**
@@ -32,24 +31,4 @@ export function rrhttpFilterKind({ target }: { readonly target: string }): Filte
     parseRules: parseRrhttpRules,
     start: (tools) => startHttpFilter({ ...tools, device }),
   };
-}
-
-/**
- * Reads `host:port`; an IPv6 host is in brackets.
- * @throws AppError `bad_input`
- */
-export function parseTarget(target: string): DeviceAddress {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:/[\]]+)):(\d{1,5})$/.exec(target);
-  const host = match?.[1] ?? match?.[2];
-  const port = Number(match?.[3]);
-  if (host === undefined || port < 1 || port > 65_535) {
-    throw new AppError(
-      "bad_input",
-      `target: expected host:port of the device, such as 192.168.1.134:80, not ${target === "" ? "nothing" : target}`,
-      {
-        details: { field: "target" },
-      },
-    );
-  }
-  return { host, port };
 }

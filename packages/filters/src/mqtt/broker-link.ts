@@ -1,6 +1,6 @@
 import { connect, type Socket } from "node:net";
 import type { Clock } from "@hardshare/runtime";
-import type { DeviceAddress } from "../http/device-link.ts";
+import type { DeviceAddress } from "../run/device-address.ts";
 import { BROKER_KEEP_ALIVE_SECONDS } from "./connect-exchange.ts";
 import { Malformed } from "./malformed.ts";
 import { PacketFramer } from "./packet-framer.ts";

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { Clock, Logger } from "@hardshare/runtime";
-import type { DeviceAddress } from "../http/device-link.ts";
+import type { DeviceAddress } from "../run/device-address.ts";
 import type { LiveRules } from "../rules/live-rules.ts";
 import type { CompiledMqttRules } from "../rules/mqtt-rules.ts";
 import type { Judgement } from "../run/filter-kind.ts";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { AppError } from "@hardshare/protocol";
-import { parseTarget } from "../http/http-filter-kind.ts";
+import { parseTarget } from "../run/device-address.ts";
 import { type CompiledMqttRules, parseMqttRules } from "../rules/mqtt-rules.ts";
 import type { FilterKind } from "../run/filter-kind.ts";
 import type { BrokerCredentials } from "./connect-exchange.ts";

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { createServer, type Socket } from "node:net";
-import type { DeviceAddress } from "../http/device-link.ts";
+import type { DeviceAddress } from "../run/device-address.ts";
 import type { CompiledMqttRules } from "../rules/mqtt-rules.ts";
 import type { FilterTools, RunningFilter } from "../run/filter-kind.ts";
 import { listen } from "../run/listen.ts";

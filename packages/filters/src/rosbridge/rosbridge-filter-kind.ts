@@ -1,5 +1,5 @@
 import { systemRandom } from "@hardshare/runtime";
-import { parseTarget } from "../http/http-filter-kind.ts";
+import { parseTarget } from "../run/device-address.ts";
 import { type CompiledRosbridgeRules, parseRosbridgeRules } from "../rules/rosbridge-rules.ts";
 import type { FilterKind } from "../run/filter-kind.ts";
 import { startRosbridgeFilter } from "./rosbridge-filter.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseTarget } from "./http-filter-kind.ts";
+import { parseTarget } from "./device-address.ts";
 
 test.each([
   ["robot:80", { host: "robot", port: 80 }],

@@ -1,6 +1,6 @@
 import { connect, type Socket } from "node:net";
 import type { Clock } from "@hardshare/runtime";
-import type { DeviceAddress } from "../http/device-link.ts";
+import type { DeviceAddress } from "../run/device-address.ts";
 import { OneWay } from "./one-way.ts";
 import type { Pacer } from "./pacer.ts";
 

@@ -1,4 +1,4 @@
-import { parseTarget } from "../http/http-filter-kind.ts";
+import { parseTarget } from "../run/device-address.ts";
 import { type CompiledTcpRules, parseTcpRules } from "../rules/tcp-rules.ts";
 import type { FilterKind } from "../run/filter-kind.ts";
 import { startTcpFilter } from "./tcp-filter.ts";

@@ -1,7 +1,7 @@
 import { createServer, type Socket } from "node:net";
 import type { Clock } from "@hardshare/runtime";
 import { MAX_TCP_CONNECTIONS } from "@hardshare/protocol";
-import type { DeviceAddress } from "../http/device-link.ts";
+import type { DeviceAddress } from "../run/device-address.ts";
 import { plainAddress } from "../rules/peer-pattern.ts";
 import { type CompiledTcpRules, judgePeer, type TcpAllow, type TcpVerdict } from "../rules/tcp-rules.ts";
 import type { FilterTools, Judgement, RunningFilter } from "../run/filter-kind.ts";

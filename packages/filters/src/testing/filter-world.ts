@@ -3,7 +3,7 @@ import { type IncomingMessage, request as httpRequest, type RequestListener } fr
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { type Clock, silentLogger, systemClock } from "@hardshare/runtime";
-import type { DeviceAddress } from "../http/device-link.ts";
+import type { DeviceAddress } from "../run/device-address.ts";
 import { startHttpFilter } from "../http/http-filter.ts";
 import { type CompiledHttpRules, parseHttpRules } from "../rules/http-rules.ts";
 import { openBudgetBook } from "../rules/budget-book.ts";
