@@ -6,9 +6,7 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { packageEverything } from "./pack/package-everything.mjs";
-import { build } from "./setup/dependencies.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const folder = resolve(process.argv[2] ?? `${root}/build`);
-if (await build(root)) process.stdout.write(`${await packageEverything(root, folder)}\n`);
-else process.exitCode = 1;
+process.stdout.write(`${await packageEverything(root, folder)}\n`);

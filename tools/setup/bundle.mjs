@@ -21,7 +21,6 @@ const STAYS_OUTSIDE = ["ssh2", "cpu-features", "@serialport/bindings-cpp", "@emb
 /** What CommonJS packages find around them. */
 const COMMONJS = [
   'import { createRequire as __createRequire } from "node:module";',
-  'import { dirname as __dirnameOf } from "node:path";',
   "const require = __createRequire(import.meta.url);",
   "const __filename = import.meta.filename, __dirname = import.meta.dirname;",
 ].join("\n");

@@ -2,7 +2,11 @@
 import { fileURLToPath } from "node:url";
 import { bundleForTests, bundleProgram } from "../setup/bundle.mjs";
 
+/** By which the second project of a run learns of the first one's build: their set-ups share a process, but no modules. */
+const BUILT_VARIABLE = "HARDSHARE_TEST_PROGRAMS_BUILT";
+
 export default async function setUp() {
+  if (process.env[BUILT_VARIABLE] !== undefined) return;
   const root = fileURLToPath(new URL("../..", import.meta.url));
   await bundleProgram(root);
   await bundleForTests(root, {
@@ -10,4 +14,5 @@ export default async function setUp() {
     main: "packages/host/src/testing/dying-daemon.fixture.ts",
     folder: ".cache/test-programs",
   });
+  process.env[BUILT_VARIABLE] = "yes";
 }
