@@ -1,9 +1,15 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setImmediate } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { AppError } from "@hardshare/protocol";
 import { expect, test } from "vitest";
 import { HardshareClient, normaliseServerUrl } from "./index.ts";
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -156,6 +162,23 @@ test("events of an unknown instance are an error at once", async () => {
   await using server = await serve((_request, response) => answer(response, 404, { error_message: "instance not found" }));
   const events = new HardshareClient({ url: server.url, token: "t" }).instanceEvents(instanceId);
   expect((await failureOf(events.next())).code).toBe("not_found");
+});
+
+test("whoever follows an instance can stop, also when memory was tidied up since the stream began", async () => {
+  await using server = await serve((_request, response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" }).write(eventText(1, "INIT")); // and then silence
+  });
+  const client = new HardshareClient({ url: server.url, token: "t" });
+  const [interrupted, over] = [new AbortController(), new AbortController()];
+  const events = client.instanceEvents(instanceId, { signal: AbortSignal.any([interrupted.signal, over.signal]) });
+  expect((await events.next()).value).toMatchObject({ id: 1 });
+  const more = events.next();
+  for (let times = 0; times < 3; times += 1) {
+    await setImmediate(); // lets what the request has left behind become garbage
+    collectGarbage();
+  }
+  interrupted.abort();
+  expect(await more).toEqual({ done: true, value: undefined });
 });
 
 test("whoever follows an instance can stop", async () => {

@@ -54,7 +54,7 @@ export class HttpConnection {
     const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
     try {
       const response = await this.open(method, path, { ...options, signal });
-      return await readLimited(response, `${method} ${path}`);
+      return await readLimited(response, `${method} ${path}`, signal);
     } catch (error) {
       if (!timeout.aborted || options.signal?.aborted) throw this.#asFailure(error, options.signal);
       throw new AppError(
@@ -73,7 +73,7 @@ export class HttpConnection {
     }
     const response = await this.#send(target, method, options);
     if (response.ok) return response;
-    throw errorFromAnswer(response.status, await readLimited(response, `${method} ${path}`), `${method} ${path}`);
+    throw errorFromAnswer(response.status, await readLimited(response, `${method} ${path}`, options.signal), `${method} ${path}`);
   }
 
   async #send(target: URL, method: string, options: RequestOptions): Promise<Response> {
@@ -122,26 +122,35 @@ export function normaliseServerUrl(text: string): string {
   return url.href.replace(/\/+$/, "");
 }
 
-/** The chunks of a body; what is left of it is given up when the caller stops. (Not every browser iterates over streams.) */
-export async function* readChunks(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+/**
+ * The chunks of a body; what is left of it is given up when the caller stops. (Not every browser iterates over streams.)
+ * @param signal of the request: Node's fetch lets go of it once the headers are there and memory has been tidied up
+ * @throws the signal's reason
+ */
+export async function* readChunks(body: ReadableStream<Uint8Array>, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
   const reader = body.getReader();
+  const giveUp = () => void reader.cancel().catch(() => {}); // a read that waits ends
+  signal?.addEventListener("abort", giveUp, { once: true });
   try {
     for (;;) {
+      signal?.throwIfAborted();
       const { done, value } = await reader.read();
+      signal?.throwIfAborted();
       if (done) return;
       yield value;
     }
   } finally {
+    signal?.removeEventListener("abort", giveUp);
     await reader.cancel().catch(() => {});
   }
 }
 
-async function readLimited(response: Response, request: string): Promise<string> {
+async function readLimited(response: Response, request: string, signal: AbortSignal | undefined): Promise<string> {
   if (response.body === null) return "";
   const decoder = new TextDecoder();
   let size = 0;
   let text = "";
-  for await (const chunk of readChunks(response.body)) {
+  for await (const chunk of readChunks(response.body, signal)) {
     size += chunk.length;
     if (size > MAX_ANSWER_BYTES) {
       throw new AppError("protocol_violation", `the answer of ${request} is longer than ${MAX_ANSWER_BYTES} bytes; ask for less of it`);

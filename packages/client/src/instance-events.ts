@@ -68,7 +68,7 @@ async function* readOnce(
       signal: both,
     });
     if (response.body === null) return;
-    for await (const event of readServerSentEvents(watch.through(readChunks(response.body)))) {
+    for await (const event of readServerSentEvents(watch.through(readChunks(response.body, both)))) {
       yield event.type === EVENTS_END ? "end" : readEvent(event.data);
     }
   } finally {
