@@ -21,6 +21,8 @@ export const instances: OnData<InstanceStore> = {
     return row === undefined ? null : (addDetails(data, [row])[0] ?? null);
   },
 
+  stateOf: (data, id) => data.instances.get(id)?.state ?? null,
+
   getForUpdate(data, id) {
     const row = data.instances.get(id);
     return row === undefined ? null : toInstance(row);

@@ -146,19 +146,29 @@ const MARK_COLUMNS = {
 
 /** See `InstanceStore.recordReport`. */
 export async function recordReport(tx: Transaction, report: ReportNumber): Promise<ReportOutcome> {
-  const row = await sqlOf(tx)
+  const { instanceId, deploymentId, epoch, hostId, sequence } = report;
+  const recorded = await sqlOf(tx)
+    .updateTable("instances")
+    .from("deployments")
+    .set({ lastSequence: sequence })
+    .whereRef("deployments.id", "=", "instances.deploymentId")
+    .where("instances.id", "=", instanceId)
+    .where("instances.deploymentId", "=", deploymentId)
+    .where("instances.epoch", "=", epoch)
+    .where("instances.lastSequence", "<", sequence)
+    .where("deployments.hostId", "=", hostId)
+    .returningAll("instances")
+    .executeTakeFirst();
+  if (recorded !== undefined) return { kind: "recorded", instance: toInstance(recorded) };
+  const known = await sqlOf(tx)
     .selectFrom("instances")
     .innerJoin("deployments", "deployments.id", "instances.deploymentId")
     .selectAll("instances")
-    .where("instances.id", "=", report.instanceId)
-    .where("instances.deploymentId", "=", report.deploymentId)
-    .where("instances.epoch", "=", report.epoch)
-    .where("deployments.hostId", "=", report.hostId)
+    .where("instances.id", "=", instanceId)
+    .where("instances.deploymentId", "=", deploymentId)
+    .where("instances.epoch", "=", epoch)
+    .where("deployments.hostId", "=", hostId)
     .forNoKeyUpdate("instances")
     .executeTakeFirst();
-  if (row === undefined) return { kind: "unknown" };
-  const instance = toInstance(row);
-  if (report.sequence <= instance.lastSequence) return { kind: "repeated", instance };
-  await sqlOf(tx).updateTable("instances").set({ lastSequence: report.sequence }).where("id", "=", instance.id).execute();
-  return { kind: "recorded", instance: { ...instance, lastSequence: report.sequence } };
+  return known === undefined ? { kind: "unknown" } : { kind: "repeated", instance: toInstance(known) };
 }

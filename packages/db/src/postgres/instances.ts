@@ -26,6 +26,11 @@ export const instances: InstanceStore = {
     return (await addDetails(sqlOf(tx), [toInstance(row)]))[0] ?? null;
   },
 
+  async stateOf(tx, id) {
+    const row = await sqlOf(tx).selectFrom("instances").select("state").where("id", "=", id).executeTakeFirst();
+    return row?.state ?? null;
+  },
+
   async getForUpdate(tx, id) {
     const row = await sqlOf(tx).selectFrom("instances").selectAll().where("id", "=", id).forNoKeyUpdate().executeTakeFirst();
     return row === undefined ? null : toInstance(row);

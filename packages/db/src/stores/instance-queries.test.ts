@@ -154,6 +154,8 @@ describe.each(STORE_KINDS)("$name", (kind) => {
       instance: { user: "ulf" },
     });
     expect(await database.transaction((tx) => database.instances.get(tx, newId()))).toBeNull();
+    expect(await database.transaction((tx) => database.instances.stateOf(tx, third.id))).toBe(details?.instance.state);
+    expect(await database.transaction((tx) => database.instances.stateOf(tx, newId()))).toBeNull();
   });
 
   test("events of one instance become visible in the order of their ids, so that a reader misses none", async () => {

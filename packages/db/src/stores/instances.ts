@@ -178,6 +178,7 @@ export interface InstanceStore {
   mark(tx: Transaction, mark: { instanceId: InstanceId; epoch: number; mark: InstanceMark; at: Date }): Promise<Instance | null>;
   recordReport(tx: Transaction, report: ReportNumber): Promise<ReportOutcome>;
   get(tx: Transaction, id: InstanceId): Promise<InstanceDetails | null>;
+  stateOf(tx: Transaction, id: InstanceId): Promise<InstanceState | null>;
   /** The bare row, held until the transaction ends. */
   getForUpdate(tx: Transaction, id: InstanceId): Promise<Instance | null>;
   /** Ordered by start. Without `page` all. */

@@ -54,9 +54,9 @@ async function look(
   afterId: number,
 ): Promise<{ events: StoredEvent[]; isFinal: boolean }> {
   // The state first: what came with a final one is then among the events.
-  const state = (await database.instances.get(tx, instanceId))?.instance.state;
+  const state = await database.instances.stateOf(tx, instanceId);
   const events = await database.events.listOfInstance(tx, { instanceId, afterId, limit: EVENTS_AT_ONCE });
-  return { events, isFinal: state === undefined || isFinalState(state) };
+  return { events, isFinal: state === null || isFinalState(state) };
 }
 
 function frameOf(event: StoredEvent): string {
