@@ -16,11 +16,13 @@ beforeAll(async () => {
   await expectSuccess("chmod", ["755", folder]); // the database's own user must be able to enter
   const file = (await expectSuccess(process.execPath, [join(ROOT, "tools/pack.mjs"), folder])).trim().split("\n").at(-1) ?? "";
   await mkdir(join(folder, "installer"));
+  const certificates = process.env["HARDSHARE_TEST_EXTRA_CA_CERTS"]; // see vitest.config.ts
   // No script of any package runs, so nothing is compiled: what works now works on a computer without a compiler.
   await expectSuccess("npm", ["install", "--global", "--ignore-scripts", "--prefix", join(folder, "prefix"), file], {
     env: {
       HOME: join(folder, "installer"),
       NPM_CONFIG_USERCONFIG: process.env["NPM_CONFIG_USERCONFIG"] ?? join(process.env["HOME"] ?? "", ".npmrc"),
+      ...(certificates === undefined ? {} : { NODE_EXTRA_CA_CERTS: certificates }),
     },
   });
   program = join(folder, "prefix/bin/hardshare");

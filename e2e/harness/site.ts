@@ -8,6 +8,7 @@ import { followEvents, type TimelineEvent } from "./events.ts";
 import { HeldProgram } from "./held-program.ts";
 import { findFreePort } from "./network.ts";
 import { Restartable } from "./restartable.ts";
+import { USER_KEY } from "./user-key.ts";
 import { expectAnswer, Person } from "./world.ts";
 
 /** An instance as the API shows it. */
@@ -174,7 +175,7 @@ export class Site implements AsyncDisposable {
 
   /** Launches, without waiting. */
   async launch(options: { expire_d?: number } = {}): Promise<Launched> {
-    const { id } = await this.ask<{ id: string }>("POST", `/new/${this.deployment}`, options);
+    const { id } = await this.ask<{ id: string }>("POST", `/new/${this.deployment}`, { sshkey: USER_KEY, ...options });
     return this.instance(id);
   }
 

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { HardshareClient } from "@hardshare/client";
 import { type CommandResult, expectSuccess, HARDSHARE, run, RunningCommand } from "./commands.ts";
 
 /** What `hardshare up --format json` prints when all is ready. */
@@ -120,9 +121,9 @@ export class World implements AsyncDisposable {
 
   /** A new user, logged in. */
   async user(name: string): Promise<Person> {
-    const admin = await this.admin();
-    await expectAnswer(admin.run(["admin", "user", "add", name]));
-    const { token } = await admin.json<{ token: string }>("admin", "token", name);
+    const admin = new HardshareClient({ url: this.ready.url, token: this.ready.token });
+    await admin.addUser(name);
+    const { token } = await admin.issueToken({ user: name });
     return this.#person(name, token);
   }
 
