@@ -79,6 +79,7 @@ export default defineConfig({
           globalSetup: [buildProgram, dockerDoor, "e2e/harness/find-containers.ts"],
           testTimeout: 300_000, // ends what hangs, not what is slow: others may share the machine
           hookTimeout: 600_000,
+          isolate: false, // as above
           // They wait more than they compute, and have nothing of the machine in common: no address, port, name or folder.
           maxWorkers: availableParallelism() + 1,
           sequence: { groupOrder: 2 },

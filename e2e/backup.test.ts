@@ -47,14 +47,14 @@ testFailure(
     await hub.ready;
     await using robot = operator.start<{ url: string }>("sim");
     const device = new URL((await robot.ready).url).host;
-    await expectAnswer(owner.run(["login", ...at]));
+    await owner.prepare("login", ...at);
     const contract = join(folder, "contract.yaml");
     await writeFile(join(folder, "rules.yaml"), "default: allow\nrules: []\n");
     await writeFile(
       contract,
       `provider: proxy\nservices: [{ name: ROBOT, filter: http, target: "${device}", rules: ${join(folder, "rules.yaml")} }]\n`,
     );
-    const { id } = await owner.json<{ id: string }>("register", "--contract", contract);
+    const { id } = await owner.prepare<{ id: string }>("register", "--contract", contract);
     await using daemon = owner.start("ad");
     await daemon.ready;
     const launch = () => owner.json<Launched>("launch", id, "--wait");

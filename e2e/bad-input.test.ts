@@ -26,7 +26,7 @@ beforeAll(async () => {
   admin = await world.admin();
   eve = await world.user("eve");
   frida = await world.user("frida");
-  await expectAnswer(admin.run(["rules", world.deployment("proxy"), "--permit", "frida"]));
+  await admin.prepare("rules", world.deployment("proxy"), "--permit", "frida");
   await expectAnswer(frida.run(["launch", world.deployment("proxy"), "--wait"]));
   zoe = await world.user("zoe");
   prefix = await registerUntilTwoBeginAlike(zoe);
@@ -230,7 +230,7 @@ describeWithContainers("a host that cannot keep its contract", () => {
     },
   ])("because $lacks is missing: `ad` and `status` say so and what to do, and nothing can be launched", async (row) => {
     const owner = await world.user(row.owner);
-    await expectAnswer(owner.run(["init", "--server", world.ready.url]));
+    await owner.prepare("init", "--server", world.ready.url);
     const id = await new OwnHost(owner).share(row.contract);
     await using daemon: RunningCommand<unknown> = row.start(owner);
     await daemon.ready;

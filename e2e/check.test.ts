@@ -26,7 +26,7 @@ describeWithContainers("checking and dissolving a deployment", () => {
     world = await World.create();
     owner = await world.user("olga");
     host = new OwnHost(owner);
-    await expectAnswer(owner.run(["init", "--server", world.ready.url]));
+    await owner.prepare("init", "--server", world.ready.url);
     marker = join(world.folder, "did");
     const note = join(world.folder, "note.sh");
     await writeFile(note, `#!/bin/sh\necho "$HARDSHARE_EVENT $HARDSHARE_INSTANCE" >> ${marker}\n`, { mode: 0o755 });

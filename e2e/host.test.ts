@@ -30,7 +30,7 @@ describeWithContainers("a host of its own", () => {
     world = await World.create();
     owner = await world.user("olga");
     host = new OwnHost(owner);
-    await expectAnswer(owner.run(["init", "--server", world.ready.url]));
+    await owner.prepare("init", "--server", world.ready.url);
     const marker = join(world.folder, "terminated");
     await writeFile(join(world.folder, "note-end.sh"), `#!/bin/sh\necho "$HARDSHARE_INSTANCE $HARDSHARE_EVENT" >> ${marker}\n`, {
       mode: 0o755,

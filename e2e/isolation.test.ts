@@ -9,7 +9,7 @@ import { Lan } from "./harness/lan.ts";
 import { containersWith } from "./harness/leftovers.ts";
 import { knock, OpenPort, ownAddresses } from "./harness/network.ts";
 import { OwnHost } from "./harness/own-host.ts";
-import { expectAnswer, type Person, World } from "./harness/world.ts";
+import { type Person, World } from "./harness/world.ts";
 
 interface Launched {
   id: string;
@@ -35,7 +35,7 @@ describeWithContainers("isolation of an instance", () => {
     world = await World.create();
     owner = await world.user("olga");
     host = new OwnHost(owner);
-    await expectAnswer(owner.run(["init", "--server", world.ready.url]));
+    await owner.prepare("init", "--server", world.ready.url);
     const rules = join(world.folder, "robot.rules.yaml");
     await writeFile(rules, "default: block\nrules:\n  - allow: GET /api/battery\n");
     const robot = new URL(world.ready.robot.url).host;

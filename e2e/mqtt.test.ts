@@ -50,7 +50,7 @@ describeWithContainers("a broker behind the mqtt filter", () => {
     broker = await startMosquitto();
     owner = await world.user("olga");
     host = new OwnHost(owner);
-    await expectAnswer(owner.run(["init", "--server", world.ready.url]));
+    await owner.prepare("init", "--server", world.ready.url);
     const [rules, password] = [join(world.folder, "lab.rules.yaml"), join(world.folder, "broker.password")];
     await writeFile(rules, RULES);
     await writeFile(password, `${broker.credentials.password}\n`, { mode: 0o600 });

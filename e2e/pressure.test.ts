@@ -44,7 +44,7 @@ beforeAll(async () => {
   owner = await world.user("olga");
   host = new OwnHost(owner);
   far = await FarEnd.listen();
-  await expectAnswer(owner.run(["init", "--server", world.ready.url]));
+  await owner.prepare("init", "--server", world.ready.url);
   const service = `services: [{ name: FAR, command: ${await far.writeProgram(join(world.folder, "far.sh"))} }]\n`;
   plain = await host.share(`provider: proxy\npublic_port: true\n${service}`);
   inside = await host.share(`provider: podman\n${service}`);

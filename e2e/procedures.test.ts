@@ -61,7 +61,7 @@ describeWithContainers("named procedures and a controller behind filters", () =>
     owner = await world.user("olga");
     host = new OwnHost(owner);
     plc = await Plc.start();
-    await expectAnswer(owner.run(["init", "--server", world.ready.url]));
+    await owner.prepare("init", "--server", world.ready.url);
     folder = join(world.folder, "lab");
     await mkdir(folder);
     await writeFile(join(folder, "lab.rules.yaml"), RPC_RULES);

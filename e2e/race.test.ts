@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeWithContainers } from "./harness/containers.ts";
 import { OwnHost } from "./harness/own-host.ts";
 import { USER_KEY } from "./harness/user-key.ts";
-import { expectAnswer, type Person, World } from "./harness/world.ts";
+import { type Person, World } from "./harness/world.ts";
 
 let world: World;
 let host: OwnHost;
@@ -15,14 +15,14 @@ let quick: string;
 beforeAll(async () => {
   world = await World.create();
   host = new OwnHost(await world.admin());
-  await expectAnswer(host.owner.run(["init", "--server", world.ready.url]));
+  await host.owner.prepare("init", "--server", world.ready.url);
   const service = join(world.folder, "service.sh");
   await writeFile(service, `#!/bin/sh\necho ${new URL(world.ready.robot.url).host}\nexec sleep infinity\n`, { mode: 0o755 });
   quick = await host.share(`provider: proxy\nservices: [{ name: ROBOT, command: ${service} }]\n`);
   await host.advertise();
   users = [await world.user("bob"), await world.user("carol")];
   for (const id of [quick, ...world.ready.deployments.map((deployment) => deployment.id)]) {
-    for (const name of ["bob", "carol"]) await expectAnswer(host.owner.run(["rules", id, "--permit", name]));
+    for (const name of ["bob", "carol"]) await host.owner.prepare("rules", id, "--permit", name);
   }
 });
 

@@ -26,7 +26,7 @@ beforeAll(async () => {
   world = await World.create();
   owner = await world.user("rosa");
   host = new OwnHost(owner);
-  await expectAnswer(owner.run(["init", "--server", world.ready.url]));
+  await owner.prepare("init", "--server", world.ready.url);
   robot = new RunningCommand(["sim", "--rosbridge", "0"], {});
   const rules = join(world.folder, "ros.rules.yaml");
   await writeFile(rules, RULES);

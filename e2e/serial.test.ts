@@ -38,7 +38,7 @@ describeWithContainers("a machine with real firmware behind the serial filter", 
     world = await World.create();
     owner = await world.user("olga");
     host = new OwnHost(owner);
-    await expectAnswer(owner.run(["init", "--server", world.ready.url]));
+    await owner.prepare("init", "--server", world.ready.url);
     machine = await Machine.start(world.folder);
     const rules = join(world.folder, "machine.rules.yaml");
     await writeFile(rules, RULES);

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expectSuccess, RunningCommand } from "./commands.ts";
-import { expectAnswer, Person } from "./world.ts";
+import { Person } from "./world.ts";
 
 /** Where something runs: its own address, and what runs a command there. */
 export interface Place {
@@ -47,12 +47,12 @@ export class FarWorld implements AsyncDisposable {
     const server = new RunningCommand<{ url: string; adminTokenFile: string }>(args, operator.env);
     const { url, adminTokenFile } = await server.ready;
     const at = ["--server", url, "--token-file", adminTokenFile];
-    await expectAnswer(owner.run(["login", ...at]));
+    await owner.prepare("login", ...at);
     const contract = join(folder, "contract.yaml");
     await writeFile(join(folder, "rules.yaml"), "default: allow\nrules: []\n");
     const robot = `services: [{ name: ROBOT, filter: http, target: "127.0.0.1:${robotPort}", rules: ${join(folder, "rules.yaml")} }]`;
     await writeFile(contract, `provider: proxy\nprobe: none\n${robot}\n`);
-    const { id: deployment } = await owner.json<{ id: string }>("register", "--contract", contract);
+    const { id: deployment } = await owner.prepare<{ id: string }>("register", "--contract", contract);
     return new FarWorld({ folder, server, operator, owner, deployment, url, tokenFile: adminTokenFile }, at);
   }
 

@@ -17,7 +17,7 @@ export class OwnHost implements AsyncDisposable {
   async share(contract: string): Promise<string> {
     const file = join(this.owner.home, `contract-${randomUUID()}.yaml`);
     await writeFile(file, contract);
-    const { id } = await this.owner.json<{ id: string }>("register", "--permit-more", "--contract", file);
+    const { id } = await this.owner.prepare<{ id: string }>("register", "--permit-more", "--contract", file);
     return id;
   }
 

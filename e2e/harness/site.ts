@@ -9,7 +9,7 @@ import { HeldProgram } from "./held-program.ts";
 import { findFreePort } from "./network.ts";
 import { Restartable } from "./restartable.ts";
 import { USER_KEY } from "./user-key.ts";
-import { expectAnswer, Person } from "./world.ts";
+import { Person } from "./world.ts";
 
 /** An instance as the API shows it. */
 export interface Launched {
@@ -124,7 +124,7 @@ export class Site implements AsyncDisposable {
     const { adminTokenFile } = await this.server.start().ready;
     const token = (await readFile(adminTokenFile, "utf8")).trim();
     this.#owner = new Person(this.folder, "owner", token);
-    await expectAnswer(this.owner.run(["login", ...this.#at]));
+    await this.owner.prepare("login", ...this.#at);
     const hub = this.hub.start().ready;
     const device = new URL((await this.#robot.ready).url).host;
     await writeFile(this.rulesFile, "default: allow\nrules: []\n");
@@ -133,7 +133,7 @@ export class Site implements AsyncDisposable {
     const services = `services: [{ name: ROBOT, filter: http, target: "${device}", rules: ${this.rulesFile}${more} }]\n`;
     const programs = Object.entries(this.programs).map(([event, { path }]) => `${event}: [${path}]\n`);
     await writeFile(file, [contract, services, ...programs].join(""));
-    this.#deployment = (await this.owner.json<{ id: string }>("register", "--contract", file)).id;
+    this.#deployment = (await this.owner.prepare<{ id: string }>("register", "--contract", file)).id;
     await hub;
     await this.host.start().ready;
   }

@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HardshareClient } from "@hardshare/client";
-import { type CommandResult, expectSuccess, HARDSHARE, run, RunningCommand } from "./commands.ts";
+import { runHere } from "../../packages/cli/src/testing/command.fixture.ts";
+import { cleanEnvironment, type CommandResult, expectSuccess, HARDSHARE, run, RunningCommand } from "./commands.ts";
 
 /** What `hardshare up --format json` prints when all is ready. */
 export interface UpReady {
@@ -43,6 +44,17 @@ export class Person {
     options: { input?: string; signal?: AbortSignal; env?: Record<string, string> } = {},
   ): Promise<CommandResult> {
     return run(process.execPath, [HARDSHARE, ...args], { ...options, env: { ...options.env, ...this.env } });
+  }
+
+  /**
+   * Runs `hardshare … --format json` in this process, for what only prepares a test: the same program, without the third of
+   * a second that a start of Node takes. Expects success. @returns what it printed
+   */
+  async prepare<Answer>(...args: string[]): Promise<Answer> {
+    const user = { uid: process.getuid?.() ?? -1, home: this.home };
+    const { exitCode, stdout, stderr } = await runHere([...args, "--format", "json"], cleanEnvironment(this.env), user);
+    if (exitCode !== 0) throw new Error(`hardshare ${args.join(" ")} ended with ${exitCode}\n${stdout}\n${stderr}`);
+    return JSON.parse(stdout) as Answer;
   }
 
   /** Runs `hardshare … --format json`, expects success and parses what it printed. */
@@ -131,7 +143,7 @@ export class World implements AsyncDisposable {
     const person = new Person(this.folder, name, token, home);
     const tokenFile = join(this.folder, `${name}.token`);
     await writeFile(tokenFile, token, { mode: 0o600 });
-    await expectAnswer(person.run(["login", "--server", this.ready.url, "--token-file", tokenFile]));
+    await person.prepare("login", "--server", this.ready.url, "--token-file", tokenFile);
     return person;
   }
 
