@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { HardshareClient } from "@hardshare/client";
-import { runHere } from "../../packages/cli/src/testing/command.fixture.ts";
+import { runHere } from "../../packages/cli/src/testing.ts";
 import { cleanEnvironment, type CommandResult, expectSuccess, HARDSHARE, run, RunningCommand } from "./commands.ts";
 
 /** What `hardshare up --format json` prints when all is ready. */

@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { runProgram } from "@hardshare/runtime";
 import { expect, test } from "vitest";
-import { COMMAND } from "./testing/command.fixture.ts";
+import { COMMAND } from "./testing.ts";
 
 test("a result that is longer than a pipe holds reaches its reader whole", async () => {
   const users = Array.from({ length: 60_000 }, (_, index) => ({ name: `user-${index}`, created: "2026-01-01 00:00:00" }));

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { runProgram } from "@hardshare/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { COMMAND, type Ran, runHere } from "./testing/command.fixture.ts";
+import { COMMAND, type Ran, runHere } from "./testing.ts";
 
 let folder: string;
 let variables: Record<string, string | undefined>;

@@ -29,7 +29,7 @@ import {
   WhoAmI,
   WorkspaceTypes,
 } from "@hardshare/protocol";
-import { type ConnectionOptions, HttpConnection } from "./http-connection.ts";
+import { type ConnectionOptions, HttpConnection, readLimited } from "./http-connection.ts";
 import { followInstance, type InstanceEventsOptions } from "./instance-events.ts";
 
 /** Milliseconds for a launch request, which may wait for the store. */
@@ -170,9 +170,9 @@ export class HardshareClient {
 
   /** The server's time in whole seconds, as it says when it answers this caller; undefined when it does not say. */
   async serverTime(): Promise<Date | undefined> {
-    const response = await this.#connection.open("GET", "/whoami");
-    await response.body?.cancel();
-    const time = Date.parse(response.headers.get("date") ?? "");
+    const answer = await this.#connection.open("GET", "/whoami");
+    await readLimited(answer, "GET /whoami");
+    const time = Date.parse(answer.headers.get("date") ?? "");
     return Number.isNaN(time) ? undefined : new Date(time);
   }
 

@@ -1,3 +1,4 @@
+import { fetchTransport, type Transport, type TransportAnswer } from "./transport.ts";
 import { AppError, errorFromAnswer, formatDuration, type Parsed, parseWith, type Schema } from "@hardshare/protocol";
 
 /** Milliseconds until an ordinary request is given up. */
@@ -10,7 +11,8 @@ export interface ConnectionOptions {
   url: string;
   /** API token; absent: the request is made without one. */
   token?: string | undefined;
-  fetch?: typeof globalThis.fetch | undefined;
+  /** How requests are sent: by `fetch` unless told otherwise. */
+  transport?: Transport | undefined;
   /** Milliseconds until a request is given up, `DEFAULT_TIMEOUT_MS` unless told otherwise. */
   timeoutMs?: number | undefined;
 }
@@ -27,14 +29,14 @@ export interface RequestOptions {
 export class HttpConnection {
   readonly url: string;
   readonly #token: string | undefined;
-  readonly #fetch: typeof globalThis.fetch;
+  readonly #transport: Transport;
   readonly #timeoutMs: number;
 
   /** @throws AppError `bad_input` when the address is no http(s) URL */
   constructor(options: ConnectionOptions) {
     this.url = normaliseServerUrl(options.url);
     this.#token = options.token;
-    this.#fetch = options.fetch ?? globalThis.fetch;
+    this.#transport = options.transport ?? fetchTransport;
     this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   }
 
@@ -53,8 +55,8 @@ export class HttpConnection {
     const timeout = AbortSignal.timeout(timeoutMs);
     const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
     try {
-      const response = await this.open(method, path, { ...options, signal });
-      return await readLimited(response, `${method} ${path}`, signal);
+      const answer = await this.open(method, path, { ...options, signal });
+      return await readLimited(answer, `${method} ${path}`);
     } catch (error) {
       if (!timeout.aborted || options.signal?.aborted) throw this.#asFailure(error, options.signal);
       throw new AppError(
@@ -66,28 +68,23 @@ export class HttpConnection {
   }
 
   /** Sends a request and returns the answer once its headers are there and say success; the caller reads the body. */
-  async open(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
+  async open(method: string, path: string, options: RequestOptions = {}): Promise<TransportAnswer> {
     const target = new URL(this.url + path);
     for (const [name, value] of Object.entries(options.query ?? {})) {
       if (value !== undefined) target.searchParams.set(name, String(value));
     }
-    const response = await this.#send(target, method, options);
-    if (response.ok) return response;
-    throw errorFromAnswer(response.status, await readLimited(response, `${method} ${path}`, options.signal), `${method} ${path}`);
+    const answer = await this.#send(target, method, options);
+    if (answer.status < 400) return answer;
+    throw errorFromAnswer(answer.status, await readLimited(answer, `${method} ${path}`), `${method} ${path}`);
   }
 
-  async #send(target: URL, method: string, options: RequestOptions): Promise<Response> {
+  async #send(target: URL, method: string, options: RequestOptions): Promise<TransportAnswer> {
     const headers: Record<string, string> = { ...options.headers };
     if (this.#token !== undefined) headers["authorization"] = `Bearer ${this.#token}`;
     if (options.body !== undefined) headers["content-type"] = "application/json";
     try {
-      return await this.#fetch(target, {
-        method,
-        headers,
-        redirect: "error",
-        ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
-        ...(options.signal ? { signal: options.signal } : {}),
-      });
+      const body = options.body === undefined ? undefined : JSON.stringify(options.body);
+      return await this.#transport(target, { method, headers, body, signal: options.signal });
     } catch (error) {
       throw this.#asFailure(error, options.signal);
     }
@@ -122,35 +119,11 @@ export function normaliseServerUrl(text: string): string {
   return url.href.replace(/\/+$/, "");
 }
 
-/**
- * The chunks of a body; what is left of it is given up when the caller stops. (Not every browser iterates over streams.)
- * @param signal of the request: Node's fetch lets go of it once the headers are there and memory has been tidied up
- * @throws the signal's reason
- */
-export async function* readChunks(body: ReadableStream<Uint8Array>, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-  const reader = body.getReader();
-  const giveUp = () => void reader.cancel().catch(() => {}); // a read that waits ends
-  signal?.addEventListener("abort", giveUp, { once: true });
-  try {
-    for (;;) {
-      signal?.throwIfAborted();
-      const { done, value } = await reader.read();
-      signal?.throwIfAborted();
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    signal?.removeEventListener("abort", giveUp);
-    await reader.cancel().catch(() => {});
-  }
-}
-
-async function readLimited(response: Response, request: string, signal: AbortSignal | undefined): Promise<string> {
-  if (response.body === null) return "";
+export async function readLimited({ body }: TransportAnswer, request: string): Promise<string> {
   const decoder = new TextDecoder();
   let size = 0;
   let text = "";
-  for await (const chunk of readChunks(response.body, signal)) {
+  for await (const chunk of body) {
     size += chunk.length;
     if (size > MAX_ANSWER_BYTES) {
       throw new AppError("protocol_violation", `the answer of ${request} is longer than ${MAX_ANSWER_BYTES} bytes; ask for less of it`);

@@ -4,4 +4,5 @@
  */
 export { type DeploymentsQuery, HardshareClient, type InstancesQuery } from "./hardshare-client.ts";
 export { type ConnectionOptions, DEFAULT_TIMEOUT_MS, MAX_ANSWER_BYTES, normaliseServerUrl } from "./http-connection.ts";
+export type { Transport, TransportAnswer, TransportRequest } from "./transport.ts";
 export { type InstanceEventsOptions, STREAM_SILENCE_MS } from "./instance-events.ts";

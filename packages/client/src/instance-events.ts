@@ -1,5 +1,5 @@
 import { AppError, EVENTS_END, InstanceEvent, isFinalState, parseWith, type TimelineEvent } from "@hardshare/protocol";
-import { type HttpConnection, readChunks } from "./http-connection.ts";
+import type { HttpConnection } from "./http-connection.ts";
 import { readServerSentEvents } from "./server-sent-events.ts";
 
 /** Milliseconds of silence after which a stream is taken for dead; servers send a comment more often than that. */
@@ -63,12 +63,11 @@ async function* readOnce(
   const watch = new SilenceWatch(() => silence.abort(new AppError("connection_lost", "the stream of events fell silent")));
   const both = signal ? AbortSignal.any([signal, silence.signal]) : silence.signal;
   try {
-    const response = await connection.open("GET", `/instance/${instanceId}/events`, {
+    const answer = await connection.open("GET", `/instance/${instanceId}/events`, {
       headers: { accept: "text/event-stream", ...(after === undefined ? {} : { "last-event-id": String(after) }) },
       signal: both,
     });
-    if (response.body === null) return;
-    for await (const event of readServerSentEvents(watch.through(readChunks(response.body, both)))) {
+    for await (const event of readServerSentEvents(watch.through(answer.body))) {
       yield event.type === EVENTS_END ? "end" : readEvent(event.data);
     }
   } finally {

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { AppError, HubId, type NewHub, NewHubAnswer, parseWith, PublicKeyLine } from "@hardshare/protocol";
-import { readTextIfThere, writeFileDurably } from "@hardshare/runtime";
+import { httpRequest, readTextIfThere, writeFileDurably } from "@hardshare/runtime";
 import { registrationToSign, sendRegistration } from "@hardshare/wire/node";
 import { signWith } from "@hardshare/wire/ssh";
 import { z } from "zod";
@@ -46,7 +46,14 @@ async function register({ serverUrl, token, name, keys }: RegistrationOptions): 
     name,
     signature: signWith(identity.privateKey, registrationToSign("hub", identity.publicKey, token)),
   };
-  const answer = await sendRegistration({ server: serverUrl, path: "/hubs/register", token, body, answer: NewHubAnswer, fetch });
+  const answer = await sendRegistration({
+    server: serverUrl,
+    path: "/hubs/register",
+    token,
+    body,
+    answer: NewHubAnswer,
+    send: httpRequest,
+  });
   return parseWith(Registration, answer, `answer of ${serverUrl}`, "protocol_violation");
 }
 

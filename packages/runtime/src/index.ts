@@ -1,5 +1,5 @@
 /**
- * Node basics that every program shares: clock, randomness, logging, back-off, files, child processes, lifelines,
+ * Node basics that every program shares: clock, randomness, logging, back-off, files, requests, child processes, lifelines,
  * failpoints. Knows nothing of robots, servers or databases.
  */
 export * from "./allowance.ts";
@@ -11,6 +11,7 @@ export * from "./file-lock.ts";
 export * from "./files.ts";
 export * from "./folder-lock.ts";
 export * from "./heap-growth.ts";
+export * from "./http-request.ts";
 export * from "./lifeline.ts";
 export * from "./logging.ts";
 export * from "./owned-parts.ts";

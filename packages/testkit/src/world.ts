@@ -120,7 +120,7 @@ async function registerAll(
   const ids: string[] = [];
   for (const contractFor of contracts) {
     const contract = contractFor(new URL(robot.url).host);
-    const { id } = await registerDeployment({ home, token, contract, permitMore: true, fetch });
+    const { id } = await registerDeployment({ home, token, contract, permitMore: true });
     ids.push(id);
   }
   return ids;

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { FilterReport } from "@hardshare/protocol";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { COMMAND, runHere } from "../testing/command.fixture.ts";
+import { COMMAND, runHere } from "../testing.ts";
 
 let folder: string;
 const device = createServer((request, response) => void request.resume().once("end", () => response.end("done")));

@@ -1,8 +1,7 @@
 import { basename } from "node:path";
-import { HardshareClient } from "@hardshare/client";
 import { AppError, toAppError } from "@hardshare/protocol";
 import type { Invocation } from "../context.ts";
-import { findServer } from "../login/credentials.ts";
+import { clientFor, findServer } from "../login/credentials.ts";
 import { keepToken, keptTokens, removeToken } from "../login/kept-tokens.ts";
 import { readLogin, removeLogin, tokenPath, writeLogin } from "../login/login-store.ts";
 import { readTokenFile } from "../login/token-file.ts";
@@ -18,7 +17,7 @@ export async function addToken(
   const { home } = context.environment;
   const url = await findServer(context, options);
   const token = await readTokenFile(file, "--add-token");
-  const { user, org } = await new HardshareClient({ url, token }).whoami();
+  const { user, org } = await clientFor({ url, token }).whoami();
   const kept = await keepToken(home, token, basename(file));
   if ((await readLogin(home)) === undefined) await writeLogin(home, { server: url, user }, token);
   return { file: kept, user, org };
@@ -56,7 +55,7 @@ export async function pruneTokens({
 /** Why the server refuses a token; null when it takes it, undefined when it can't be asked. */
 async function refusalOf(url: string, token: string): Promise<string | null | undefined> {
   try {
-    await new HardshareClient({ url, token }).whoami();
+    await clientFor({ url, token }).whoami();
     return null;
   } catch (error) {
     const failure = toAppError(error);

@@ -2,7 +2,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { type Ran, runHere } from "../testing/command.fixture.ts";
+import { type Ran, runHere } from "../testing.ts";
 
 const ID = "00000000-0000-4000-8000-000000000001";
 let folder: string;

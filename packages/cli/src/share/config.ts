@@ -139,7 +139,7 @@ async function declare({ context, options }: Invocation, text: string): Promise<
   await chooseOwnedDeployment(client, id);
   const { registerDeployment } = await import("@hardshare/host");
   const { home } = context.environment;
-  return registerDeployment({ home, server: url, token, id, name: hostname(), permitMore: true, fetch: globalThis.fetch });
+  return registerDeployment({ home, server: url, token, id, name: hostname(), permitMore: true });
 }
 
 function refuseKey({ context }: Invocation): never {

@@ -1,10 +1,9 @@
 import { hostname } from "node:os";
 import { resolve } from "node:path";
-import { HardshareClient } from "@hardshare/client";
 import type { Imported } from "@hardshare/host";
 import { toAppError } from "@hardshare/protocol";
 import type { Invocation } from "../context.ts";
-import { findCredentials } from "../login/credentials.ts";
+import { clientFor, findCredentials } from "../login/credentials.ts";
 
 /** What became of each deployment at the server. */
 type Declared = { id: string; isDeclared: boolean; hint: string | null }[];
@@ -33,7 +32,7 @@ async function declareKnown(invocation: Invocation, { deployments }: Imported): 
   const declared: Declared = [];
   let known: ReadonlySet<string>;
   try {
-    const { wdeployments } = await new HardshareClient({ url, token }).ownedDeployments();
+    const { wdeployments } = await clientFor({ url, token }).ownedDeployments();
     known = new Set(wdeployments.map(({ id }) => id));
   } catch (error) {
     return deployments.map(({ id }) => ({ id, isDeclared: false, hint: `${toAppError(error).message}; then ${register(id)}` }));
@@ -44,7 +43,7 @@ async function declareKnown(invocation: Invocation, { deployments }: Imported): 
       continue;
     }
     try {
-      await registerDeployment({ home, server: url, token, id, name: hostname(), permitMore: true, fetch: globalThis.fetch });
+      await registerDeployment({ home, server: url, token, id, name: hostname(), permitMore: true });
       declared.push({ id, isDeclared: true, hint: null });
     } catch (error) {
       declared.push({ id, isDeclared: false, hint: toAppError(error).message });

@@ -41,7 +41,6 @@ export const addRegister: AddVerb = (program, shell) => {
           contractName: flags.contract,
           name: hostname(),
           permitMore: flags.permitMore,
-          fetch: globalThis.fetch,
         });
         output.result(registered, () =>
           [

@@ -91,7 +91,6 @@ async function register(options: HostOfUpOptions, demo: DemoDeployment): Promise
     contract: demo.contract,
     name: "demo",
     permitMore: true,
-    fetch: globalThis.fetch,
   });
   return id;
 }

@@ -5,11 +5,11 @@
 import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { AppError, parseWith } from "@hardshare/protocol";
-import { HardshareClient } from "@hardshare/client";
 import { lockFolder } from "@hardshare/runtime";
 import { z } from "zod";
 import type { CliContext, Invocation } from "../context.ts";
 import { untilInterrupted } from "../infrastructure/serving.ts";
+import { clientFor } from "../login/credentials.ts";
 import { readTokenFile } from "../login/token-file.ts";
 import { type ContainerSupport, prepareContainers } from "./container-support.ts";
 import { hostHome, engineOfContract, hostState, setUpHost } from "./host-of-up.ts";
@@ -141,7 +141,7 @@ async function startAll(
     settings,
   });
   await start(z.unknown(), "host", ["ad", ...deployments.map((it) => it.id)], HOST_GRACE_MS);
-  const { user } = await new HardshareClient({ url: server.url, token }).whoami();
+  const { user } = await clientFor({ url: server.url, token }).whoami();
   return {
     facts: {
       url: server.url,

@@ -1,5 +1,5 @@
 import { PassThrough } from "node:stream";
-import { HardshareClient } from "@hardshare/client";
+import { HardshareClient, type Transport } from "@hardshare/client";
 import { expect, test } from "vitest";
 import { Output } from "../output/output.ts";
 import { followUntilEnded, followUntilReady } from "./follow.ts";
@@ -11,18 +11,18 @@ function world(events: readonly (readonly [kind: string, data: Record<string, un
   const text = events.map(
     ([kind, data], index) => `data: ${JSON.stringify({ id: index + 1, at: "2026-01-01T00:00:00Z", kind, data })}\n\n`,
   );
-  const answer = async (_target: unknown, options?: RequestInit) => {
+  const transport: Transport = async (_target, { signal }) => {
     const body = new ReadableStream<Uint8Array>({
       start(controller) {
         for (const event of text) controller.enqueue(new TextEncoder().encode(event));
-        options?.signal?.addEventListener("abort", () => controller.error(new Error("aborted")), { once: true });
+        signal?.addEventListener("abort", () => controller.error(new Error("aborted")), { once: true });
       },
     });
-    return new Response(body, { status: 200 });
+    return { status: 200, headers: new Headers(), body };
   };
   const stderr = new PassThrough();
   return {
-    client: new HardshareClient({ url: "http://server", token: "x.y.z", fetch: answer }),
+    client: new HardshareClient({ url: "http://server", token: "x.y.z", transport }),
     output: new Output({ stdout: new PassThrough(), stderr, format: "table", commandName: "hardshare", hasColours: false }),
     seen: () => String(stderr.read() ?? ""),
   };

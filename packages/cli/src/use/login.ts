@@ -1,8 +1,8 @@
-import { HardshareClient, normaliseServerUrl } from "@hardshare/client";
+import { normaliseServerUrl } from "@hardshare/client";
 import { AppError } from "@hardshare/protocol";
 import { readLogin, removeLogin, writeLogin } from "../login/login-store.ts";
 import { readTokenFile } from "../login/token-file.ts";
-import { openAccess } from "../login/credentials.ts";
+import { clientFor, openAccess } from "../login/credentials.ts";
 import { formatFacts } from "../output/table.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
 
@@ -25,7 +25,7 @@ export const addLogin: AddVerb = (program, shell) => {
         const known = await readLogin(environment.home);
         const url = normaliseServerUrl(options.server ?? environment.server ?? known?.server ?? DEFAULT_SERVER);
         const token = await readTokenFile(options.tokenFile);
-        const { user, expires } = await new HardshareClient({ url, token }).whoami();
+        const { user, expires } = await clientFor({ url, token }).whoami();
         await writeLogin(environment.home, { server: url, user }, token);
         output.result({ user, server: url, expires }, () => `signed in as ${user} at ${url}, until ${expires}`);
       }),

@@ -1,6 +1,6 @@
 import { dirname, join } from "node:path";
 import { AppError, type DeploymentId, NewDeploymentAnswer } from "@hardshare/protocol";
-import { makePrivateFolder, readTextIfThere, writeFileDurably } from "@hardshare/runtime";
+import { httpRequest, makePrivateFolder, readTextIfThere, writeFileDurably } from "@hardshare/runtime";
 import { registrationToSign, sendRegistration } from "@hardshare/wire/node";
 import { sameKey, signWith } from "@hardshare/wire/ssh";
 import { isSeq } from "yaml";
@@ -31,7 +31,6 @@ export interface RegisterDeploymentOptions {
   name?: string | undefined;
   /** Allow a second deployment. */
   permitMore?: boolean | undefined;
-  fetch: typeof fetch;
 }
 
 export interface RegisteredDeployment {
@@ -130,10 +129,10 @@ function serverOf(options: RegisterDeploymentOptions, config: HostConfig): strin
 
 async function askServer(
   server: string,
-  { id, token, name, type, desc, fetch }: RegisterDeploymentOptions,
+  { id, token, name, type, desc }: RegisterDeploymentOptions,
   { privateKey, publicKey }: { privateKey: string; publicKey: string },
 ): Promise<ReturnType<typeof NewDeploymentAnswer.parse>> {
   const signature = signWith(privateKey, registrationToSign("host", publicKey, token));
   const body = { host: { key: publicKey, name: name ?? "", signature }, id, type, desc };
-  return sendRegistration({ server, path: "/hardshare/register", token, body, answer: NewDeploymentAnswer, fetch });
+  return sendRegistration({ server, path: "/hardshare/register", token, body, answer: NewDeploymentAnswer, send: httpRequest });
 }

@@ -44,7 +44,7 @@ afterEach(async () => {
 });
 
 const register = (options: Partial<Parameters<typeof registerDeployment>[0]> = {}) =>
-  registerDeployment({ home, token: "secret", fetch, ...options });
+  registerDeployment({ home, token: "secret", ...options });
 
 test("init makes a private identity key and a configuration, once", async () => {
   const { publicKey } = await initHost({ home, server: url });

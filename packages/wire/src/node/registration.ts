@@ -4,6 +4,8 @@ import type { z } from "zod";
 
 /** Longest time for the server's answer. */
 const REQUEST_TIMEOUT_MS = 20_000;
+/** Far more than a server's answer, or a proxy's page of an error. */
+const MAX_ANSWER_BYTES = 1024 * 1024;
 
 export interface RegistrationRequest<Answer extends z.ZodType> {
   server: string;
@@ -12,7 +14,15 @@ export interface RegistrationRequest<Answer extends z.ZodType> {
   token: string;
   body: unknown;
   answer: Answer;
-  fetch: typeof fetch;
+  /** Sends a request. */
+  send: (target: URL, request: SentRequest) => Promise<{ status: number; body: AsyncIterable<Uint8Array> }>;
+}
+
+interface SentRequest {
+  method: string;
+  headers: Record<string, string>;
+  body: string;
+  signal: AbortSignal;
 }
 
 /**
@@ -21,26 +31,37 @@ export interface RegistrationRequest<Answer extends z.ZodType> {
  */
 export async function sendRegistration<Answer extends z.ZodType>(request: RegistrationRequest<Answer>): Promise<z.output<Answer>> {
   const { server, path, token } = request;
-  let response: Response;
+  let status: number;
   let text: string;
   try {
-    response = await request.fetch(server + path, {
+    const answer = await request.send(new URL(server + path), {
       method: "POST",
       headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
       body: JSON.stringify(request.body),
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
     });
-    text = await response.text();
+    status = answer.status;
+    text = await readText(answer.body);
   } catch (cause) {
     throw new AppError("server_unreachable", `cannot reach ${server}: ${reasonOf(cause)}; check the address and the network`, { cause });
   }
-  if (!response.ok) throw errorFromAnswer(response.status, text, `POST ${path} to ${server}`);
+  if (status >= 400) throw errorFromAnswer(status, text, `POST ${path} to ${server}`);
   return parseWith(request.answer, parseJson(text), `answer of ${server}`, "protocol_violation");
 }
 
 /** The text that proves, once signed, that who sends a registration holds the private key of `key`. */
 export function registrationToSign(role: PeerRole, key: string, token: string): string {
   return registerTranscript(role, key, createHash("sha256").update(token).digest("hex"));
+}
+
+async function readText(chunks: AsyncIterable<Uint8Array>): Promise<string> {
+  const all: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of chunks) {
+    all.push(chunk);
+    if ((size += chunk.length) > MAX_ANSWER_BYTES) throw new Error(`its answer is longer than ${MAX_ANSWER_BYTES} bytes`);
+  }
+  return Buffer.concat(all).toString();
 }
 
 function parseJson(text: string): unknown {
@@ -51,9 +72,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** `fetch` hides what went wrong in the cause. */
 function reasonOf(error: unknown): string {
-  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-  if (!(cause instanceof Error)) return String(cause);
-  return cause.message || ((cause as NodeJS.ErrnoException).code ?? cause.name);
+  if (!(error instanceof Error)) return String(error);
+  return error.message || ((error as NodeJS.ErrnoException).code ?? error.name);
 }

@@ -1,11 +1,12 @@
+/** The command for tests: by which Node runs it, and the same in this process. Imported by tests alone. */
 import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { systemClock, systemRandom } from "@hardshare/runtime";
-import { readEnvironment } from "../environment.ts";
-import { runProgramOnce } from "../program.ts";
+import { readEnvironment } from "./environment.ts";
+import { runProgramOnce } from "./program.ts";
 
 /** Arguments by which Node runs the real program, built by the set-up of tests. */
-export const COMMAND: readonly string[] = [fileURLToPath(new URL("../../bin/hardshare.js", import.meta.url))];
+export const COMMAND: readonly string[] = [fileURLToPath(new URL("../bin/hardshare.js", import.meta.url))];
 
 /** What a run of the program left. */
 export interface Ran {
