@@ -1,5 +1,5 @@
-import { fetchTransport, type Transport, type TransportAnswer } from "./transport.ts";
 import { AppError, errorFromAnswer, formatDuration, type Parsed, parseWith, type Schema } from "@hardshare/protocol";
+import { fetchTransport, type Transport, type TransportAnswer } from "./transport.ts";
 
 /** Milliseconds until an ordinary request is given up. */
 export const DEFAULT_TIMEOUT_MS = 15_000;
@@ -119,6 +119,7 @@ export function normaliseServerUrl(text: string): string {
   return url.href.replace(/\/+$/, "");
 }
 
+/** The text of a body. @param request for the message @throws AppError `protocol_violation` when it is longer than `MAX_ANSWER_BYTES` */
 export async function readLimited({ body }: TransportAnswer, request: string): Promise<string> {
   const decoder = new TextDecoder();
   let size = 0;
