@@ -36,6 +36,12 @@ const LONGEST = [
   "e2e/bad-input.test.ts",
 ];
 
+/**
+ * Tests wait for processes, sockets and disks, so with one for each processor a third of a small machine would be idle. They
+ * have nothing of the machine in common: no address, port, name or folder.
+ */
+const WORKERS = availableParallelism() + 1;
+
 /** Vitest's order of files, but for those that take long: they begin first. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -64,8 +70,7 @@ export default defineConfig({
           testTimeout: 20_000,
           expect: { poll: { timeout: 10_000 } }, // not 1 s: other tests, and other people's, share the machine
           hookTimeout: 30_000,
-          // These wait for processes and sockets more than they compute: one worker would leave a small machine idle.
-          maxWorkers: Math.max(2, availableParallelism() - 1),
+          maxWorkers: WORKERS,
           // No module of ours keeps state, so files may share a worker: reading the source anew for each takes longer than most tests.
           isolate: false,
           sequence: { groupOrder: 1 },
@@ -80,8 +85,7 @@ export default defineConfig({
           testTimeout: 300_000, // ends what hangs, not what is slow: others may share the machine
           hookTimeout: 600_000,
           isolate: false, // as above
-          // They wait more than they compute, and have nothing of the machine in common: no address, port, name or folder.
-          maxWorkers: availableParallelism() + 1,
+          maxWorkers: WORKERS,
           sequence: { groupOrder: 2 },
         },
       },

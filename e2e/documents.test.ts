@@ -44,7 +44,8 @@ async function follow(person: Person, examples: readonly string[], replaced: Rec
   const folder = readerFolder(person);
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, "my.token"), person.token);
-  const lines = ["set -eu", "trap 'jobs -p | xargs -r kill; wait' EXIT"];
+  // A job may have ended by itself meanwhile, as `hardshare forward` does with its instance.
+  const lines = ["set -eu", "trap 'jobs -p | xargs -r kill || true; wait' EXIT"];
   for (const line of examples
     .join("\n")
     .replaceAll(/\\\n\s*/g, "")
