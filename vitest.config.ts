@@ -14,7 +14,7 @@ delete process.env["NODE_EXTRA_CA_CERTS"];
 const source = ["@hardshare/source", "node", "module"];
 const buildProgram = "tools/test/build-program.mjs";
 /** Starts nothing unless a test asks for it. */
-const dockerDoor = "packages/testkit/src/docker/docker-door.ts";
+const lender = "packages/testkit/src/lending/lender.ts";
 
 /**
  * Files that take long, the longest first. Without the times of a run before, as in CI, vitest goes by the size of files:
@@ -65,7 +65,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["packages/*/src/**/*.test.ts", "tools/**/*.test.mjs"],
-          globalSetup: [buildProgram, dockerDoor],
+          globalSetup: [buildProgram, lender],
           setupFiles: ["tools/set-up-properties.mjs"],
           testTimeout: 20_000,
           expect: { poll: { timeout: 10_000 } }, // not 1 s: other tests, and other people's, share the machine
@@ -81,7 +81,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["e2e/**/*.test.ts"],
-          globalSetup: [buildProgram, dockerDoor, "e2e/harness/find-containers.ts"],
+          globalSetup: [buildProgram, lender, "e2e/harness/find-containers.ts"],
           testTimeout: 300_000, // ends what hangs, not what is slow: others may share the machine
           hookTimeout: 600_000,
           isolate: false, // as above

@@ -1,4 +1,4 @@
-import { borrowDocker } from "@hardshare/testkit/docker";
+import { borrowDocker } from "@hardshare/testkit/lending";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { expectSuccess } from "./harness/commands.ts";
 import { containersWith, processesLeft, processesWith } from "./harness/leftovers.ts";
@@ -10,7 +10,7 @@ interface Launched {
   ssh_config: string;
 }
 
-const docker = await borrowDocker(inject("dockerDoor"));
+const docker = await borrowDocker(inject("lender"));
 const isLeftOut = docker.problem !== undefined && process.env["CI"] === undefined;
 
 describe.skipIf(isLeftOut)(
@@ -21,7 +21,7 @@ describe.skipIf(isLeftOut)(
     let host: string;
 
     beforeAll(async () => {
-      const answer = await borrowDocker(inject("dockerDoor"), "image");
+      const answer = await borrowDocker(inject("lender"), "image");
       if (answer.host === undefined) throw new Error(answer.problem);
       host = answer.host;
       world = await World.createWithDocker(host);

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureImage } from "@hardshare/host";
 import { silentLogger } from "@hardshare/runtime";
-import { borrowDocker } from "@hardshare/testkit/docker";
+import { borrowDocker } from "@hardshare/testkit/lending";
 import { readyForLinks } from "@hardshare/testkit/link-needs";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { expectSuccess, run } from "./harness/commands.ts";
@@ -127,7 +127,7 @@ class Elsewhere implements AsyncDisposable {
 const isLong = process.env["HARDSHARE_LONG"] !== undefined;
 /** What no machine of its kind can have is left out on CI, too. */
 const linkProblem = await readyForLinks();
-const docker = await borrowDocker(inject("dockerDoor"));
+const docker = await borrowDocker(inject("lender"));
 const providers = [
   { provider: "podman", problem: inject("containerProblem"), prepare: ensurePodmanImage },
   { provider: "docker", problem: docker.problem, prepare: ensureDockerImage },
@@ -141,7 +141,7 @@ async function ensurePodmanImage(): Promise<string> {
 }
 
 async function ensureDockerImage(): Promise<string> {
-  const answer = await borrowDocker(inject("dockerDoor"), "image");
+  const answer = await borrowDocker(inject("lender"), "image");
   if (answer.host === undefined) throw new Error(answer.problem);
   return answer.host;
 }

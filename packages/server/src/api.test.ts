@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createConnection } from "node:net";
 import { ErrorBody } from "@hardshare/protocol";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startTestGround, type TestGround, type TestUser, TestWorld } from "./testing/test-world.ts";
+import { startTestGround, type TestGround, type TestUser, TestWorld } from "./testing/test-world.fixture.ts";
 
 let ground: TestGround;
 let world: TestWorld;
@@ -20,7 +20,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
-  await ground[Symbol.asyncDispose]();
 });
 
 const UNKNOWN = "00000000-0000-4000-8000-000000000000";

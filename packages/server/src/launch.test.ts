@@ -3,7 +3,7 @@ import { ManualClock } from "@hardshare/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { TestHub } from "./testing/test-hub.ts";
 import type { TestHost } from "./testing/test-host.ts";
-import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "./testing/test-world.ts";
+import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "./testing/test-world.fixture.ts";
 
 let ground: TestGround;
 let world: TestWorld;
@@ -17,7 +17,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
-  await ground[Symbol.asyncDispose]();
 });
 
 /** Launches and waits until the host knows what to do, its tunnel's target included. */

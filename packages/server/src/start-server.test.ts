@@ -5,13 +5,12 @@ import { join } from "node:path";
 import { startTestCluster } from "@hardshare/db/testing";
 import { HostId } from "@hardshare/protocol";
 import { ManualClock, silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { startServer } from "./start-server.ts";
-import { describedDeployment, startTestGround, type TestGround, TestWorld } from "./testing/test-world.ts";
+import { describedDeployment, startTestGround, type TestGround, TestWorld } from "./testing/test-world.fixture.ts";
 
 let ground: TestGround;
 beforeAll(async () => (ground = await startTestGround()));
-afterAll(() => ground[Symbol.asyncDispose]());
 
 test("a first start makes private keys, publishes the token key, and leaves a superuser token", async () => {
   await using world = await TestWorld.start(ground);

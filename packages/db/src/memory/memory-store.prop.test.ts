@@ -1,22 +1,14 @@
 import { AppError } from "@hardshare/protocol";
 import fc from "fast-check";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import type { Database } from "../stores/database.ts";
 import { firstTransaction, lastTransaction, runCall, type StoreTransaction, storeTransaction } from "../stores/store-calls.fixture.ts";
-import { STORE_KINDS, type StoreGround, type TestStore } from "../stores/store-kinds.fixture.ts";
+import { STORE_KINDS, type TestStore } from "../stores/store-kinds.fixture.ts";
 
 const isLong = process.env["HARDSHARE_LONG"] !== undefined;
 const RUNS = isLong ? 300 : 4;
 /** Ends a search for the smallest sequence that fails, too. */
 const TIME_LIMIT_MS = isLong ? 300_000 : 30_000;
-
-let grounds: StoreGround[];
-beforeAll(async () => {
-  grounds = await Promise.all(STORE_KINDS.map(({ startGround }) => startGround()));
-});
-afterAll(async () => {
-  for (const ground of grounds ?? []) await ground[Symbol.asyncDispose]();
-});
 
 /** What a transaction came to: the outcome of each call, and whether all of it was committed. */
 async function runTransaction(database: Database, { calls, isUndone }: StoreTransaction): Promise<unknown[]> {
@@ -76,8 +68,8 @@ test(
       fc.asyncProperty(sequence, async (transactions) => {
         const all = [firstTransaction, ...transactions, lastTransaction];
         const results: unknown[][][] = [];
-        for (const ground of grounds) {
-          await using store = await ground.open();
+        for (const { open } of STORE_KINDS) {
+          await using store = await open();
           results.push(await runAll(store, all));
         }
         const [fake, real] = results as [unknown[][], unknown[][]];

@@ -1,24 +1,22 @@
 import { ManualClock, type Random, silentLogger, systemRandom } from "@hardshare/runtime";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { type TestCluster, type TestDatabase, createTestDatabase, startTestCluster } from "../testing.ts";
+import { borrowCluster } from "@hardshare/testkit/lending";
+import { beforeEach, expect, inject, test } from "vitest";
+import { type TestDatabase, createTestDatabase } from "../testing.ts";
 import { connectDatabase } from "./postgres-database.ts";
 import { T0 } from "../stores/sample-rows.fixture.ts";
 
-let cluster: TestCluster;
+const template = await borrowCluster(inject("lender"));
+
 let own: TestDatabase;
 
-beforeAll(async () => {
-  cluster = await startTestCluster();
-});
-afterAll(() => cluster?.[Symbol.asyncDispose]());
 beforeEach(async () => {
-  own = await createTestDatabase(cluster.connection);
+  own = await createTestDatabase(template);
   return () => own[Symbol.asyncDispose]();
 });
 
 test("two transactions that wait for each other both come to an end", async () => {
   const noJitter: Random = { ...systemRandom, fraction: () => 0 };
-  await using two = await createTestDatabase(cluster.connection, { random: noJitter });
+  await using two = await createTestDatabase(template, { random: noJitter });
   const { database } = two;
   let runs = 0;
   const meet = rendezvous(2);

@@ -2,17 +2,14 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { ManualClock, silentLogger, systemRandom } from "@hardshare/runtime";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { borrowCluster } from "@hardshare/testkit/lending";
+import { expect, inject, test } from "vitest";
 import type { ConnectionParts } from "../connection.ts";
 import { EVERYTHING } from "../stores/wake-ups.ts";
-import { createTestDatabase, startTestCluster, type TestCluster } from "../testing.ts";
+import { createTestDatabase } from "../testing.ts";
 import { connectDatabase } from "./postgres-database.ts";
 
-let cluster: TestCluster;
-beforeAll(async () => {
-  cluster = await startTestCluster();
-});
-afterAll(() => cluster[Symbol.asyncDispose]());
+const template = await borrowCluster(inject("lender"));
 
 /** A way to PostgreSQL that a test can cut: at once, or as soon as somebody wants to listen. */
 async function startBadLine({ host, port }: ConnectionParts) {
@@ -59,7 +56,7 @@ class WatchedClock extends ManualClock {
 }
 
 test("an attempt to connect again that ends in the middle is followed by one other, not by two", async () => {
-  await using own = await createTestDatabase(cluster.connection);
+  await using own = await createTestDatabase(template);
   using line = await startBadLine(own.connection);
   const clock = new WatchedClock();
   const connection = { ...own.connection, host: "127.0.0.1", port: line.port };

@@ -1,10 +1,11 @@
 import { silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
+import { borrowCluster, type TemplateConnection } from "@hardshare/testkit/lending";
 import pg from "pg";
-import { afterAll, beforeAll, beforeEach } from "vitest";
+import { beforeEach, inject } from "vitest";
 import { MemoryStore } from "../memory/memory-store.ts";
 import type { MemoryDatabase } from "../memory/memory-database.ts";
 import { connectDatabase } from "../postgres/postgres-database.ts";
-import { createTestDatabase, startTestCluster } from "../testing.ts";
+import { createTestDatabase } from "../testing.ts";
 import type { Database } from "./database.ts";
 
 /** An empty store of its own for one test. */
@@ -19,26 +20,16 @@ export interface TestStore extends AsyncDisposable {
   cutTransaction(): Promise<void>;
 }
 
-/** Where stores are made: what takes long to start, once for many tests. */
-export interface StoreGround extends AsyncDisposable {
-  open(): Promise<TestStore>;
-}
-
 /** The fake and the real one: what is promised in `stores/` is tested on both. */
-export const STORE_KINDS: readonly { name: string; startGround: () => Promise<StoreGround> }[] = [
-  { name: "in memory", startGround: async () => ({ open: async () => openMemoryStore(), async [Symbol.asyncDispose]() {} }) },
-  { name: "in PostgreSQL", startGround: startPostgresGround },
+export const STORE_KINDS: readonly { name: string; open: () => Promise<TestStore> }[] = [
+  { name: "in memory", open: async () => openMemoryStore() },
+  { name: "in PostgreSQL", open: async () => openPostgresStore(await borrowCluster(inject("lender"))) },
 ];
 
 /** Gives each test of a suite an empty store of its own, before what else is to be set up for it. */
-export function openForEach({ startGround }: (typeof STORE_KINDS)[number], onOpen: (store: TestStore) => void | Promise<void>): void {
-  let ground: StoreGround;
-  beforeAll(async () => {
-    ground = await startGround();
-  });
-  afterAll(() => ground?.[Symbol.asyncDispose]());
+export function openForEach({ open }: (typeof STORE_KINDS)[number], onOpen: (store: TestStore) => void | Promise<void>): void {
   beforeEach(async () => {
-    const store = await ground.open();
+    const store = await open();
     await onOpen(store);
     return () => store[Symbol.asyncDispose]();
   });
@@ -68,12 +59,7 @@ function openMemoryStore(): TestStore {
   };
 }
 
-async function startPostgresGround(): Promise<StoreGround> {
-  const cluster = await startTestCluster();
-  return { open: () => openPostgresStore(cluster.connection), [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose]() };
-}
-
-async function openPostgresStore(template: Parameters<typeof createTestDatabase>[0]): Promise<TestStore> {
+async function openPostgresStore(template: TemplateConnection): Promise<TestStore> {
   const own = await createTestDatabase(template);
   const { connection, database } = own;
   const cut = async (which: string) => {

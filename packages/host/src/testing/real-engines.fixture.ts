@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
-import { borrowDocker } from "@hardshare/testkit/docker";
+import { borrowDocker } from "@hardshare/testkit/lending";
 import { afterAll, describe, inject } from "vitest";
 import type { Engine } from "../engine/engine.ts";
 import { openEngine } from "../engine/open-engine.ts";
@@ -45,7 +45,7 @@ async function findPodman(folder: string): Promise<RealEngine> {
 }
 
 async function findDocker(folder: string): Promise<RealEngine> {
-  const door = inject("dockerDoor");
+  const door = inject("lender");
   const { host, problem } = await borrowDocker(door);
   return {
     ...makeEngine("docker", folder, { ...process.env, DOCKER_HOST: host }, problem),

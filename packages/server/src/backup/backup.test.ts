@@ -3,9 +3,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type RunningServer, startServer } from "../start-server.ts";
 import { backupServer, restoreServer } from "./backup-server.ts";
+
+// each test starts servers with databases of their own, which takes seconds on a busy machine
+vi.setConfig({ testTimeout: 90_000 });
 
 let folder: string;
 let backup: string;

@@ -7,7 +7,7 @@ import { WebSocket } from "ws";
 import { apiOf } from "../testing/test-api.ts";
 import { TestHost } from "../testing/test-host.ts";
 import { TestHub } from "../testing/test-hub.ts";
-import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../testing/test-world.ts";
+import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../testing/test-world.fixture.ts";
 
 let ground: TestGround;
 let world: TestWorld;
@@ -19,7 +19,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
-  await ground[Symbol.asyncDispose]();
 });
 
 test("a host with another key than the pinned one is refused, as is one that nobody registered", async () => {

@@ -1,20 +1,17 @@
-import { createTestDatabase, startTestCluster, type TestCluster } from "@hardshare/db/testing";
+import { createTestDatabase } from "@hardshare/db/testing";
 import { silentLogger, systemClock } from "@hardshare/runtime";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { borrowCluster } from "@hardshare/testkit/lending";
+import { expect, inject, test } from "vitest";
 import { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
 import { Presence } from "./presence.ts";
 
-let cluster: TestCluster;
-beforeAll(async () => {
-  cluster = await startTestCluster();
-});
-afterAll(() => cluster[Symbol.asyncDispose]());
+const template = await borrowCluster(inject("lender"));
 
 const HOST = { role: "host", peerId: "00000000-0000-4000-8000-000000000001", session: "one", connectionId: "first" } as const;
 const CONNECTION = { ping: async () => true as const, cut: () => {} };
 
 async function withPresence(run: (presence: Presence, isConnected: () => Promise<boolean>) => Promise<void>): Promise<void> {
-  await using own = await createTestDatabase(cluster.connection);
+  await using own = await createTestDatabase(template);
   const { database } = own;
   using wakeUps = new WakeUpRouter(database.wakeUps);
   using presence = new Presence({ database, wakeUps, clock: systemClock, logger: silentLogger, replicaId: "test" });

@@ -1,6 +1,6 @@
 import { connect, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startTestGround, type TestGround, TestWorld } from "../testing/test-world.ts";
+import { startTestGround, type TestGround, TestWorld } from "../testing/test-world.fixture.ts";
 import { MAX_STRANGERS } from "./strangers.ts";
 
 const COUNT = process.env["HARDSHARE_LONG"] === undefined ? 500 : 5000;
@@ -15,7 +15,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
-  await ground?.[Symbol.asyncDispose]();
 });
 
 /** Connections from one address that say this and then nothing more, nor leave. @returns those that are still there */

@@ -5,7 +5,7 @@ import type { Logger } from "@hardshare/runtime";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../testing/test-world.ts";
+import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../testing/test-world.fixture.ts";
 
 let ground: TestGround;
 let world: TestWorld;
@@ -23,7 +23,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await world?.[Symbol.asyncDispose]();
-  await ground?.[Symbol.asyncDispose]();
 });
 
 const ROUTES = (

@@ -1,12 +1,11 @@
 import { Deferred, ManualClock, silentLogger, systemRandom } from "@hardshare/runtime";
-import { afterAll, beforeAll, test } from "vitest";
-import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../testing/test-world.ts";
+import { beforeAll, test } from "vitest";
+import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../testing/test-world.fixture.ts";
 import { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
 import { DeadlinesJob } from "./deadlines.ts";
 
 let ground: TestGround;
 beforeAll(async () => (ground = await startTestGround()));
-afterAll(() => ground[Symbol.asyncDispose]());
 
 async function launch(world: TestWorld, user: TestUser): Promise<string> {
   const { deploymentId } = await world.addHost(user);

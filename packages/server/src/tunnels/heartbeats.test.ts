@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import type { TestHost } from "../testing/test-host.ts";
-import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../testing/test-world.ts";
+import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../testing/test-world.fixture.ts";
 
 let ground: TestGround;
 let world: TestWorld;
@@ -15,7 +15,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
-  await ground[Symbol.asyncDispose]();
 });
 
 async function launchReady(deadManS?: number): Promise<{ host: TestHost; id: string; deploymentId: string }> {

@@ -12,7 +12,7 @@ import { tokenSha256 } from "../features/tokens/token-codec.ts";
 import type { TokenService } from "../features/tokens/token-service.ts";
 import type { Caller } from "../http/caller.ts";
 import type { TestHost } from "../testing/test-host.ts";
-import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../testing/test-world.ts";
+import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../testing/test-world.fixture.ts";
 import { Strangers } from "../http/strangers.ts";
 import { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
 import { DRAIN_MS, MAX_TUNNEL_BUFFER_BYTES, pumpTunnel } from "./pump.ts";
@@ -53,7 +53,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await hubSsh[Symbol.asyncDispose]();
   await world[Symbol.asyncDispose]();
-  await ground[Symbol.asyncDispose]();
 });
 
 let serverKey = "";

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { TestHub } from "../../testing/test-hub.ts";
 import type { TestHost } from "../../testing/test-host.ts";
 import { apiOf } from "../../testing/test-api.ts";
-import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../../testing/test-world.ts";
+import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../../testing/test-world.fixture.ts";
 
 let ground: TestGround;
 let world: TestWorld;
@@ -22,7 +22,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
-  await ground[Symbol.asyncDispose]();
 });
 
 interface Running {

@@ -1,10 +1,9 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { startTestGround, type TestGround, TestWorld, USER_KEY } from "../../testing/test-world.ts";
+import { beforeAll, expect, test } from "vitest";
+import { startTestGround, type TestGround, TestWorld, USER_KEY } from "../../testing/test-world.fixture.ts";
 import { readSource } from "./sources.ts";
 
 let ground: TestGround;
 beforeAll(async () => (ground = await startTestGround()));
-afterAll(() => ground[Symbol.asyncDispose]());
 
 test("a source is an address or subnet of either family, nothing else", () => {
   for (const [given, read] of [

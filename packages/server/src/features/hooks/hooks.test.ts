@@ -9,7 +9,7 @@ import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Moments } from "../../testing/moments.ts";
 import { TestMailServer } from "../../testing/test-mail-server.ts";
-import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../../testing/test-world.ts";
+import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../../testing/test-world.fixture.ts";
 import { webhookSignature } from "./send-webhook.ts";
 
 let ground: TestGround;
@@ -51,7 +51,6 @@ afterAll(async () => {
   await mail?.[Symbol.asyncDispose]();
   receiver.closeAllConnections();
   receiver.close();
-  await ground?.[Symbol.asyncDispose]();
   await rm(folder, { recursive: true, force: true });
 });
 

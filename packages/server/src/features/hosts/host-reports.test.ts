@@ -2,7 +2,7 @@ import type { ReportBody } from "@hardshare/protocol";
 import { ManualClock } from "@hardshare/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { TestHost } from "../../testing/test-host.ts";
-import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../../testing/test-world.ts";
+import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../../testing/test-world.fixture.ts";
 
 let ground: TestGround;
 let world: TestWorld;
@@ -15,7 +15,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
-  await ground[Symbol.asyncDispose]();
 });
 
 const up: ReportBody = { kind: "up", hostKeys: [] };

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { registerTranscript } from "@hardshare/protocol";
 import { generateIdentity, signWith } from "@hardshare/wire/ssh";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startTestGround, type TestGround, type TestUser, TestWorld } from "../../testing/test-world.ts";
+import { startTestGround, type TestGround, type TestUser, TestWorld } from "../../testing/test-world.fixture.ts";
 import { tokenSha256 } from "../tokens/token-codec.ts";
 
 let ground: TestGround;
@@ -15,7 +15,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
-  await ground[Symbol.asyncDispose]();
 });
 
 /** The proof of a host that is asked for by this user. */

@@ -1,7 +1,7 @@
 import { ManualClock } from "@hardshare/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Moments } from "../../testing/moments.ts";
-import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../../testing/test-world.ts";
+import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../../testing/test-world.fixture.ts";
 import { tokenSha256 } from "../tokens/token-codec.ts";
 
 let ground: TestGround;
@@ -15,7 +15,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
-  await ground[Symbol.asyncDispose]();
 });
 
 interface Event {

@@ -3,7 +3,7 @@ import { ManualClock, systemRandom } from "@hardshare/runtime";
 import { type JWTPayload, SignJWT } from "jose";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { apiOf } from "../../testing/test-api.ts";
-import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../../testing/test-world.ts";
+import { startTestGround, type TestGround, type TestUser, TestWorld, USER_KEY } from "../../testing/test-world.fixture.ts";
 import { TokenCodec, tokenSha256 } from "./token-codec.ts";
 
 let ground: TestGround;
@@ -17,7 +17,6 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await world[Symbol.asyncDispose]();
-  await ground[Symbol.asyncDispose]();
 });
 
 /** A token with these claims, signed by the server's own key but not issued by it. */

@@ -2,10 +2,12 @@ import { generateKeyPairSync } from "node:crypto";
 import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createTestDatabase, startTestCluster, type TestCluster, type TestDatabase } from "@hardshare/db/testing";
+import { createTestDatabase, type TestDatabase } from "@hardshare/db/testing";
 import { type HostDeployment, type InstanceState, registerTranscript } from "@hardshare/protocol";
 import { type Clock, type Logger, silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
+import { borrowCluster, type TemplateConnection } from "@hardshare/testkit/lending";
 import { generateIdentity, signWith } from "@hardshare/wire/ssh";
+import { inject } from "vitest";
 import { tokenSha256 } from "../features/tokens/token-codec.ts";
 import type { RateLimits } from "../http/rate-limits.ts";
 import { type RunningServer, startServer } from "../start-server.ts";
@@ -14,17 +16,17 @@ import { TestHost } from "./test-host.ts";
 import { TestHub, type TestHubAddress } from "./test-hub.ts";
 import type { Identity, PeerOptions } from "./test-peer.ts";
 
-/** A PostgreSQL cluster and a token key for all tests of a file: what takes long to make. */
-export interface TestGround extends AsyncDisposable {
-  cluster: TestCluster;
+/** What takes long to make: the PostgreSQL cluster of the whole run, and a token key for all tests of a file. */
+export interface TestGround {
+  template: TemplateConnection;
   tokenPem: string;
 }
 
 export async function startTestGround(): Promise<TestGround> {
-  const cluster = await startTestCluster();
+  const template = await borrowCluster(inject("lender"));
   const pair = generateKeyPairSync("rsa", { modulusLength: 2048 });
   const tokenPem = pair.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
-  return { cluster, tokenPem, [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose]() };
+  return { template, tokenPem };
 }
 
 export interface WorldOptions {
@@ -69,7 +71,7 @@ export class TestWorld implements AsyncDisposable {
   static async start(ground: TestGround, options: WorldOptions = {}): Promise<TestWorld> {
     const dataFolder = await mkdtemp(join(tmpdir(), "server-test-"));
     await writeFile(join(dataFolder, "token-signing.pem"), ground.tokenPem, { mode: 0o600 });
-    const store = await createTestDatabase(ground.cluster.connection, { poolSize: 2 });
+    const store = await createTestDatabase(ground.template, { poolSize: 2 });
     return new TestWorld(options, dataFolder, store, await serve(dataFolder, store, options));
   }
 

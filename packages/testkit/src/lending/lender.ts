@@ -1,6 +1,6 @@
 /**
- * Vitest's global set-up: one Docker for all test files of a run, started when the first asks for it. Test files run in
- * processes of their own, which end sooner, so the run's own process has it and they ask at a socket (`borrow-docker.ts`).
+ * Vitest's global set-up: one Docker and one PostgreSQL for all test files of a run, each started when the first asks for it.
+ * Test files run in processes of their own, which end sooner, so the run's own process has them and is asked at a socket.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -8,33 +8,35 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { startTestCluster } from "@hardshare/db/testing";
 import { ensureImage } from "@hardshare/host";
 import { OwnedParts, runProgram, silentLogger } from "@hardshare/runtime";
 import type { TestProject } from "vitest/node";
-import type { DockerAnswer, DockerRequest } from "./borrow-docker.ts";
-import { TestDocker, whyNoDocker } from "./test-docker.ts";
+import { TestDocker, whyNoDocker } from "../test-docker.ts";
+import type { Loans } from "./index.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** Socket at which a Docker is asked for. */
-    dockerDoor: string;
+    /** Socket at which what is shared is asked for. */
+    lender: string;
   }
 }
 
-/** By which the second project of a run learns of the first one's door: their set-ups share a process, but no modules. */
-const DOOR_VARIABLE = "HARDSHARE_TEST_DOCKER_DOOR";
+/** By which the second project of a run learns of the first one's lender: their set-ups share a process, but no modules. */
+const LENDER_VARIABLE = "HARDSHARE_TEST_LENDER";
 
 export default async function setUp(project: TestProject): Promise<(() => Promise<void>) | undefined> {
-  const known = process.env[DOOR_VARIABLE];
+  const known = process.env[LENDER_VARIABLE];
   if (known !== undefined) {
-    project.provide("dockerDoor", known);
+    project.provide("lender", known);
     return undefined;
   }
-  const folder = await mkdtemp(join(tmpdir(), "hs-docker-door-"));
+  const folder = await mkdtemp(join(tmpdir(), "hs-lender-"));
   const parts = new OwnedParts();
   let docker: Promise<TestDocker> | undefined;
   let image: Promise<void> | undefined;
-  const answers: Record<DockerRequest, () => Promise<DockerAnswer>> = {
+  let cluster: Promise<{ connection: Loans["cluster"] }> | undefined;
+  const loans: { [What in keyof Loans]: () => Promise<Loans[What]> } = {
     docker: async () => {
       const problem = whyNoDocker();
       if (problem !== undefined) return { problem };
@@ -42,29 +44,34 @@ export default async function setUp(project: TestProject): Promise<(() => Promis
       return { host: (await docker).host };
     },
     image: async () => {
-      const { host } = await answers.docker();
+      const { host } = await loans.docker();
       if (host !== undefined) await (image ??= makeImage(host, folder));
       return { host };
     },
+    cluster: async () => (await (cluster ??= startTestCluster().then((started) => parts.own(started)))).connection,
   };
-  const door = createServer((socket) => void answer(socket, answers));
-  door.listen(join(folder, "door"));
-  await once(door, "listening");
-  process.env[DOOR_VARIABLE] = join(folder, "door");
-  project.provide("dockerDoor", join(folder, "door"));
+  const server = createServer((socket) => void answer(socket, loans));
+  server.listen(join(folder, "socket"));
+  await once(server, "listening");
+  process.env[LENDER_VARIABLE] = join(folder, "socket");
+  project.provide("lender", join(folder, "socket"));
   return async () => {
-    door.close();
-    await docker?.catch(() => {});
+    server.close();
+    await Promise.allSettled([docker, cluster]);
     await parts[Symbol.asyncDispose]();
     await rm(folder, { recursive: true, force: true });
   };
 }
 
-async function answer(socket: Socket, answers: Record<DockerRequest, () => Promise<DockerAnswer>>): Promise<void> {
+async function answer(socket: Socket, loans: { [What in keyof Loans]: () => Promise<Loans[What]> }): Promise<void> {
   socket.on("error", () => {});
-  const [request] = (await once(socket, "data")) as [Buffer];
-  const answered = answers[request.toString() as DockerRequest]();
-  socket.end(JSON.stringify(await answered.catch((error: unknown): DockerAnswer => ({ problem: String(error) }))));
+  const [what] = (await once(socket, "data")) as [Buffer];
+  const asked: Promise<unknown> = loans[what.toString() as keyof Loans]();
+  const answered = asked.then(
+    (loan) => ({ loan }),
+    (error: unknown) => ({ failure: String(error) }),
+  );
+  socket.end(JSON.stringify(await answered));
 }
 
 /** The image is built as anybody's, but on podman's base: making that anew takes half a minute. */
