@@ -20,6 +20,7 @@ export * from "./pause.ts";
 export * from "./programs.ts";
 export * from "./random.ts";
 export * from "./shipped-path.ts";
+export * from "./time-limit.ts";
 export * from "./turns.ts";
 export * from "./yaml-edits.ts";
 export * from "./yaml-files.ts";

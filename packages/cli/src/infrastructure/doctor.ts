@@ -1,5 +1,5 @@
 import { toAppError } from "@hardshare/protocol";
-import { runProgram } from "@hardshare/runtime";
+import { runProgram, withTimeLimit } from "@hardshare/runtime";
 import type { CliContext } from "../context.ts";
 import { formatTable } from "../output/table.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
@@ -71,7 +71,7 @@ async function examineEngines(context: CliContext): Promise<Finding[]> {
 async function askDocker({ environment, interrupted }: CliContext): Promise<Finding | undefined> {
   try {
     const { askDockerVersion } = await import("@hardshare/host");
-    const signal = AbortSignal.any([AbortSignal.timeout(LONGEST_WAIT_MS), interrupted]);
+    const signal = withTimeLimit(interrupted, LONGEST_WAIT_MS);
     return { name: "docker", isFine: true, found: await askDockerVersion(environment.variables, signal), advice: "" };
   } catch (error) {
     const { code, message } = toAppError(error);
@@ -83,7 +83,7 @@ async function askProgram(context: CliContext, name: string, args: string[], adv
   try {
     const result = await runProgram(name, args, {
       env: context.environment.variables,
-      signal: AbortSignal.any([AbortSignal.timeout(LONGEST_WAIT_MS), context.interrupted]),
+      signal: withTimeLimit(context.interrupted, LONGEST_WAIT_MS),
     });
     const line = `${result.stdout}\n${result.stderr}`.split("\n").find((text) => /\d/.test(text)) ?? "";
     return { name, isFine: result.exitCode === 0, found: line.trim(), advice: result.exitCode === 0 ? "" : advice };

@@ -1,4 +1,5 @@
 import { AppError } from "@hardshare/protocol";
+import { withTimeLimit } from "@hardshare/runtime";
 import type { EngineEndpoint } from "./api-connection.ts";
 import { orAborted } from "./call-limits.ts";
 import { acceptsConnections, SocketAppearance } from "./socket-appearance.ts";
@@ -17,11 +18,10 @@ export class DockerEndpoint implements EngineEndpoint {
   /** @throws AppError `engine_missing` when it does not listen again soon */
   async ready(signal: AbortSignal): Promise<void> {
     if (await acceptsConnections(this.socketPath)) return;
-    const timeout = AbortSignal.timeout(RESTART_WITHIN_MS);
+    const either = withTimeLimit(signal, RESTART_WITHIN_MS);
     try {
       using appearance = new SocketAppearance(this.socketPath);
       if (await acceptsConnections(this.socketPath)) return;
-      const either = AbortSignal.any([signal, timeout]);
       await orAborted(appearance.untilListening(either), either);
     } catch (error) {
       signal.throwIfAborted();
