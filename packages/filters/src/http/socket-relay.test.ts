@@ -111,6 +111,7 @@ describe("messages to the device", () => {
     client.socket.send('{"op":"drive","speed":11}');
     client.socket.send('{"op":"drive","speed":13}');
     await answers;
+    await client.settle();
     expect(told()).toEqual(['{"op":"subscribe","topic":"a"}', '{"op":"drive","speed":8}']);
     expect(client.heard.map((text) => JSON.parse(text) as unknown)).toEqual([
       { error: "refused by filter", rule: 'WS /events in: {"op":"drive"}', because: "/speed must be <= 12" },
