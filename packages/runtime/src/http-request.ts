@@ -1,5 +1,4 @@
-import { type IncomingMessage, request as requestByHttp } from "node:http";
-import { request as requestByHttps } from "node:https";
+import type { IncomingMessage } from "node:http";
 
 export interface HttpRequest {
   method: string;
@@ -21,8 +20,9 @@ export interface HttpAnswer {
  * which is longer than most commands take altogether; and it forgets its signal once the headers are there.)
  * @throws Error what the system says, such as ECONNREFUSED; a redirect, which is not followed; the signal's reason
  */
-export function httpRequest(target: URL, { method, headers, body, signal }: HttpRequest): Promise<HttpAnswer> {
-  const request = target.protocol === "https:" ? requestByHttps : requestByHttp;
+export async function httpRequest(target: URL, { method, headers, body, signal }: HttpRequest): Promise<HttpAnswer> {
+  // Only now: many a command asks nothing.
+  const { request } = await (target.protocol === "https:" ? import("node:https") : import("node:http"));
   const length = body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) };
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
@@ -39,7 +39,7 @@ export function httpRequest(target: URL, { method, headers, body, signal }: Http
         return reject(new Error(`it redirects to ${answer.headers.location ?? "nowhere"}`));
       }
       ended = answer; // whose reader hears the signal's reason then
-      resolve({ status, headers: { get: (name) => [answer.headers[name.toLowerCase()] ?? null].flat()[0] ?? null }, body: answer });
+      resolve({ status, headers: { get: (name) => answer.headersDistinct[name.toLowerCase()]?.[0] ?? null }, body: answer });
     });
     sent.end(body);
   });
