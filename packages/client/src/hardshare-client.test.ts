@@ -1,15 +1,10 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { setImmediate } from "node:timers/promises";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { AppError } from "@hardshare/protocol";
+import { tidyMemory } from "@hardshare/testkit/tidy-memory";
 import { expect, test } from "vitest";
 import { HardshareClient, normaliseServerUrl } from "./index.ts";
-
-setFlagsFromString("--expose-gc");
-const collectGarbage = runInNewContext("gc") as () => void;
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -173,10 +168,7 @@ test("whoever follows an instance can stop, also when memory was tidied up since
   const events = client.instanceEvents(instanceId, { signal: AbortSignal.any([interrupted.signal, over.signal]) });
   expect((await events.next()).value).toMatchObject({ id: 1 });
   const more = events.next();
-  for (let times = 0; times < 3; times += 1) {
-    await setImmediate(); // lets what the request has left behind become garbage
-    collectGarbage();
-  }
+  await tidyMemory();
   interrupted.abort();
   expect(await more).toEqual({ done: true, value: undefined });
 });

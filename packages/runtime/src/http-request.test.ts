@@ -1,14 +1,9 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { setImmediate } from "node:timers/promises";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
+import { tidyMemory } from "@hardshare/testkit/tidy-memory";
 import { expect, test } from "vitest";
 import { httpRequest } from "./http-request.ts";
-
-setFlagsFromString("--expose-gc");
-const collectGarbage = runInNewContext("gc") as () => void;
 
 /** A server that answers every request as the test says. */
 async function serve(handler: (request: IncomingMessage, response: ServerResponse) => void) {
@@ -77,10 +72,7 @@ test("a signal ends it before it is sent, before its answer, and within its body
   const chunks = body[Symbol.asyncIterator]();
   expect(String((await chunks.next()).value)).toBe("begun");
   const next = chunks.next();
-  for (let times = 0; times < 3; times += 1) {
-    await setImmediate(); // lets what the request has left behind become garbage
-    collectGarbage();
-  }
+  await tidyMemory();
   late.abort(reason);
   await expect(next).rejects.toBe(reason);
 });

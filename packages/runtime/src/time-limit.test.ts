@@ -1,20 +1,12 @@
 import { once } from "node:events";
-import { setImmediate } from "node:timers/promises";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
+import { tidyMemory } from "@hardshare/testkit/tidy-memory";
 import { expect, test } from "vitest";
 import { withTimeLimit } from "./time-limit.ts";
-
-setFlagsFromString("--expose-gc");
-const collectGarbage = runInNewContext("gc") as () => void;
 
 test("comes at its time, also when memory was tidied up meanwhile", async () => {
   const signal = withTimeLimit(new AbortController().signal, 100);
   const aborted = once(signal, "abort");
-  for (let times = 0; times < 3; times += 1) {
-    await setImmediate();
-    collectGarbage();
-  }
+  await tidyMemory();
   await aborted;
   expect(signal.reason).toMatchObject({ name: "TimeoutError" });
 });
