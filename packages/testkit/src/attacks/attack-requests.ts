@@ -6,6 +6,18 @@ export interface Conversation {
   readonly cuts: readonly number[];
 }
 
+/** The limits that bodies of `POST /api/drive/time` are made up for: the end of its rule in a rules file. */
+export const DRIVE_LIMITS = `    body:
+      type: object
+      additionalProperties: false
+      required: [LinearVelocity, TimeMS]
+      properties:
+        LinearVelocity: { type: number, minimum: -12, maximum: 12 }
+        AngularVelocity: { type: number, minimum: -10, maximum: 10 }
+        TimeMS: { type: integer, minimum: 100, maximum: 5000 }
+    clamp: { LinearVelocity: [-8, 8] }
+`;
+
 const NUMBERS = [
   "NaN",
   "Infinity",

@@ -1,7 +1,7 @@
 import type { LedgerEntry } from "@hardshare/sim";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { makeConversation } from "./attack-requests.ts";
+import { DRIVE_LIMITS, makeConversation } from "./attack-requests.ts";
 import { type AttackedRobot, startAttackedRobot } from "./attacked-robot.ts";
 import { say } from "./say.ts";
 import { type ReadRequest, readStrictly } from "./strict-reader.ts";
@@ -10,16 +10,7 @@ const RULES = `
 rules:
   - allow: GET /api/sensors
   - allow: POST /api/drive/time
-    body:
-      type: object
-      additionalProperties: false
-      required: [LinearVelocity, TimeMS]
-      properties:
-        LinearVelocity: { type: number, minimum: -12, maximum: 12 }
-        AngularVelocity: { type: number, minimum: -10, maximum: 10 }
-        TimeMS: { type: integer, minimum: 100, maximum: 5000 }
-    clamp: { LinearVelocity: [-8, 8] }
-`;
+${DRIVE_LIMITS}`;
 
 const isLong = process.env["HARDSHARE_LONG"] !== undefined;
 /** Messages that the filter judges. */

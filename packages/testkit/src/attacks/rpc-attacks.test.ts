@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { rpcFilterKind } from "@hardshare/filters";
 import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { makeConversation } from "./attack-requests.ts";
+import { DRIVE_LIMITS, makeConversation } from "./attack-requests.ts";
 import { type AttackedFilter, startAttackedFilter } from "./attacked-filter.ts";
 import { say } from "./say.ts";
 import { type ReadRequest, readStrictly } from "./strict-reader.ts";
@@ -15,16 +15,7 @@ rules:
     run: [./record, sensors]
   - allow: POST /api/drive/time
     run: [./record, drive, "--turn={AngularVelocity}", --, "{LinearVelocity}", "{TimeMS}"]
-    body:
-      type: object
-      additionalProperties: false
-      required: [LinearVelocity, TimeMS]
-      properties:
-        LinearVelocity: { type: number, minimum: -12, maximum: 12 }
-        AngularVelocity: { type: number, minimum: -10, maximum: 10 }
-        TimeMS: { type: integer, minimum: 100, maximum: 5000 }
-    clamp: { LinearVelocity: [-8, 8] }
-`;
+${DRIVE_LIMITS}`;
 
 /** How many arguments there are, then each, in one write. */
 const RECORD = `#!/bin/sh
