@@ -1,10 +1,10 @@
 /** A server that is lost and comes back from an older backup: nothing has to be set up anew, and no epoch is given twice. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
-import { expectSuccess, RunningCommand } from "./harness/commands.ts";
+import { RunningCommand } from "./harness/commands.ts";
 import { testFailure } from "./harness/failure.ts";
+import { makeFolder } from "./harness/folder.ts";
 import { findFreePort } from "./harness/network.ts";
 import { expectAnswer, Person } from "./harness/world.ts";
 
@@ -16,8 +16,7 @@ interface Launched {
 
 let folder: string;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "hardshare-backup-"));
-  await expectSuccess("chmod", ["755", folder]);
+  folder = await makeFolder("backup");
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 

@@ -1,10 +1,10 @@
 /** The one package, installed as people do, without the repository: two commands share a real device from there. */
-import { access, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { access, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { expectSuccess, run, RunningCommand } from "./harness/commands.ts";
+import { makeFolder } from "./harness/folder.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
@@ -12,8 +12,7 @@ let folder: string;
 let program: string;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "hardshare-package-"));
-  await expectSuccess("chmod", ["755", folder]); // the database's own user must be able to enter
+  folder = await makeFolder("package");
   const file = (await expectSuccess(process.execPath, [join(ROOT, "tools/pack.mjs"), folder])).trim().split("\n").at(-1) ?? "";
   await mkdir(join(folder, "installer"));
   const certificates = process.env["HARDSHARE_TEST_EXTRA_CA_CERTS"]; // see vitest.config.ts

@@ -11,7 +11,7 @@ import { expectAnswer, World } from "./harness/world.ts";
 let world: World;
 
 beforeAll(async () => {
-  world = await World.create();
+  world = await World.createFromNothing();
 });
 
 afterAll(async () => {

@@ -1,7 +1,9 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expectSuccess, RunningCommand } from "./commands.ts";
+import { copyPrivateDatabase } from "@hardshare/testkit/lending";
+import { inject } from "vitest";
+import { RunningCommand } from "./commands.ts";
+import { makeFolder } from "./folder.ts";
 import { Person } from "./world.ts";
 
 /** Where something runs: its own address, and what runs a command there. */
@@ -39,10 +41,10 @@ export class FarWorld implements AsyncDisposable {
 
   /** @param address of the server on this computer @param robotPort of what the deployment gives access to, on its host's 127.0.0.1 */
   static async create(address: string, robotPort = 9): Promise<FarWorld> {
-    const folder = await mkdtemp(join(tmpdir(), "hardshare-far-"));
-    await expectSuccess("chmod", ["755", folder]); // the database's own user enters it
+    const folder = await makeFolder("far");
     const operator = new Person(folder, "operator");
     const owner = new Person(folder, "owner");
+    await copyPrivateDatabase(inject("lender"), join(folder, "server"));
     const args = ["serve", "--data-dir", join(folder, "server"), "--host", address, "--port", "0"];
     const server = new RunningCommand<{ url: string; adminTokenFile: string }>(args, operator.env);
     const { url, adminTokenFile } = await server.ready;

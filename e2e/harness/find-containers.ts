@@ -2,8 +2,11 @@
  * Vitest's global set-up of `e2e`: finds out, as a newcomer would, whether instances can be containers on this machine,
  * before tests that need them are collected.
  */
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
 import type { TestProject } from "vitest/node";
-import { World } from "./world.ts";
+import { RunningCommand } from "./commands.ts";
+import { makeFolder } from "./folder.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -18,9 +21,17 @@ export default async function setUp(project: TestProject): Promise<void> {
 }
 
 async function findProblem(): Promise<string | undefined> {
-  await using world = await World.create();
-  if (world.ready.deployments.some(({ provider }) => provider === "podman")) return undefined;
-  const said = world.up.log.split("\n").findLast((line) => line.startsWith('{"error":'));
+  const folder = await makeFolder("up");
+  const args = ["up", "--data-dir", join(folder, "up"), "--port", "0"];
+  const up = new RunningCommand<{ deployments: { provider: string }[] }>(args, { HOME: join(folder, "home") });
+  try {
+    const { deployments } = await up.ready;
+    if (deployments.some(({ provider }) => provider === "podman")) return undefined;
+  } finally {
+    await up.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
+  const said = up.log.split("\n").findLast((line) => line.startsWith('{"error":'));
   if (said === undefined) return "`up` offers no container deployment";
   return (JSON.parse(said) as { error: { message: string } }).error.message;
 }

@@ -1,10 +1,12 @@
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { once } from "node:events";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expectSuccess, RunningCommand } from "./commands.ts";
+import { copyPrivateDatabase } from "@hardshare/testkit/lending";
+import { inject } from "vitest";
+import { RunningCommand } from "./commands.ts";
 import { followEvents, type TimelineEvent } from "./events.ts";
+import { makeFolder } from "./folder.ts";
 import { HeldProgram } from "./held-program.ts";
 import { findFreePort } from "./network.ts";
 import { Restartable } from "./restartable.ts";
@@ -100,8 +102,7 @@ export class Site implements AsyncDisposable {
   }
 
   static async build(options: SiteOptions = {}): Promise<Site> {
-    const folder = await mkdtemp(join(tmpdir(), "hardshare-site-"));
-    await expectSuccess("chmod", ["755", folder]);
+    const folder = await makeFolder("site");
     const makeProgram = (name: string) => HeldProgram.make(folder, name);
     const programs = {
       init: await makeProgram("init"),
@@ -120,7 +121,7 @@ export class Site implements AsyncDisposable {
   }
 
   async #begin(contract: string, service?: string): Promise<void> {
-    await mkdir(this.serverFolder, { recursive: true });
+    await copyPrivateDatabase(inject("lender"), this.serverFolder);
     const { adminTokenFile } = await this.server.start().ready;
     const token = (await readFile(adminTokenFile, "utf8")).trim();
     this.#owner = new Person(this.folder, "owner", token);

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expectSuccess, run } from "./commands.ts";
+import { makeFolder } from "./folder.ts";
 import { expectAnswer, Person } from "./world.ts";
 
 /** A unit of `hardshare service install`, under a name and on folders of its own, run by the systemd of this machine. */
@@ -16,8 +16,7 @@ export class SystemdUnit implements AsyncDisposable {
   }
 
   static async start(program: "server"): Promise<SystemdUnit> {
-    const folder = await mkdtemp(join(tmpdir(), "hardshare-unit-"));
-    await expectSuccess("chmod", ["755", folder]);
+    const folder = await makeFolder("unit");
     const args = ["--data-dir", join(folder, program), "--port", "0"];
     const person = new Person(folder, "operator");
     const { stdout } = await expectAnswer(person.run(["service", "install", program, "--print", "--format", "json", "--", ...args]));

@@ -1,9 +1,11 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { HardshareClient } from "@hardshare/client";
+import { copyPrivateDatabase } from "@hardshare/testkit/lending";
+import { inject } from "vitest";
 import { runHere } from "../../packages/cli/src/testing.ts";
 import { cleanEnvironment, type CommandResult, expectSuccess, HARDSHARE, run, RunningCommand } from "./commands.ts";
+import { makeFolder } from "./folder.ts";
 
 /** What `hardshare up --format json` prints when all is ready. */
 export interface UpReady {
@@ -87,21 +89,31 @@ export class World implements AsyncDisposable {
 
   /** @param env more of the environment of `up` and its programs */
   static async create(env: Record<string, string> = {}): Promise<World> {
-    const world = new World(await makeFolder(), { env });
+    return World.#createIn(await makeFolder("e2e"), { env });
+  }
+
+  /** The same on a computer that never had one: it makes its database, too. */
+  static async createFromNothing(): Promise<World> {
+    const world = new World(await makeFolder("e2e"));
     await world.untilReady();
     return world;
   }
 
   /** The same on a computer without podman, whose Docker listens there. @param host as DOCKER_HOST says it */
   static async createWithDocker(host: string): Promise<World> {
-    const world = new World(await makeFolder(), { env: { DOCKER_HOST: host }, within: WITHOUT_PODMAN });
+    return World.#createIn(await makeFolder("e2e"), { env: { DOCKER_HOST: host }, within: WITHOUT_PODMAN });
+  }
+
+  static async #createIn(folder: string, options: UpOptions): Promise<World> {
+    await copyPrivateDatabase(inject("lender"), join(folder, "up", "server"));
+    const world = new World(folder, options);
     await world.untilReady();
     return world;
   }
 
   /** One whose `up` speaks to people, and is not ready yet. */
   static async createForPeople(): Promise<World> {
-    return new World(await makeFolder(), { format: "table" });
+    return new World(await makeFolder("e2e"), { format: "table" });
   }
 
   get ready(): UpReady {
@@ -156,13 +168,6 @@ export class World implements AsyncDisposable {
     await this.up.stop();
     await rm(this.folder, { recursive: true, force: true });
   }
-}
-
-/** A folder that the database's own user can enter. */
-async function makeFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "hardshare-e2e-"));
-  await expectSuccess("chmod", ["755", folder]);
-  return folder;
 }
 
 /** Expects exit code 0. */

@@ -1,10 +1,13 @@
 /**
- * What the files of a test run share, because it takes long to make: a Docker, and a PostgreSQL cluster in which each makes
- * databases of its own. `lender.ts` lends it. Must not be loaded by what users run.
+ * What the files of a test run share, because it takes long to make: a Docker, a PostgreSQL cluster in which each makes
+ * databases of its own, and a private database that each server gets a copy of. `lender.ts` lends it. Must not be loaded by what users run.
  */
+import { execFile } from "node:child_process";
 import { once } from "node:events";
+import { mkdir } from "node:fs/promises";
 import { connect } from "node:net";
 import { text } from "node:stream/consumers";
+import { promisify } from "node:util";
 import type { createTestDatabase } from "@hardshare/db/testing";
 
 /** What is asked for, and what it is answered with. */
@@ -14,6 +17,8 @@ export interface Loans {
   /** The same with the image of instances. */
   image: DockerAnswer;
   cluster: TemplateConnection;
+  /** A server's data folder with a database that has no rows, to be copied. */
+  privateDatabase: string;
 }
 
 /** Its address as DOCKER_HOST says it, or why there is none. */
@@ -33,6 +38,13 @@ export function borrowDocker(lender: string, request: "docker" | "image" = "dock
 /** Starts the shared PostgreSQL if it does not run yet. @param lender `inject("lender")` */
 export function borrowCluster(lender: string): Promise<TemplateConnection> {
   return borrow(lender, "cluster");
+}
+
+/** Gives a server that was not started yet a database, which it would make at its start. @param lender `inject("lender")` */
+export async function copyPrivateDatabase(lender: string, dataFolder: string): Promise<void> {
+  const from = await borrow(lender, "privateDatabase");
+  await mkdir(dataFolder, { recursive: true });
+  await promisify(execFile)("cp", ["--archive", `${from}/.`, dataFolder]); // its files belong to PostgreSQL's own user
 }
 
 async function borrow<What extends keyof Loans>(lender: string, what: What): Promise<Loans[What]> {

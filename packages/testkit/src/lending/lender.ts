@@ -4,11 +4,11 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { startTestCluster } from "@hardshare/db/testing";
+import { makePrivateDatabase, startTestCluster } from "@hardshare/db/testing";
 import { ensureImage } from "@hardshare/host";
 import { OwnedParts, runProgram, silentLogger } from "@hardshare/runtime";
 import type { TestProject } from "vitest/node";
@@ -32,10 +32,12 @@ export default async function setUp(project: TestProject): Promise<(() => Promis
     return undefined;
   }
   const folder = await mkdtemp(join(tmpdir(), "hs-lender-"));
+  await chmod(folder, 0o711); // PostgreSQL's own user goes through it
   const parts = new OwnedParts();
   let docker: Promise<TestDocker> | undefined;
   let image: Promise<void> | undefined;
   let cluster: Promise<{ connection: Loans["cluster"] }> | undefined;
+  let privateDatabase: Promise<void> | undefined;
   const loans: { [What in keyof Loans]: () => Promise<Loans[What]> } = {
     docker: async () => {
       const problem = whyNoDocker();
@@ -49,6 +51,11 @@ export default async function setUp(project: TestProject): Promise<(() => Promis
       return { host };
     },
     cluster: async () => (await (cluster ??= startTestCluster().then((started) => parts.own(started)))).connection,
+    privateDatabase: async () => {
+      const made = join(folder, "private-database");
+      await (privateDatabase ??= makePrivateDatabase(made));
+      return made;
+    },
   };
   const server = createServer((socket) => void answer(socket, loans));
   server.listen(join(folder, "socket"));
@@ -57,7 +64,7 @@ export default async function setUp(project: TestProject): Promise<(() => Promis
   project.provide("lender", join(folder, "socket"));
   return async () => {
     server.close();
-    await Promise.allSettled([docker, cluster]);
+    await Promise.allSettled([docker, cluster, privateDatabase]);
     await parts[Symbol.asyncDispose]();
     await rm(folder, { recursive: true, force: true });
   };
