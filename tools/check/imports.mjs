@@ -18,7 +18,7 @@ export function checkImports(repository) {
     if (name === undefined) return [orphan(file.path)];
     const place = { architecture, packages, paths, file, name, room: architecture.rooms[name] };
     return file.parsed.imports.flatMap((found) => {
-      const problem = found.specifier.startsWith(".") ? checkRelative(place, found) : checkBare(place, found);
+      const problem = found.specifier.startsWith(".") ? checkRelative(place, found) : (checkBare(place, found) ?? checkWay(place, found));
       return problem === undefined ? [] : [{ file: file.path, line: found.line, ...problem }];
     });
   });
@@ -94,6 +94,17 @@ function checkBare({ architecture, packages, file, name, room }, { specifier, ki
     return { what: `imports ${specifier} at its start`, why: ban.why, todo: `await import("${specifier}") where it is used` };
   }
   return { what: `imports ${specifier}`, ...reason(room, name, [other, specifier.replace(SCOPE, "")]) };
+}
+
+/** Some modules have a name for all of themselves, from which a bundler can't take what nobody uses. */
+function checkWay({ architecture }, { specifier, names = [] }) {
+  const found = architecture.namespaces.modules.find(({ module, name }) => module === specifier && names.includes(name));
+  if (found === undefined) return undefined;
+  return {
+    what: `imports ${found.name} of ${specifier}`,
+    why: found.because,
+    todo: `write: import * as ${found.name} from "${specifier}"`,
+  };
 }
 
 function mayImportRoom(room, other, kind) {

@@ -8,6 +8,15 @@ async function problemsOf(sources, changes) {
   return checkImports(await readFixture(sources, changes)).map(({ file, line, what }) => `${file}:${line} ${what}`);
 }
 
+test("a name that holds a whole module is not imported where all of it would come with it", async () => {
+  const module = { module: "zod", name: "z", because: "it has fifty languages" };
+  const sources = {
+    "packages/low/src/index.ts": '/** Low. */\nimport * as z from "zod";\nexport const low = z;\n',
+    "packages/low/src/a.ts": 'import { z as zod } from "zod";\nimport { string } from "zod";\nexport const a = [zod, string];\n',
+  };
+  expect(await problemsOf(sources, { namespaces: { modules: [module] } })).toEqual(["packages/low/src/a.ts:1 imports z of zod"]);
+});
+
 describe("what a room may import", () => {
   test("its own files, the rooms and modules of its list, and in tests the tools of tests", async () => {
     const problems = await problemsOf({

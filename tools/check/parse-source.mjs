@@ -8,6 +8,7 @@ const MAIN_ONLY = new Set(["env", "argv", "exitCode", "exit", "on", "once", "add
  * @property {string} specifier
  * @property {number} line
  * @property {"static" | "lazy" | "type"} kind `type` is gone at run time
+ * @property {string[]} [names] what is imported by its name, of an `import … from`
  *
  * @typedef {object} ParsedSource
  * @property {Import[]} imports
@@ -27,7 +28,8 @@ export function parseSource(path, text) {
 
   for (const { moduleRequest, entries, start } of module.staticImports) {
     const isType = entries.length > 0 && entries.every((entry) => entry.isType);
-    imports.push({ specifier: moduleRequest.value, line: lineOf(start), kind: isType ? "type" : "static" });
+    const names = entries.flatMap(({ importName }) => (importName.name ? [importName.name] : []));
+    imports.push({ specifier: moduleRequest.value, line: lineOf(start), kind: isType ? "type" : "static", names });
   }
   for (const { entries, start } of module.staticExports) {
     const from = entries.find((entry) => entry.moduleRequest);

@@ -21,6 +21,7 @@ export async function readFixture(sources, changes = {}) {
       kit: { ...ROOM, folders: ["packages/kit"], ours: ["*"], modules: ["*"], node: true },
     },
     tests: { ours: ["kit"], modules: ["vitest"], node: true },
+    namespaces: { modules: [] },
     processUse: { allowed: [] },
     longFiles: { allowed: [] },
     ...changes,

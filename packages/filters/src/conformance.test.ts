@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { parseYamlWith, systemClock } from "@hardshare/runtime";
 import { describe, expect, test } from "vitest";
 import { stringify } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { OPEN_TRIAL } from "./trial/try-messages.ts";
 import type { TriedMessage } from "./trial/trial.ts";
 

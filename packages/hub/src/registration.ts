@@ -3,7 +3,7 @@ import { AppError, HubId, type NewHub, NewHubAnswer, parseWith, PublicKeyLine } 
 import { httpRequest, readTextIfThere, writeFileDurably } from "@hardshare/runtime";
 import { registrationToSign, sendRegistration } from "@hardshare/wire/node";
 import { signWith } from "@hardshare/wire/ssh";
-import { z } from "zod";
+import * as z from "zod";
 import type { HubKeys } from "./keys.ts";
 
 /** `hub.json`: what registering made known. */

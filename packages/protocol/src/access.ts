@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { AccessRuleUser, DeploymentId } from "./ids.ts";
 
 /** What an access rule grants or denies. */

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /**
  * What `hardshare check` can find: each finding has a code, which stays the same, and a severity. `meaning` says what it is,

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /**
  * How both ends of a channel prove their identity keys (Ed25519) before anything else is said:

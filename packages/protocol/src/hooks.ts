@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { foreignText } from "./texts.ts";
 
 /** Longest alert in an owner's own words. */

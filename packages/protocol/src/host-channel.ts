@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { MAX_DURATION_S } from "./durations.ts";
 import { FilterDecision, FilterDirection, ServiceTraffic } from "./filter-reports.ts";
 import { HelloBase, Refused, Welcome, Challenge } from "./handshake.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /**
  * Name or address of a computer as it goes into other programs' configuration (ssh_config(5) above all): a DNS name

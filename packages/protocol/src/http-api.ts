@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { AccessRule, Capability, FirewallAction, FirewallRule } from "./access.ts";
 import { HostName } from "./host-names.ts";
 import { AccessRuleUser, DeploymentId, InstanceId, UserName } from "./ids.ts";

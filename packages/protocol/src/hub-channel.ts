@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { Firewall } from "./access.ts";
 import { Challenge, HelloBase, Refused, Welcome } from "./handshake.ts";
 import { HostName } from "./host-names.ts";

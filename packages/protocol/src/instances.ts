@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import type { FilterDecision, FilterDirection, ServiceTraffic } from "./filter-reports.ts";
 
 /** Life of an instance; `core` says which state may follow which. */

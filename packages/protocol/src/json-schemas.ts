@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { Contract } from "./contract/contract.ts";
 import { HttpFilterRules } from "./filter-rules/http.ts";
 import { RosbridgeFilterRules } from "./filter-rules/rosbridge.ts";

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import { AppError, type ErrorCode } from "./errors.ts";
 
 /** A schema of this package, for those who pass one on without knowing the library behind it. */

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { foreignText } from "./texts.ts";
 
 /** Longest text that says why a deployment rests. */

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** Half a pair of UTF-16: with the flag `u` whole pairs are no surrogates. */
 const LONE_SURROGATE = /\p{Surrogate}/gu;

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** Issuer and audience of every API token; existing clients and the existing server expect this text. */
 export const TOKEN_ISSUER = "rerobots.net";

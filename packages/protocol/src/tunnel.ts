@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /**
  * `GET /tunnel/<instance id>` with a WebSocket upgrade and a Bearer token of the instance's user: the bytes of one

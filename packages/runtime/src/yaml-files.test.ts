@@ -1,6 +1,6 @@
 import { AppError } from "@hardshare/protocol";
 import { expect, test } from "vitest";
-import { z } from "zod";
+import * as z from "zod";
 import { parseYamlWith } from "./yaml-files.ts";
 
 const Schema = z.strictObject({

@@ -1,6 +1,6 @@
 import { AppError } from "@hardshare/protocol";
 import { type Document, isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, type Node, parseDocument } from "yaml";
-import type { z } from "zod";
+import type * as z from "zod";
 
 /** One thing that is wrong in a file; `line` and `column` count from 1. */
 export interface FileProblem {

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { AppError, type InstanceView, parseWith, PublicKeyLine } from "@hardshare/protocol";
 import { makePrivateFolder, parseYamlWith, readTextIfThere, writeFileDurably } from "@hardshare/runtime";
 import { stringify } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 
 /** What is kept about a launch beside its key: where its private key is, and when nothing of it can be alive any more. */
 const LaunchRecord = z.object({

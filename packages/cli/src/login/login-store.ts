@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { makePrivateFolder, parseYamlWith, readTextIfThere, writeFileDurably } from "@hardshare/runtime";
 import { stringify } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 
 /** Who is signed in where; its token lies beside it in a file of its own. */
 const Login = z.object({ server: z.string(), user: z.string() });

@@ -1,6 +1,6 @@
 import type { Writable } from "node:stream";
 import { type AppError, toAppError } from "@hardshare/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import { withCommandName } from "../command-name.ts";
 import { printable } from "./printable.ts";
 

@@ -6,7 +6,7 @@ import { mkdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { AppError, parseWith } from "@hardshare/protocol";
 import { lockFolder } from "@hardshare/runtime";
-import { z } from "zod";
+import * as z from "zod";
 import type { CliContext, Invocation } from "../context.ts";
 import { untilInterrupted } from "../infrastructure/serving.ts";
 import { clientFor } from "../login/credentials.ts";

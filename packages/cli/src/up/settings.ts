@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { AppError, DeploymentId } from "@hardshare/protocol";
 import { parseYamlWith, type Random, readTextIfThere, writeFileDurably } from "@hardshare/runtime";
 import { stringify } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import type { Environment } from "../environment.ts";
 import { isPortFree, pickFreePort } from "./free-port.ts";
 

@@ -1,7 +1,7 @@
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { AppError } from "@hardshare/protocol";
-import { z } from "zod";
+import * as z from "zod";
 
 const HttpMessage = z.object({
   method: z.string(),

@@ -13,7 +13,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { AppError } from "@hardshare/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import type { BudgetEntry } from "./budget-account.ts";
 
 /** The first line: what the file is. */

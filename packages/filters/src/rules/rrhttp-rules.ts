@@ -1,5 +1,5 @@
 import { parseYamlWith } from "@hardshare/runtime";
-import { z } from "zod";
+import * as z from "zod";
 import { foldName } from "./fold-name.ts";
 import type { CompiledHttpRule, CompiledHttpRules } from "./http-rules.ts";
 import { compilePathTemplate } from "./path-template.ts";

@@ -1,5 +1,5 @@
 import { parseYamlWith } from "@hardshare/runtime";
-import { z } from "zod";
+import * as z from "zod";
 import type { CompiledHttpRule, CompiledHttpRules } from "./http-rules.ts";
 import { compilePathTemplate } from "./path-template.ts";
 import { findArgumentProblem, type Procedure } from "./procedure.ts";

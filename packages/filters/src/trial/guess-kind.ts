@@ -1,5 +1,5 @@
 import { parseYamlWith } from "@hardshare/runtime";
-import { z } from "zod";
+import * as z from "zod";
 
 /** Kinds of filters whose rules can be tried out. */
 export const TRIAL_KINDS = ["http", "mqtt", "rosbridge", "rpc", "serial", "tcp"] as const;

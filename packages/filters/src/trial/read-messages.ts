@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { AppError } from "@hardshare/protocol";
-import { z } from "zod";
+import * as z from "zod";
 
 /** A request as an object, as in an HTTP archive. */
 const RequestLine = z.strictObject({ method: z.string(), path: z.string(), body: z.unknown().optional() });

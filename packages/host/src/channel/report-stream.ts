@@ -1,6 +1,6 @@
 import type { DeploymentId, InstanceId, ReportBody } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
-import type { z } from "zod";
+import type * as z from "zod";
 import type { ReportOutbox } from "./report-outbox.ts";
 
 /**

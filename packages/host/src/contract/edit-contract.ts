@@ -15,7 +15,7 @@ import {
   type YamlEdit,
 } from "@hardshare/runtime";
 import { parse } from "yaml";
-import type { z } from "zod";
+import type * as z from "zod";
 import { loadContract, type LoadedContract } from "./load-contract.ts";
 
 /** Seconds for which another edit of the same file may take. */

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
 import { AppError, CheckEvent, ERROR_CATALOGUE, type ErrorCode, parseWith } from "@hardshare/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import type { CheckWishes } from "../check/check-deployment.ts";
 import { DaemonStatus } from "./daemon-status.ts";
 import { ReloadedDeployment } from "./reload-deployments.ts";

@@ -1,5 +1,5 @@
 import { HostPhase, Network, Provider, Rest, ServiceTraffic } from "@hardshare/protocol";
-import { z } from "zod";
+import * as z from "zod";
 
 export const DeploymentStatus = z.object({
   id: z.string(),

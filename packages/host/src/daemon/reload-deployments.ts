@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { AppError, toAppError } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
-import { z } from "zod";
+import * as z from "zod";
 import type { LoadedContract } from "../contract/load-contract.ts";
 import { type FilterService, isFilter } from "../instance/filter-arguments.ts";
 import type { DeploymentKeeper } from "./deployment-keeper.ts";

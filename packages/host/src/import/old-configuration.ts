@@ -5,7 +5,7 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { AppError, DeploymentId, TokenClaims } from "@hardshare/protocol";
-import { z } from "zod";
+import * as z from "zod";
 
 /** A deployment of it. `env` and `services` are of its newer versions only. */
 export const OldDeployment = z.looseObject({

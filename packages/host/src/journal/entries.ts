@@ -1,5 +1,5 @@
 import { DeploymentId, EndReason, Epoch, HostLockout, InstanceId } from "@hardshare/protocol";
-import { z } from "zod";
+import * as z from "zod";
 
 const DeadlineRecord = z.object({ wallMs: z.number(), uptimeMs: z.number(), bootId: z.string() });
 

@@ -1,5 +1,5 @@
 import { AppError } from "@hardshare/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import { runNetworkProgram } from "./network-programs.ts";
 
 /** What `ip -json route show table all` tells of a route, as far as it matters here. */

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { AppError, DeploymentId, HostId, PublicKeyLine } from "@hardshare/protocol";
 import { parseYamlWith, readTextIfThere, writeFileDurably } from "@hardshare/runtime";
 import { type Document, parseDocument } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 
 /** Address of a server, without a path at its end. */
 const ServerUrl = z

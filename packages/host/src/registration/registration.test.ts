@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { DeploymentId, type NewDeployment, registerTranscript } from "@hardshare/protocol";
 import { generateIdentity, verifyWith } from "@hardshare/wire/ssh";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { z } from "zod";
+import type * as z from "zod";
 import { editHostConfig, readHostConfig } from "./host-config.ts";
 import { initHost } from "./init-host.ts";
 import { registerDeployment } from "./register-deployment.ts";

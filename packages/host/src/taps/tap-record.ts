@@ -1,5 +1,5 @@
 import { FilterDirection } from "@hardshare/protocol";
-import { z } from "zod";
+import * as z from "zod";
 
 /** One line of a tap's log: a chunk as a connection carried it; or how much is missing there, because it came too fast to be written. */
 export const TapRecord = z.object({

@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { DeploymentId } from "@hardshare/protocol";
 import { makePrivateFolder, readTextIfThere, writeFileDurably } from "@hardshare/runtime";
-import { z } from "zod";
+import * as z from "zod";
 import { type LoadedContract, parseContract } from "../contract/load-contract.ts";
 import { servicesAlone } from "./trial-contract.ts";
 

@@ -7,7 +7,7 @@ import { acceptChannel, type FrameChannel } from "@hardshare/wire";
 import { wrapWebSocket } from "@hardshare/wire/node";
 import { generateIdentity, sameKey, signWith, verifyWith } from "@hardshare/wire/ssh";
 import { WebSocketServer } from "ws";
-import type { z } from "zod";
+import type * as z from "zod";
 
 /** What a hub sees of the server: registration, and the channel with its handshake. */
 export class TestServer implements AsyncDisposable {

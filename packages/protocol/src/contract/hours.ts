@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 const DAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"] as const;
 const MINUTES_PER_DAY = 24 * 60;

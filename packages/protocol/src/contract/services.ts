@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { NOT_BLANK } from "./programs.ts";
 
 /** Variables that decide which programs run, or that are set by hardshare itself. */

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** JSON Schema, draft 2020-12. It is compiled, and refused when it is wrong, by the filter. */
 export const JsonSchema = z.union([z.boolean(), z.record(z.string(), z.unknown())]).describe("JSON Schema, draft 2020-12.");

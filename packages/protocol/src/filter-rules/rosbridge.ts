@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { Because, Clamp, fileFields, JsonSchema, limitFields } from "./conditions.ts";
 
 const RosPattern = z

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { Because, Clamp, fileFields, JsonSchema, limitFields } from "./conditions.ts";
 
 const LinePattern = z.string().min(1).describe("A regular expression that must match the whole message; (?<name>…) names a part.");

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { DurationSeconds } from "../durations.ts";
 import { Because, fileFields, limitFields } from "./conditions.ts";
 

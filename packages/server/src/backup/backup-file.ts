@@ -7,7 +7,7 @@ import { createGunzip, createGzip } from "node:zlib";
 import { AppError, parseWith } from "@hardshare/protocol";
 import { syncFolder } from "@hardshare/runtime";
 import { dirname } from "node:path";
-import { z } from "zod";
+import * as z from "zod";
 
 /**
  * The file of a backup: gzip of JSON lines. The first says what it is, then come the server's own files, then the rows

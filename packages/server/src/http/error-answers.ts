@@ -2,7 +2,7 @@ import { AppError, type ErrorBody } from "@hardshare/protocol";
 import type { Logger, Random } from "@hardshare/runtime";
 import type { FastifyError, FastifyInstance } from "fastify";
 import type { Duplex } from "node:stream";
-import type { z } from "zod";
+import type * as z from "zod";
 import { CORS_HEADERS } from "./cors.ts";
 
 /**

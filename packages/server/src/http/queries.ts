@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** A flag in a query string: there (empty or anything else) means yes; `f`, `false` and `0` mean no (rerobots-http-api.md §2.1). */
 export const QueryFlag = z

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { Heartbeat, type HeartbeatWish } from "@hardshare/protocol";
-import type { z } from "zod";
+import type * as z from "zod";
 import type { ConnectedPeers } from "../channels/connected-peers.ts";
 import type { LiveDeployments } from "../features/estops/live-deployments.ts";
 import { disposeOnClose } from "../http/dispose-on-close.ts";

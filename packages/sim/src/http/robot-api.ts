@@ -1,5 +1,5 @@
 import { parseWith } from "@hardshare/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import type { RobotBody } from "../body/robot-body.ts";
 import { drawPicture, PICTURE_LIMITS } from "../camera/picture.ts";
 import { encodePng } from "../camera/png.ts";

@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { HelloBase } from "@hardshare/protocol";
 import { expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
-import { z } from "zod";
+import * as z from "zod";
 import { acceptChannel, type AcceptedChannel } from "../channel/accept-channel.ts";
 import { connectChannel, type ConnectChannelOptions, STEADY_AFTER_MS } from "../channel/connect-channel.ts";
 import { FrameChannel } from "../channel/frame-channel.ts";

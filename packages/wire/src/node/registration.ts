@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { AppError, errorFromAnswer, parseWith, type PeerRole, registerTranscript } from "@hardshare/protocol";
-import type { z } from "zod";
+import type * as z from "zod";
 
 /** Longest time for the server's answer. */
 const REQUEST_TIMEOUT_MS = 20_000;

@@ -2,7 +2,7 @@ import type { Database, StoredAccessRule } from "@hardshare/db";
 import { type AccessRule, AppError, formatNaiveUtc, NewAccessRule, parseWith } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
 import type { FastifyInstance } from "fastify";
-import { z } from "zod";
+import * as z from "zod";
 import { callerOf, NEEDS_CALLER, requireWriter } from "../../http/caller.ts";
 import { deploymentIdIn, getDeployment } from "../deployments/lookup.ts";
 import { isOwner, requireOwner } from "../deployments/ownership.ts";

@@ -1,6 +1,6 @@
 import type { Database, DeploymentStatus, Transaction } from "@hardshare/db";
 import { AppError, DeploymentId, parseWith } from "@hardshare/protocol";
-import { z } from "zod";
+import * as z from "zod";
 
 const Path = z.object({ id: DeploymentId });
 

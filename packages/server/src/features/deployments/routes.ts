@@ -1,7 +1,7 @@
 import type { Database, DeploymentFilter, DeploymentOrder } from "@hardshare/db";
 import { type DeploymentsList, type DeploymentView, parseWith } from "@hardshare/protocol";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { z } from "zod";
+import * as z from "zod";
 import { pageCount, PagingFields, QueryFlag, queryInteger } from "../../http/queries.ts";
 import { deploymentIdIn, getDeployment } from "./lookup.ts";
 import { deploymentView, listedInfo } from "./views.ts";

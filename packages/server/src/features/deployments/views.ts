@@ -1,6 +1,6 @@
 import type { DeploymentStatus, Lockout } from "@hardshare/db";
 import { type DeploymentsList, type DeploymentView, formatNaiveUtc, type LockoutView } from "@hardshare/protocol";
-import type { z } from "zod";
+import type * as z from "zod";
 import type { Caller } from "../../http/caller.ts";
 import { isOwner } from "./ownership.ts";
 

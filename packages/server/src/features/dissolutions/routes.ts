@@ -1,6 +1,6 @@
 import { Dissolution, type DissolvedAnswer, formatMinuteUtc, parseWith } from "@hardshare/protocol";
 import type { FastifyInstance } from "fastify";
-import type { z } from "zod";
+import type * as z from "zod";
 import { callerOf, NEEDS_CALLER } from "../../http/caller.ts";
 import { deploymentIdIn } from "../deployments/lookup.ts";
 import type { DissolutionService } from "./dissolution-service.ts";

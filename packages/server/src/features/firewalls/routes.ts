@@ -2,7 +2,7 @@ import type { Database, InstanceDetails, Transaction } from "@hardshare/db";
 import { AppError, type FirewallList, type FirewallRule, type InstanceId, NewFirewallRule } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import type { z } from "zod";
+import type * as z from "zod";
 import { type Caller, callerOf, NEEDS_CALLER } from "../../http/caller.ts";
 import { scopes } from "../../wake-ups/topics.ts";
 import { getInstanceAs, instanceIdIn, requireInstanceWriter } from "../instances/policy.ts";

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { AppError, type HookMessage } from "@hardshare/protocol";
 import { parseYamlWith } from "@hardshare/runtime";
-import { z } from "zod";
+import * as z from "zod";
 
 const CONNECT_TIMEOUT_MS = 10_000;
 const SILENCE_TIMEOUT_MS = 20_000;

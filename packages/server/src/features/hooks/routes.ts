@@ -1,6 +1,6 @@
 import { AppError, EmailAddress, NewAlert, NewWebhook, parseWith } from "@hardshare/protocol";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { z } from "zod";
+import * as z from "zod";
 import { callerOf, NEEDS_CALLER } from "../../http/caller.ts";
 import { deploymentIdIn } from "../deployments/lookup.ts";
 import type { HookService } from "./hook-service.ts";

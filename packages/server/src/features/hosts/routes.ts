@@ -12,7 +12,7 @@ import {
 } from "@hardshare/protocol";
 import type { Clock, Random } from "@hardshare/runtime";
 import type { FastifyInstance } from "fastify";
-import { z } from "zod";
+import * as z from "zod";
 import { type Caller, callerOf, NEEDS_CALLER, requireUnconstrained, requireWriter } from "../../http/caller.ts";
 import { QueryFlag } from "../../http/queries.ts";
 import { ownerNameOf, requireOwner } from "../deployments/ownership.ts";

@@ -3,7 +3,7 @@ import { AppError, HubId, type HubsList, NewHub, type NewHubAnswer, parseWith } 
 import type { Clock, Random } from "@hardshare/runtime";
 import { sameKey } from "@hardshare/wire/ssh";
 import type { FastifyInstance } from "fastify";
-import type { z } from "zod";
+import type * as z from "zod";
 import { callerOf, NEEDS_CALLER, requireSuperuser, requireUnconstrained, requireWriter } from "../../http/caller.ts";
 import { requireProof } from "../hosts/registration-proof.ts";
 

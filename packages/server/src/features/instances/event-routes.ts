@@ -2,7 +2,7 @@ import type { Database } from "@hardshare/db";
 import { parseWith } from "@hardshare/protocol";
 import type { Clock, Logger } from "@hardshare/runtime";
 import type { FastifyInstance } from "fastify";
-import { z } from "zod";
+import * as z from "zod";
 import { callerOf, NEEDS_CALLER } from "../../http/caller.ts";
 import { OpenLimit } from "../../http/open-limit.ts";
 import type { WakeUpRouter } from "../../wake-ups/wake-up-router.ts";

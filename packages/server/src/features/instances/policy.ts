@@ -1,6 +1,6 @@
 import type { Database, InstanceDetails, Transaction } from "@hardshare/db";
 import { AppError, InstanceId, parseWith } from "@hardshare/protocol";
-import { z } from "zod";
+import * as z from "zod";
 import { type Caller, canWrite } from "../../http/caller.ts";
 import { isOwner } from "../deployments/ownership.ts";
 

@@ -1,7 +1,7 @@
 import type { Database, InstanceFilter } from "@hardshare/db";
 import { AppError, InstanceId, type InstancesList, type InstanceState, type LaunchAnswer, parseWith } from "@hardshare/protocol";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { z } from "zod";
+import * as z from "zod";
 import { type Caller, callerOf, NEEDS_CALLER } from "../../http/caller.ts";
 import { pageCount, PagingFields, QueryFlag } from "../../http/queries.ts";
 import type { InstanceService } from "./instance-service.ts";

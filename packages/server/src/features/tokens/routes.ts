@@ -1,6 +1,6 @@
 import { type NewTokenAnswer, NewToken, parseWith, type WhoAmI } from "@hardshare/protocol";
 import type { FastifyInstance } from "fastify";
-import { z } from "zod";
+import * as z from "zod";
 import { callerOf, NEEDS_CALLER, requireSuperuser, requireWriter } from "../../http/caller.ts";
 import type { TokenService } from "./token-service.ts";
 

@@ -2,7 +2,7 @@ import type { Database } from "@hardshare/db";
 import { AppError, formatNaiveUtc, NewUser, parseWith, type UsersList } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
 import type { FastifyInstance } from "fastify";
-import type { z } from "zod";
+import type * as z from "zod";
 import { callerOf, NEEDS_CALLER, requireSuperuser, requireWriter } from "../../http/caller.ts";
 
 type UserView = z.infer<typeof UsersList>["users"][number];
