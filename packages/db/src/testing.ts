@@ -70,7 +70,8 @@ export async function createTestDatabase(
 ): Promise<TestDatabase> {
   const { clock = systemClock, random = systemRandom, logger = silentLogger, poolSize } = options;
   const connection = { ...template, database: `test_${systemRandom.uuid().replaceAll("-", "")}` };
-  await runStatement(template, `create database ${connection.database} template ${template.database}`);
+  // By default each block would be logged, where nothing needs to survive.
+  await runStatement(template, `create database ${connection.database} template ${template.database} strategy file_copy`);
   const database = await connectDatabase({ connection, clock, random, logger, ...(poolSize === undefined ? {} : { poolSize }) });
   return {
     database,
