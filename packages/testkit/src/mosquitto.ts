@@ -64,7 +64,7 @@ async function startOnFreePort(folder: string, passwords: string): Promise<{ bro
     const config = join(folder, "mosquitto.conf");
     await writeFile(
       config,
-      `listener ${port} 127.0.0.1\nallow_anonymous false\npassword_file ${passwords}\npersistence false\nuser root\nlog_dest stderr\n`,
+      `listener ${port} 127.0.0.1\nallow_anonymous false\npassword_file ${passwords}\npersistence false\nset_tcp_nodelay true\nuser root\nlog_dest stderr\n`,
     );
     const broker = spawn("mosquitto", ["-c", config], { stdio: ["ignore", "ignore", "pipe"] });
     let said = "";
