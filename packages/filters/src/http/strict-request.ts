@@ -63,6 +63,11 @@ const OVERRIDING: ReadonlySet<string> = new Set([
   "x-http-destinationurl",
   "base-url",
   "request-uri",
+  // gunicorn, and the usual middleware of WSGI behind a proxy, take this beginning off the path
+  "script-name",
+  "x-script-name",
+  "path-info",
+  "x-path-info",
 ]);
 /** Methods whose body servers ignore or refuse (RFC 9110 §9.3.1, §9.3.2): one that ignores it reads it as the next request. */
 const WITHOUT_BODY: ReadonlySet<string> = new Set(["GET", "HEAD"]);

@@ -68,6 +68,7 @@ export class MqttConnection {
     this.#heardMs = clock.monotonicMs();
     this.#timer = clock.after(CONNECTS_WITHIN_MS, () => this.#loseClient());
     socket.on("data", (bytes: Buffer) => {
+      if (this.#isClientGone) return;
       this.#heardMs = clock.monotonicMs();
       this.#framer.push(bytes);
       this.#pump();

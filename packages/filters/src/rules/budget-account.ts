@@ -22,8 +22,8 @@ const MAX_ENTRIES = 1000;
 
 /** What was used of one budget. */
 export class BudgetAccount {
-  /** How long what was used counts; undefined: for ever. */
-  windowMs: number | undefined;
+  /** The longest that what was used counts for any rule: also for one of rules that were not taken over. */
+  #keptMs = 0;
   readonly #clock: Clock;
   readonly #write: (entry: BudgetEntry) => void;
   #entries: TimedEntry[];
@@ -39,10 +39,15 @@ export class BudgetAccount {
     return this.#entries;
   }
 
-  /** How much is used up now. */
-  used(): number {
-    this.#forgetOld();
-    return this.#entries.reduce((sum, { amount }) => sum + amount, 0);
+  /** What was used is remembered for so long, at least. @param windowMs undefined: for ever */
+  keepFor(windowMs: number | undefined): void {
+    this.#keptMs = Math.max(this.#keptMs, windowMs ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** How much was used in the last `windowMs`, of those for which it is kept; undefined: ever. */
+  used(windowMs: number | undefined): number {
+    this.#entries = this.#within(this.#keptMs);
+    return this.#within(windowMs ?? Number.POSITIVE_INFINITY).reduce((sum, { amount }) => sum + amount, 0);
   }
 
   /** Uses up so much. Returns after it was written down. @throws Error when it can't be: nothing may pass then */
@@ -54,12 +59,11 @@ export class BudgetAccount {
   }
 
   /** By both clocks: neither one that was set forward, nor a pause of the computer, makes a budget full again too early. */
-  #forgetOld(): void {
-    const { windowMs } = this;
-    if (windowMs === undefined) return;
+  #within(windowMs: number): TimedEntry[] {
+    if (windowMs === Number.POSITIVE_INFINITY) return this.#entries;
     const at = this.#clock.now() - windowMs;
     const monotonicMs = this.#clock.monotonicMs() - windowMs;
-    this.#entries = this.#entries.filter((entry) => entry.at > at || entry.monotonicMs > monotonicMs);
+    return this.#entries.filter((entry) => entry.at > at || entry.monotonicMs > monotonicMs);
   }
 
   /** Kept longer than they count, never the other way round. */

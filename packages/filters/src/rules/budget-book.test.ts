@@ -21,7 +21,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 const open = () => openBudgetBook({ file, clock });
 const usedOf = (name: string, windowMs?: number) => {
   using book = open();
-  return book.account(name, windowMs).used();
+  return book.account(name, windowMs).used(windowMs);
 };
 
 test("what was used is known to the next process, which knows that it is not the first", () => {
@@ -34,9 +34,9 @@ test("what was used is known to the next process, which knows that it is not the
   }
   using book = open();
   expect(book.isContinued).toBe(true);
-  expect(book.account("POST /a", undefined).used()).toBe(2.5);
-  expect(book.account('POST /b "\n', undefined).used()).toBe(7);
-  expect(book.account("POST /c", undefined).used()).toBe(0);
+  expect(book.account("POST /a", undefined).used(undefined)).toBe(2.5);
+  expect(book.account('POST /b "\n', undefined).used(undefined)).toBe(7);
+  expect(book.account("POST /c", undefined).used(undefined)).toBe(0);
 });
 
 test("a process that used nothing leaves a file by which the next one knows of it", () => {
@@ -66,7 +66,7 @@ test("a last line that is torn was never acknowledged: it is cut off, and the fi
     await appendFile(file, torn);
     {
       using book = open();
-      expect(book.account("a", undefined).used()).toBe(1);
+      expect(book.account("a", undefined).used(undefined)).toBe(1);
       book.account("a", undefined).spend(2);
     }
     expect(usedOf("a")).toBe(3);
@@ -109,9 +109,9 @@ test("a long file is written anew with what still counts", async () => {
     for (let count = 0; count < 2000; count += 1) {
       clock.advance(10);
       account.spend(1);
-      account.used();
+      account.used(1000);
     }
-    expect(account.used()).toBe(100);
+    expect(account.used(1000)).toBe(100);
     expect((await stat(file)).size).toBeLessThan(300 * 1024);
     expect((await stat(file)).mode & 0o777).toBe(0o600);
   }
@@ -129,10 +129,10 @@ test.skipIf(process.geteuid?.() !== 0)("with a full disk nothing can be used, an
       account.spend(1);
       await writeFile(filler, Buffer.alloc(128 * 1024)).catch(() => {});
       for (let count = 0; count < 5; count += 1) expect(() => account.spend(1)).toThrow("ENOSPC");
-      expect(account.used()).toBe(1);
+      expect(account.used(undefined)).toBe(1);
       await rm(filler);
       account.spend(2);
-      expect(account.used()).toBe(3);
+      expect(account.used(undefined)).toBe(3);
     }
     expect(usedOf("a".repeat(3000))).toBe(3);
   } finally {
@@ -166,7 +166,7 @@ test("a process that is killed at any moment has written down all that passed", 
     passed += told;
     using book = openBudgetBook({ file, clock: systemClock });
     // The last one may have been written down and not told: counted, though it did not pass.
-    const used = book.account("a", undefined).used();
+    const used = book.account("a", undefined).used(undefined);
     expect(used).toBeGreaterThanOrEqual(passed);
     expect(used).toBeLessThanOrEqual(passed + round + 1);
   }

@@ -8,7 +8,7 @@ export interface BudgetBook extends Disposable {
   readonly isContinued: boolean;
   /**
    * The account of one budget: the same for the same name, with what was used of it.
-   * @param windowMs how long what was used counts; undefined: for ever
+   * @param windowMs how long what was used counts for the one who asks, which is kept at least; undefined: for ever
    */
   account(name: string, windowMs: number | undefined): BudgetAccount;
 }
@@ -33,7 +33,7 @@ export function openBudgetBook({ file, clock }: { readonly file: string | undefi
         account = new BudgetAccount({ clock, entries: [], write: (entry) => write(name, entry) });
         accounts.set(name, account);
       }
-      account.windowMs = windowMs;
+      account.keepFor(windowMs);
       return account;
     },
     [Symbol.dispose]: () => kept?.[Symbol.dispose](),

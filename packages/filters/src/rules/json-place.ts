@@ -3,6 +3,9 @@ import { foldName } from "./fold-name.ts";
 /** A place in a JSON value, compiled: names of fields and elements, and `*` for each of them. */
 export type JsonPlace = readonly string[];
 
+/** The name of an element of an array, as RFC 6901 writes it. */
+const IS_INDEX = /^(?:0|[1-9]\d*)$/;
+
 /** Reads the name of a field, or a JSON pointer (RFC 6901) in which `*` stands for each element or field. */
 export function compilePlace(source: string): JsonPlace {
   if (!source.startsWith("/")) return [source];
@@ -47,13 +50,15 @@ export function findLookalike(root: unknown, place: JsonPlace): string | undefin
 }
 
 /**
- * Whether something on the way to a place is a text, a number or a truth value: a device may find there what nobody saw,
- * as ROS takes a text in base64 for an array of bytes. Null holds nothing.
+ * Whether something on the way to a place is a text, a number or a truth value, or a list where the place names a field: a
+ * device may find there what nobody saw, as ROS takes a text in base64 for an array of bytes, and others take a list of
+ * messages for each of them. Null holds nothing.
  */
 export function hasDeadEnd(root: unknown, place: JsonPlace): boolean {
   const [first, ...rest] = place;
   if (first === undefined || root === null || root === undefined) return false;
   if (typeof root !== "object") return true;
+  if (Array.isArray(root) && first !== "*" && !IS_INDEX.test(first)) return true;
   const holder = root as Record<string, unknown>;
   const keys = first === "*" ? Object.keys(holder) : Object.hasOwn(holder, first) ? [first] : [];
   return keys.some((key) => hasDeadEnd(holder[key], rest));

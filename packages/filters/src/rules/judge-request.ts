@@ -100,7 +100,7 @@ export function judgeRest(head: Extract<HeadVerdict, { decision: "allow" }>, bod
   }
   const call = matched?.procedure && findCallProblem(matched.procedure, { path: head.path, target, body: bytes });
   if (call !== undefined) return { decision: "block", rule, because: explain(call.problem, matched?.because), value, status: call.status };
-  const problem = conditions?.limits?.take(conditions.body === undefined ? query : value);
+  const problem = conditions?.limits?.take(conditions.counts === "query" ? query : value);
   if (problem !== undefined) return { decision: "block", rule, because: explain(problem, matched?.because), value };
   return { decision: "allow", rule, matched, target, body: bytes, value, query, changed };
 }

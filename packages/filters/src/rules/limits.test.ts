@@ -133,6 +133,14 @@ describe("a budget", () => {
     expect(tryTimes(limits(undefined, "4/h"), 5)).toBe(0);
   });
 
+  test("keeps its time when rules are read that are not taken over, because something else in them is wrong", () => {
+    const rule = limits(undefined, "2/d");
+    expect(tryTimes(rule, 5)).toBe(2);
+    expect(limits(undefined, "2/s")).toBeDefined();
+    clock.advance(5000);
+    expect(tryTimes(rule, 5)).toBe(0);
+  });
+
   test("is not made full by a clock that is set forward", () => {
     const jumping = Object.assign(new ManualClock(), { jump: 0 });
     const now = jumping.now.bind(jumping);

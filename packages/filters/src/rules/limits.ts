@@ -1,7 +1,7 @@
 import type { Budget } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
 import type { BudgetBook } from "./budget-book.ts";
-import { compilePlace, findLookalike, findPlaces, type JsonPlace } from "./json-place.ts";
+import { compilePlace, findLookalike, findPlaces, hasDeadEnd, type JsonPlace } from "./json-place.ts";
 import { RateHistory } from "./rate-history.ts";
 
 /** How often a rule lets messages through. */
@@ -77,7 +77,7 @@ export class LimitKeeper {
         if (amount === undefined) {
           return "the number that the owner's budget counts is missing, negative, no number, or written otherwise";
         }
-        const used = account.used();
+        const used = account.used(windowMs);
         if (!(used + amount <= most)) return `the owner's budget of ${words} is used up: ${used} is used, this takes ${amount}`;
         try {
           account.spend(amount);
@@ -109,7 +109,7 @@ function readBudget(source: Budget) {
 
 /** The sum of the numbers at a place, if that can be told. */
 function amountIn(value: unknown, place: JsonPlace): number | undefined {
-  if (findLookalike(value, place) !== undefined) return undefined;
+  if (findLookalike(value, place) !== undefined || hasDeadEnd(value, place)) return undefined;
   let sum: number | undefined;
   for (const { holder, key } of findPlaces(value, place)) {
     const number = holder[key];

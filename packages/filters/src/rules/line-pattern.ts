@@ -5,14 +5,18 @@ export interface LinePattern {
   readonly names: readonly string[];
   match(text: string): LineMatch | undefined;
   /**
-   * Whether a device could take the text for one that matches: in another letter case, with blanks and control
-   * characters in it or around it, or with several blanks or a tab for one.
+   * Whether a device could take the text for one that matches: in another letter case, with blanks, control characters and
+   * bytes beyond ASCII in it or around it, or with several blanks or a tab for one.
    */
   matchesLoosely(text: string): boolean;
 }
 
 /** The named parts that are there, each with where it stands. */
 export type LineMatch = ReadonlyMap<string, { readonly text: string; readonly start: number; readonly end: number }>;
+
+/** What devices leave out of a line: control characters, and some (GRBL) also bytes beyond ASCII. */
+// oxlint-disable-next-line no-control-regex -- these are what it is about
+const DROPPED = [/[\0-\x1f\x7f]/g, /[\0-\x1f\x7f-\xff]/g];
 
 /**
  * Compiles a regular expression (ECMAScript, in its strict form, `u`) that must match the whole text.
@@ -44,12 +48,12 @@ export function compileLinePattern(source: string): LinePattern | { readonly pro
     },
     matchesLoosely(text) {
       if (loose.test(text)) return true;
-      // oxlint-disable-next-line no-control-regex -- these are what it is about
-      const printed = text.replace(/[\0-\x1f\x7f]/g, "");
-      if (loose.test(printed) || loose.test(printed.trim()) || loose.test(printed.replaceAll(" ", ""))) return true;
-      // oxlint-disable-next-line no-control-regex -- these are what it is about
-      const evenlySpaced = text.replaceAll("\t", " ").replace(/[\0-\x1f\x7f]/g, "");
-      return loose.test(evenlySpaced.replace(/ +/g, " ").trim());
+      return DROPPED.some((dropped) => {
+        const printed = text.replace(dropped, "");
+        if ([printed, printed.trim(), printed.replaceAll(" ", "")].some((form) => loose.test(form))) return true;
+        const evenlySpaced = text.replaceAll("\t", " ").replace(dropped, "");
+        return loose.test(evenlySpaced.replace(/ +/g, " ").trim());
+      });
     },
   };
 }

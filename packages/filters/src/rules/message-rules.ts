@@ -46,7 +46,8 @@ interface MessageRulesOptions {
 /** Compiles the rules for messages one way. What is wrong with them goes to `refuse`. */
 export function compileMessageRules(source: MessageRules, options: MessageRulesOptions): CompiledMessageRules {
   const { direction } = options;
-  const rules = source.rules.flatMap((rule, index) => compileRule(rule, index, options));
+  const seen = new Map<string, number>();
+  const rules = source.rules.flatMap((rule, index) => compileRule(rule, index, seen, options));
   const looksInto = rules.some(({ pattern, condition }) => typeof pattern === "object" || pattern === "json" || condition !== undefined);
   const fallback = `${options.of} ${direction}: default`;
   return {
@@ -65,7 +66,12 @@ export function compileMessageRules(source: MessageRules, options: MessageRulesO
   };
 }
 
-function compileRule(rule: RuleOfMessages, index: number, { direction, of, limits, refuse }: MessageRulesOptions): CompiledRule[] {
+function compileRule(
+  rule: RuleOfMessages,
+  index: number,
+  seen: Map<string, number>,
+  { direction, of, limits, refuse }: MessageRulesOptions,
+): CompiledRule[] {
   const isAllow = "allow" in rule;
   const pattern = isAllow ? rule.allow : rule.block;
   const name = `${of} ${direction}: ${typeof pattern === "string" ? pattern : JSON.stringify(pattern)}`;
@@ -91,8 +97,11 @@ function compileRule(rule: RuleOfMessages, index: number, { direction, of, limit
     refuse([direction, "rules", index, condition.of === "clamp" ? "clamp" : "body", ...condition.path], condition.problem);
     return [];
   }
+  const count = (seen.get(name) ?? 0) + 1;
+  seen.set(name, count);
+  const limitName = count === 1 ? name : `${name} #${count}`; // the same when the file is read again, with other rules around it
   const isLimited = rate !== undefined || budget !== undefined;
-  return [{ ...plain, condition, limits: isLimited ? limits.limitsOf({ name: `${name} #${index}`, rate, budget }) : undefined }];
+  return [{ ...plain, condition, limits: isLimited ? limits.limitsOf({ name: limitName, rate, budget }) : undefined }];
 }
 
 /**

@@ -16,6 +16,8 @@ export interface RequestConditions {
   /** Whether there must be a body, or must be none (`rrhttp` only). */
   readonly hasBody?: boolean | undefined;
   readonly limits: Limits | undefined;
+  /** Where the number of its budget stands. */
+  readonly counts: "query" | "body";
 }
 
 /** What a JSON body must be. It is held until it is judged. */
@@ -57,7 +59,14 @@ export function compileRequestConditions(
     query: compileQuery(rule, refuse),
     body,
     limits,
+    counts: whereCounted(rule),
   };
+}
+
+/** Where the number stands that a budget counts: the query's field goes before one of the body that has the same name. */
+export function whereCounted({ budget, ...rule }: Pick<HttpAllowRule, "budget" | "query" | "body">): RequestConditions["counts"] {
+  const of = typeof budget === "object" ? budget.of : undefined;
+  return of !== undefined && isQueryField(rule, of) ? "query" : "body";
 }
 
 function compilePath(schemas: Readonly<Record<string, JsonSchema>>, template: PathTemplate, refuse: Refuse) {

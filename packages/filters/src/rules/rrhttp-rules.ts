@@ -67,6 +67,7 @@ function compileRule(rule: Rule): CompiledHttpRule[] {
         body: schema === undefined || isQuery ? undefined : compileBody(schema, rule.default),
         hasBody: rule.has_body,
         limits: undefined,
+        counts: "body",
       },
       answers: undefined,
       socket: undefined,

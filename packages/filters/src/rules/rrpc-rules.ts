@@ -72,7 +72,8 @@ function compileRule({ verb, uri, command }: Rule, isBusy: (procedure: Procedure
       return problem === undefined ? { argv: [program, ...given, last], stdin: undefined } : { problem, status: 400 };
     },
   };
-  const conditions = { path: undefined, query: undefined, body: verb === "POST" ? TEXT_BODY : undefined, limits: undefined };
+  const unconditional = { path: undefined, query: undefined, limits: undefined, counts: "body" } as const;
+  const conditions = { ...unconditional, body: verb === "POST" ? TEXT_BODY : undefined };
   return [
     { decision: "allow", pattern, method: verb, path, because: undefined, conditions, answers: undefined, socket: undefined, procedure },
   ];

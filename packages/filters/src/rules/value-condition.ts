@@ -66,7 +66,8 @@ export function compileValueCondition(schema: JsonSchema, clamp: Clamp = {}): Va
 /** Why a number that has a range can't be brought into it. */
 function findUnclampable(value: unknown, ranges: readonly ClampedPlace[]): string | undefined {
   for (const { source, place } of ranges) {
-    if (hasDeadEnd(value, place)) return `${source}: expected an object or an array around it, because it is brought into range`;
+    if (hasDeadEnd(value, place))
+      return `${source}: expected the objects and arrays around it that the rule names, because it is brought into range`;
     for (const { holder, key } of findPlaces(value, place)) {
       if (typeof holder[key] !== "number") return `${source}: expected a number, because it is brought into range`;
     }
