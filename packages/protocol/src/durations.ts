@@ -41,6 +41,9 @@ export function formatDuration(seconds: number): string {
   return parts.length > 0 ? parts.join(" ") : "0s";
 }
 
+/** Longest silence of a user that a dead-man's switch waits for. */
+export const MAX_DEAD_MAN_S = 3600;
+
 /** Longest time that a contract may allow: ten years, so that a deadline is a date that everybody can write. */
 export const MAX_DURATION_S = 3650 * 86_400;
 

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { MAX_DURATION_S } from "./durations.ts";
+import { MAX_DEAD_MAN_S, MAX_DURATION_S } from "./durations.ts";
 import { FilterDecision, FilterDirection, ServiceTraffic } from "./filter-reports.ts";
 import { HelloBase, Refused, Welcome, Challenge } from "./handshake.ts";
 import { HostName } from "./host-names.ts";
@@ -168,7 +168,7 @@ export const HostDeployment = z.object({
   /** Sum of the timeouts of the programs that run at the end. */
   endTimeoutS: z.number().nonnegative(),
   /** Window of the dead-man's switch of the instance that runs, if it has one: heartbeats come each quarter of it. */
-  deadManS: z.number().positive().optional(),
+  deadManS: z.number().positive().max(MAX_DEAD_MAN_S).optional(),
   /** Whether `hardshare ad` offers it now. */
   isAdvertised: z.boolean(),
   /** While no instance holds it: whether it rests. Also told while one does, for the moment after its end. */

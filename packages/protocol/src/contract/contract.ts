@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { DurationSeconds } from "../durations.ts";
+import { DurationSeconds, MAX_DEAD_MAN_S } from "../durations.ts";
 import { Network, Probe, Provider } from "../instances.ts";
 import { Hours } from "./hours.ts";
 import { Cooldown, Monitor } from "./monitors.ts";
@@ -13,7 +13,6 @@ export const DEFAULT_MAX_DURATION_S = 8 * 3600;
 const DEFAULT_PRESENCE_S = 60;
 /** Shortest silence that tells something: signs of life come each quarter of it, over lines that may take 100 ms. */
 const MIN_DEAD_MAN_S = 0.5;
-const MAX_DEAD_MAN_S = 3600;
 
 /** Least memory of a container: with less its SSH server does not start. */
 const MIN_MEMORY_BYTES = 16 * 1024 ** 2;

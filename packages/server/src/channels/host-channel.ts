@@ -38,7 +38,7 @@ export function hostProtocol(deps: {
 
   const describe = async (tx: Transaction, hostId: HostId, described: readonly HostDeployment[]) => {
     for (const deployment of described) await reports.describe(tx, hostId, deployment);
-    estops.deployments.describe(described);
+    estops.deployments.describe(hostId, described);
     const listed = described.map((deployment) => deployment.deploymentId);
     await database.deployments.withdrawUnlisted(tx, hostId, listed);
   };

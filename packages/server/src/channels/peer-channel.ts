@@ -5,9 +5,8 @@ import { AppError } from "@hardshare/protocol";
 import type { Clock, Logger, Random } from "@hardshare/runtime";
 import { acceptChannel, type AcceptChannelOptions, type FrameChannel, type MessageSocket } from "@hardshare/wire";
 import { MAX_MESSAGE_BYTES, wrapWebSocket } from "@hardshare/wire/node";
-import { sameKey, signWith, verifyWith } from "@hardshare/wire/ssh";
+import { HalfOpenLimit, sameKey, signWith, verifyWith } from "@hardshare/wire/ssh";
 import type { WebSocket } from "ws";
-import { OpenLimit } from "../http/open-limit.ts";
 import type { Strangers } from "../http/strangers.ts";
 import type { UpgradeRoute } from "../http/upgrades.ts";
 import { Refresher } from "../wake-ups/refresher.ts";
@@ -15,8 +14,8 @@ import type { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
 import type { ConnectedPeers } from "./connected-peers.ts";
 import type { Presence } from "./presence.ts";
 
-/** Connections of one role that have not proved who they are yet, of one address and in all; each has a few seconds for it. */
-const MAX_NOT_GREETED = { perKey: 256, total: 2000 };
+/** Connections of one role that have not proved who they are yet, of one source and in all; each has a few seconds for it. */
+const MAX_NOT_GREETED = { perSource: 256, total: 2000 };
 
 export interface PeerChannelDeps {
   presence: Presence;
@@ -70,19 +69,25 @@ export function peerChannelRoute<Hello extends HelloFields, In, Out>(
   protocol: PeerProtocol<Hello, In, Out>,
   deps: PeerChannelDeps & { addressOf: (request: IncomingMessage) => string; strangers: Strangers },
 ): UpgradeRoute {
-  const notGreeted = new OpenLimit({ what: `connections of ${protocol.role}s that have not said who they are`, ...MAX_NOT_GREETED });
+  const notGreeted = new HalfOpenLimit(MAX_NOT_GREETED);
   return {
     path: new RegExp(`^/channel/${protocol.role}$`),
     maxMessageBytes: MAX_MESSAGE_BYTES,
     prepare: async (request) => {
       const address = deps.addressOf(request);
       const logger = deps.logger.child({ channel: protocol.role, address });
-      const counted = notGreeted.enter(address);
-      request.socket.once("close", () => counted[Symbol.dispose]());
+      const release = notGreeted.admit(address, () => request.socket.destroy());
+      if (release === undefined) {
+        throw new AppError(
+          "busy",
+          `${MAX_NOT_GREETED.perSource} connections of ${protocol.role}s from your address have not said who they are; try again in a moment`,
+        );
+      }
+      request.socket.once("close", release);
       return (socket) => {
         const peer = { ...wrapWebSocket(socket), ping: () => ping(socket) };
         const onGreeted = () => {
-          counted[Symbol.dispose]();
+          release();
           deps.strangers.recognize(request.socket);
         };
         return servePeer(protocol, { ...deps, logger }, peer, onGreeted).catch((error: unknown) => {

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { AppError } from "@hardshare/protocol";
+import { sourceOf } from "@hardshare/wire/ssh";
 import type { FastifyInstance } from "fastify";
 import { type Caller, wrongToken } from "./caller.ts";
 import type { RateLimits, RateWindows } from "./rate-limits.ts";
@@ -43,7 +44,7 @@ export function installAuthentication(
     if (request.caller !== null && isUrgent) return; // what it may not do is counted where that is decided
     const standing =
       request.caller === null
-        ? deps.windows.take(`address ${origin}`, deps.limits.anonymousPerHour)
+        ? deps.windows.take(`address ${sourceOf(origin)}`, deps.limits.anonymousPerHour)
         : deps.windows.take(`token ${request.caller.tokenSha256}`, deps.limits.tokenPerHour);
     reply.headers({
       "x-ratelimit-limit": standing.limit,

@@ -19,6 +19,7 @@ beforeEach(async () => {
       maxMessageBytes: 1024,
       prepare: async () => (socket: WebSocket) => void sockets.push(socket.on("error", () => {})),
     },
+    { path: /^\/slow$/, maxMessageBytes: 1024, prepare: () => new Promise<never>(() => {}) },
     { path: /^\/closed$/, maxMessageBytes: 1024, prepare: () => Promise.reject(new AppError("busy", "not now")) },
   ];
   const upgrades = serveUpgrades(server, routes, { logger: silentLogger, random: systemRandom });
@@ -37,11 +38,15 @@ afterEach(() => end());
 async function ask(path: string): Promise<Socket> {
   const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
   socket.on("error", () => {});
-  const headers =
-    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
-  socket.write(`GET ${path} HTTP/1.1\r\nHost: server\r\n${headers}\r\n`);
+  socket.write(upgradeTo(path));
   await once(socket, "readable");
   return socket;
+}
+
+function upgradeTo(path: string): string {
+  const headers =
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n";
+  return `GET ${path} HTTP/1.1\r\nHost: server\r\n${headers}\r\n`;
 }
 
 test("who asks for signs of life and never reads them does not fill the memory", async () => {
@@ -63,6 +68,21 @@ test("a ping is answered with what it says", async () => {
   client.ping("there?");
   expect(String((await once(client, "pong"))[0])).toBe("there?");
   client.terminate();
+});
+
+test("requests that take long keep those of other routes not waiting, and one too many is cut", async () => {
+  const slow = Array.from({ length: 1000 }, () => connect({ port, host: "127.0.0.1" }).on("error", () => {}));
+  for (const socket of slow) {
+    if (socket.connecting) await once(socket, "connect");
+    socket.write(upgradeTo("/slow"));
+  }
+  const client = new WebSocket(`ws://127.0.0.1:${port}/open`);
+  await once(client, "open");
+  client.terminate();
+  const excess = connect({ port, host: "127.0.0.1" }).resume();
+  excess.write(upgradeTo("/slow"));
+  await once(excess, "close");
+  for (const socket of slow) socket.destroy();
 });
 
 test("who was refused can't keep the connection", async () => {

@@ -18,7 +18,7 @@ export interface UpgradeRoute {
   prepare(request: IncomingMessage, parameter: string): Promise<(socket: WebSocket) => void | Promise<void>>;
 }
 
-/** Connections that are neither answered nor upgraded yet, at most; more are refused at once. */
+/** Connections of one route that are neither answered nor upgraded yet, at most; more are refused at once. */
 const MAX_PENDING = 1000;
 
 /** Disposing cuts every WebSocket and waits for what was done with it. */
@@ -31,10 +31,10 @@ export interface ServedUpgrades extends AsyncDisposable {
 export function serveUpgrades(server: Server, routes: readonly UpgradeRoute[], deps: { logger: Logger; random: Random }): ServedUpgrades {
   const prepared = routes.map((route) => ({
     ...route,
+    pending: 0, // of each its own: those that wait long must not keep the others waiting
     sockets: new WebSocketServer({ noServer: true, maxPayload: route.maxMessageBytes, perMessageDeflate: false, autoPong: false }),
   }));
   const running = new Set<Promise<void>>();
-  let pending = 0;
   let isOpen = false;
 
   const run = (work: void | Promise<void>) => {
@@ -47,7 +47,9 @@ export function serveUpgrades(server: Server, routes: readonly UpgradeRoute[], d
     for (const route of prepared) {
       const match = route.path.exec(path);
       if (match === null) continue;
-      const accept = await route.prepare(request, match[1] ?? "");
+      if (route.pending >= MAX_PENDING) return void connection.destroy();
+      route.pending += 1;
+      const accept = await route.prepare(request, match[1] ?? "").finally(() => (route.pending -= 1));
       if (!isOpen) connection.destroy();
       else if (!connection.destroyed) {
         route.sockets.handleUpgrade(request, connection, head, (socket) => {
@@ -61,14 +63,13 @@ export function serveUpgrades(server: Server, routes: readonly UpgradeRoute[], d
   };
   const onUpgrade = (request: IncomingMessage, connection: Duplex, head: Buffer): void => {
     connection.on("error", () => connection.destroy());
-    if (pending >= MAX_PENDING || !isOpen) {
+    if (!isOpen) {
       connection.destroy();
       return;
     }
-    pending += 1;
-    upgrade(request, connection, head)
-      .catch((error: unknown) => refuseConnection(connection, unexpected(error, `upgrade ${request.url}`, deps)))
-      .finally(() => (pending -= 1));
+    upgrade(request, connection, head).catch((error: unknown) =>
+      refuseConnection(connection, unexpected(error, `upgrade ${request.url}`, deps)),
+    );
   };
   server.on("upgrade", onUpgrade);
 

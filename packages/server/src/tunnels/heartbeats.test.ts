@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { DeploymentId } from "@hardshare/protocol";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import type { TestHost } from "../testing/test-host.ts";
@@ -55,6 +56,22 @@ test("where there is no switch the connection ends at once, and with the instanc
   await owner.call("POST", `/terminate/${id}`);
   expect((await closed)[0]).toBe(1000);
   expect(await refusalOf(open(id))).toBe(400);
+});
+
+test("what another host says of a deployment changes nothing: it can't switch heartbeats off, nor want others", async () => {
+  const { id, deploymentId } = await launchReady(2);
+  const stranger = await world.addUser("mallory");
+  const { host } = await world.addHost(stranger);
+  for (const window of [{}, { deadManS: 3600 }]) {
+    const [own] = host.deployments;
+    if (own === undefined) throw new Error("it has one");
+    host.deployments.splice(1, 1, { ...own, deploymentId: DeploymentId.parse(deploymentId), ...window });
+    await host.describe();
+    const socket = open(id);
+    const [wish] = (await once(socket, "message")) as [Buffer];
+    expect(JSON.parse(wish.toString())).toEqual({ everyMs: 500 });
+    socket.terminate();
+  }
 });
 
 test("nobody but the instance's user sends them", async () => {

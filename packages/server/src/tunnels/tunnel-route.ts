@@ -8,6 +8,7 @@ import type { WebSocket } from "ws";
 import type { TokenService } from "../features/tokens/token-service.ts";
 import type { Identify } from "../http/authentication.ts";
 import type { Caller } from "../http/caller.ts";
+import { OpenLimit } from "../http/open-limit.ts";
 import type { Strangers } from "../http/strangers.ts";
 import type { UpgradeRoute } from "../http/upgrades.ts";
 import type { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
@@ -19,6 +20,8 @@ import { watchReady } from "./watch-ready.ts";
 const MAX_MESSAGE_BYTES = 256 * 1024;
 /** Tunnels of one instance at the same time, at this replica. */
 const MAX_TUNNELS_PER_INSTANCE = 256;
+/** Tunnels that one user may be opening at the same time, and all together: a host that is away holds each up for seconds. */
+const MAX_OPENING = { perKey: 256, total: 900 };
 /** Silence on the user's connection after which TCP asks whether it is still there. */
 const TCP_KEEP_ALIVE_MS = 30_000;
 /** How long a user's side may take to close after a cut. */
@@ -42,6 +45,7 @@ export interface TunnelDeps {
  * nothing else through. For the instance's user only, while it is READY; cut when it no longer is, or the token ends.
  */
 export function tunnelRoute(deps: TunnelDeps): UpgradeRoute {
+  const opening = new OpenLimit({ what: "tunnels that are being opened", ...MAX_OPENING });
   const counts = new Map<string, number>();
   const changeCount = (id: string, by: number) => {
     const count = (counts.get(id) ?? 0) + by;
@@ -57,6 +61,7 @@ export function tunnelRoute(deps: TunnelDeps): UpgradeRoute {
       if ((counts.get(id) ?? 0) >= MAX_TUNNELS_PER_INSTANCE) {
         throw new AppError("busy", `${MAX_TUNNELS_PER_INSTANCE} tunnels to this instance are open already; close some`);
       }
+      const opens = opening.enter(caller.user);
       changeCount(id, 1);
       // Until the stream is open and the WebSocket stands, the end of the request ends the attempt.
       const attempt = new AbortController();
@@ -77,6 +82,8 @@ export function tunnelRoute(deps: TunnelDeps): UpgradeRoute {
         request.socket.off("close", abandon);
         changeCount(id, -1);
         throw error;
+      } finally {
+        opens[Symbol.dispose]();
       }
     },
   };

@@ -20,21 +20,22 @@ interface LiveInstance {
 /** The deployments of all hosts that were connected here. */
 export class LiveDeployments {
   readonly #known = new Map<DeploymentId, LiveDeployment>();
-  readonly #deadManS = new Map<DeploymentId, number>();
+  /** What each host says of deployments, which need not be its own. */
+  readonly #deadManS = new Map<HostId, ReadonlyMap<DeploymentId, number>>();
   readonly #lockedOut = new Set<DeploymentId>();
   readonly #byInstance = new Map<InstanceId, LiveDeployment>();
 
-  /** Takes over what a host says of itself. */
-  describe(described: readonly HostDeployment[]): void {
-    for (const { deploymentId, deadManS } of described) {
-      if (deadManS === undefined) this.#deadManS.delete(deploymentId);
-      else this.#deadManS.set(deploymentId, deadManS);
-    }
+  /** Takes over what a host says of itself, all of it. */
+  describe(hostId: HostId, described: readonly HostDeployment[]): void {
+    const windows = new Map<DeploymentId, number>();
+    for (const { deploymentId, deadManS } of described) if (deadManS !== undefined) windows.set(deploymentId, deadManS);
+    this.#deadManS.set(hostId, windows);
   }
 
-  /** Window of the dead-man's switch of the instance that runs, as its host said; undefined for none. */
+  /** Window of the dead-man's switch of the instance that runs, as its own host said; undefined for none. */
   deadManS(id: DeploymentId): number | undefined {
-    return this.#deadManS.get(id);
+    const hostId = this.#known.get(id)?.hostId ?? null;
+    return hostId === null ? undefined : this.#deadManS.get(hostId)?.get(id);
   }
 
   /** Takes over what a host is told. */
