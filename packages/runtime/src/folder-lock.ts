@@ -71,7 +71,10 @@ async function clearStale(path: string, { folder, holder }: FolderLockOptions): 
   }
   // Moved away rather than removed: when somebody else took it over meanwhile, it is put back.
   const moved = `${path}.stale.${process.pid}`;
-  await rename(path, moved).catch(() => {});
+  await rename(path, moved).catch((error: unknown) => {
+    // Somebody else was faster. Anything else, such as a disk that is read only, would be so at every attempt.
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  });
   if ((await readLock(moved)) !== content) await link(moved, path).catch(() => {});
   await rm(moved, { force: true });
 }

@@ -71,7 +71,7 @@ export class DeploymentKeeper {
       this.#health.look();
       this.#onOfferChange();
     });
-    const lockOut = (instanceId: InstanceId, why: string) => this.#lockOut(instanceId, why);
+    const lockOut = (instanceId: InstanceId, why: string, lockoutId?: string) => this.#lockOut(instanceId, why, lockoutId);
     this.#health = new DeploymentHealth({
       ...options,
       offer: this.offer,
@@ -85,7 +85,8 @@ export class DeploymentKeeper {
       onAlert: (message) => this.#alerts.add(message),
       onChange: () => this.#onOfferChange(),
     });
-    this.#answers = new EndedAnswers({ ...options, clock: options.tools.clock, lockOut });
+    const isActedOn = (lockoutId: string) => this.#stops.isActedOn(lockoutId);
+    this.#answers = new EndedAnswers({ ...options, clock: options.tools.clock, lockOut, isActedOn });
     this.#stops = new DeploymentStops({
       ...options,
       offer: this.offer,
@@ -200,7 +201,7 @@ export class DeploymentKeeper {
     const { journal, outbox, tools } = this.#options;
     const stop = this.#stops.unfinished;
     for (const instance of this.#instances()) {
-      const { instanceId, deploymentId, epoch, started, deadline, ended, isAcknowledged } = instance;
+      const { instanceId, deploymentId, epoch, started, deadline, containerId, ended, isAcknowledged } = instance;
       if (ended !== undefined) {
         if (isAcknowledged) continue;
         const body = { kind: "ended", ...endOf(ended) } as const;
@@ -218,7 +219,10 @@ export class DeploymentKeeper {
       tools.logger.info(`${what} an instance of the daemon before`, about);
       const reports = new ReportStream({ outbox, clock: tools.clock, instance, after: instance.sequence + RESTART_GAP });
       const facts = { deploymentId, instanceId, epoch, user: started.user, publicKeys: [], loaded };
-      this.#hold(new HostInstance({ facts, deadline, beginning, tools, journal, reports, ...this.#listeners(instanceId) }), reports);
+      this.#hold(
+        new HostInstance({ facts, deadline, beginning, containerId, tools, journal, reports, ...this.#listeners(instanceId) }),
+        reports,
+      );
     }
     if (stop !== undefined && this.#current === undefined) this.#stops.resume(stop);
   }
@@ -389,8 +393,8 @@ export class DeploymentKeeper {
     });
   }
 
-  async #lockOut(instanceId: InstanceId | undefined, why: string): Promise<void> {
-    await this.#options.lockOut({ deploymentId: this.deploymentId, instanceId, why });
+  async #lockOut(instanceId: InstanceId | undefined, why: string, lockoutId?: string): Promise<void> {
+    await this.#options.lockOut({ deploymentId: this.deploymentId, instanceId, lockoutId, why });
     this.#health.look();
   }
 }

@@ -1,4 +1,4 @@
-import { type DeploymentId, type InstanceId, isEstopLockout } from "@hardshare/protocol";
+import type { DeploymentId, InstanceId } from "@hardshare/protocol";
 import type { HostInstance } from "../instance/host-instance.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 import type { LockoutEntry } from "../journal/entries.ts";
@@ -83,8 +83,8 @@ export class DeploymentStops {
   /** One that the daemon before had written down, and may not have acted on. */
   get unfinished(): LockoutEntry | undefined {
     const { journal, deploymentId } = this.#options;
-    const lockouts = [...journal.state.lockouts.values()].filter((lockout) => lockout.deploymentId === deploymentId);
-    return lockouts.findLast(({ lockoutId }) => isEstopLockout(lockoutId) && !this.isActedOn(lockoutId));
+    const stops = [...journal.state.unfinishedStops.values()].filter((lockout) => lockout.deploymentId === deploymentId);
+    return stops.findLast(({ lockoutId }) => !this.isActedOn(lockoutId));
   }
 
   /** Acts on one of the daemon before, when no instance is left that ends for it. */

@@ -1,19 +1,22 @@
 import type { HostAction } from "@hardshare/core";
-import type { DeploymentId, InstanceId } from "@hardshare/protocol";
+import { type DeploymentId, estopLockoutOf, type InstanceId } from "@hardshare/protocol";
 import type { Clock } from "@hardshare/runtime";
 import type { ReportOutbox } from "../channel/report-outbox.ts";
 import { ReportStream } from "../channel/report-stream.ts";
 import type { EndedEntry } from "../journal/entries.ts";
-import { isLive } from "../journal/journal-state.ts";
+import { isLive, type JournalInstance } from "../journal/journal-state.ts";
 import type { Journal } from "../journal/journal.ts";
+import { readJournalledContract } from "./journalled-contract.ts";
 
 interface EndedAnswersOptions {
   deploymentId: DeploymentId;
   journal: Journal;
   outbox: ReportOutbox;
   clock: Clock;
-  /** Locks the deployment out; never rejects. */
-  lockOut: (instanceId: InstanceId, why: string) => Promise<void>;
+  /** Locks the deployment out; never rejects. @param lockoutId of the E-stop that means it, if one does */
+  lockOut: (instanceId: InstanceId, why: string, lockoutId?: string) => Promise<void>;
+  /** Whether the lock-out of an E-stop was set, and it was acted on. */
+  isActedOn: (lockoutId: string) => boolean;
 }
 
 /** Says of epochs that do not run here that they are over, each once until the server has recorded it. */
@@ -28,7 +31,7 @@ export class EndedAnswers {
 
   async answer(action: Extract<HostAction, { kind: "answer_ended" }>): Promise<void> {
     const { deploymentId, outbox, journal, clock, lockOut } = this.#options;
-    const { instanceId, epoch, lastSequence } = action.instance;
+    const { instanceId, epoch, lastSequence, user } = action.instance;
     if (this.#answering.has(instanceId) || (outbox.waitingEnd(instanceId, epoch) ?? 0) > lastSequence) return;
     this.#answering.add(instanceId);
     const journalled = journal.state.instances.get(instanceId);
@@ -39,6 +42,9 @@ export class EndedAnswers {
     const fresh = { reason: action.reason, ...failure, clean: !isLost, residue: isLost ? [LOST] : [] };
     const end = known === undefined ? fresh : endOf(known);
     if (isLost) await lockOut(instanceId, LOST);
+    if (action.reason === "estop" && journalled !== undefined && this.#meansLockOut(journalled)) {
+      await lockOut(instanceId, `E-stop by ${user}, of which this host heard when the instance had ended`, estopLockoutOf(instanceId));
+    }
     const after = Math.max(lastSequence, journalled?.sequence ?? 0);
     const stream = new ReportStream({ outbox, clock, instance: { deploymentId, instanceId, epoch }, after });
     const sequence = stream.reserve();
@@ -48,6 +54,13 @@ export class EndedAnswers {
     }
     stream.addNumbered(sequence, { kind: "ended", ...end });
     this.#answering.delete(instanceId);
+  }
+
+  /** Whether an E-stop of the user, which came when all was over, means by the contract that the owner has to look first. */
+  #meansLockOut({ instanceId, started, endReason }: JournalInstance): boolean {
+    if (started === undefined || endReason === "estop" || this.#options.isActedOn(estopLockoutOf(instanceId))) return false;
+    const { loaded, problem } = readJournalledContract(started);
+    return problem !== undefined || loaded.contract.estop_by_user === "lock";
   }
 }
 

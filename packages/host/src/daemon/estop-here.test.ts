@@ -132,6 +132,60 @@ test("a daemon that is killed while it makes the hardware safe leaves that, and 
   expect((await beside("did")).trim().split("\n").slice(-2)).toEqual([`safe [${instanceId}]`, `terminate [${instanceId}]`]);
 });
 
+test("one without an instance that is interrupted is made whole by the next daemon, also when the server knows of it", async () => {
+  await world.script("safe.sh", 'echo "safe [$HARDSHARE_INSTANCE]" >> did; [ -e hold ] && exec sleep 60; echo whole >> did');
+  await writeFile(join(world.home, "deployments", "hold"), "");
+  const daemon = await startDaemon();
+  expect(await press()).toMatchObject({ by: "daemon", instance: null });
+  await expect.poll(() => readFile(join(world.state, "journal"), "utf8")).toContain('"lockout_acknowledged"');
+  await expect.poll(() => beside("did")).toBe("safe []\n");
+  const ended = once(daemon, "exit");
+  daemon.kill("SIGKILL");
+  await ended;
+  await rm(join(world.home, "deployments", "hold"));
+  await world.start();
+  await expect.poll(() => beside("did")).toBe("safe []\nsafe []\nwhole\n");
+  await world.daemon?.stop({ endInstances: true });
+  await world.start(); // and not once more
+  await world.untilHeard();
+  await world.daemon?.stop({ endInstances: true });
+  expect(await beside("did")).toBe("safe []\nsafe []\nwhole\n");
+});
+
+/** A daemon that was killed while an instance ran. @returns process id of its service */
+async function leaveOneRunning(): Promise<string> {
+  const daemon = await startDaemon();
+  const { instanceId } = world.launch(robot);
+  await world.server.report(instanceId, "up");
+  const ended = once(daemon, "exit");
+  daemon.kill("SIGKILL");
+  await ended;
+  return beside("service-pid");
+}
+
+test("with a damaged journal all of the deployment is killed and the hardware made safe, and the damage is told", async () => {
+  const pid = await leaveOneRunning();
+  await writeFile(join(world.state, "journal"), "{}\n{}\n");
+  await expect(press()).rejects.toThrow(/^the hardware was made safe\. .*an entry that this version does not understand/);
+  expect(await isGone(pid)).toBe(true);
+  expect(await beside("did")).toBe("safe []\n");
+  await world.script("safe.sh", "exit 4");
+  await expect(press()).rejects.toThrow(/^the hardware may NOT be safe: .*exit code 4/);
+});
+
+test.skipIf(process.geteuid?.() !== 0)("so it is on a disk that can't be written any more", async () => {
+  const pid = await leaveOneRunning();
+  execFileSync("mount", ["--bind", world.state, world.state]);
+  try {
+    execFileSync("mount", ["-o", "remount,ro,bind", world.state]);
+    await expect(press()).rejects.toThrow(/^the hardware was made safe\. .*EROFS/);
+  } finally {
+    execFileSync("umount", [world.state]);
+  }
+  expect(await isGone(pid)).toBe(true);
+  expect(await beside("did")).toBe("safe []\n");
+});
+
 test("without a daemon and without an instance the hardware is made safe all the same", async () => {
   expect(await press()).toEqual({ deployment: robot, instance: null, by: "here" });
   expect(await beside("did")).toBe("safe []\n");

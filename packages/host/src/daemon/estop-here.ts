@@ -1,5 +1,8 @@
-import { AppError, toAppError } from "@hardshare/protocol";
+import { AppError, isEstopLockout, toAppError } from "@hardshare/protocol";
 import { holderOfFolder, OwnedParts, pause } from "@hardshare/runtime";
+import { Journal } from "../journal/journal.ts";
+import { memoryJournalFile } from "../journal/memory-journal-file.ts";
+import { killContainersOfDeployment, killProcessesOfDeployment } from "../programs/labelled-processes.ts";
 import { daemonStatus, pressEstop, type Stopped } from "./control-client.ts";
 import { type ControlActions, ControlServer } from "./control-server.ts";
 import type { DeploymentKeeper } from "./deployment-keeper.ts";
@@ -53,7 +56,8 @@ export async function deploymentsHere({ home, state }: { home: string; state: st
  * its filters; then this process takes its folders, makes the hardware safe, ends the instance and leaves a journal from
  * which the next daemon goes on. Where a daemon is started meanwhile, the lock of the folder decides who does it.
  * @returns when the daemon has made nothing pass any more, or when this process is done with everything
- * @throws AppError `not_found`, `not_configured`, `config_invalid`, `conflict`, `timed_out`
+ * @throws AppError `not_found`, `not_configured`, `conflict`, `timed_out`; `config_invalid` and others when the journal cannot
+ * be used: the hardware was made safe all the same, as the message says
  */
 export async function estopHere(options: EstopHereOptions): Promise<StoppedHere> {
   const { state, clock } = options;
@@ -93,16 +97,34 @@ function kill(pid: number): void {
 
 /** @returns undefined when somebody else took the folders first */
 async function stopWithoutDaemon(options: EstopHereOptions): Promise<StoppedHere | undefined> {
+  try {
+    return await stopAsDaemon(options);
+  } catch (error) {
+    if (!(error instanceof NotOpened)) throw error;
+    const { code, details } = error.problem;
+    if (code === "conflict" && details["folder"] === options.state) return undefined;
+    if (code === "conflict") throw error.problem; // a daemon that works with another state folder: waiting for it would never end
+    return await stopWithoutJournal(options, error.problem);
+  }
+}
+
+/** The folders of the host could not be taken over, or not be used. */
+class NotOpened extends Error {
+  readonly problem: AppError;
+
+  constructor(problem: AppError) {
+    super(problem.message);
+    this.problem = problem;
+  }
+}
+
+/** @throws NotOpened */
+async function stopAsDaemon(options: EstopHereOptions): Promise<StoppedHere> {
   const { deployment, actor, state, clock } = options;
   await using parts = new OwnedParts();
-  let opened: OpenedCore;
-  try {
-    opened = await openHostCore(options, parts);
-  } catch (error) {
-    const { code, details } = toAppError(error);
-    if (code === "conflict" && details["folder"] === state) return undefined;
-    throw error; // such as a daemon that works with another state folder: waiting for it would never end
-  }
+  const opened = await openHostCore(options, parts).catch((error: unknown) => {
+    throw new NotOpened(toAppError(error));
+  });
   options.onProgress?.("no host daemon answers: this command makes the hardware safe and ends the instance itself");
   await opened.core.restoreTrials(); // a moment, so that what was left of one is stopped as well
   const presses = new Presses(opened);
@@ -111,6 +133,37 @@ async function stopWithoutDaemon(options: EstopHereOptions): Promise<StoppedHere
   parts.own(await ControlServer.listen(controlSocket(state), presses.actions, clock));
   await presses.untilOver();
   return { ...stopped, by: "here" };
+}
+
+/**
+ * Without the journal, which is damaged or on a disk that cannot be written, nobody knows what ran: all programs and
+ * containers of the deployment are killed, and the hardware is made safe by the contract. Then the problem is told.
+ * @throws AppError the problem, with what was done
+ */
+async function stopWithoutJournal(options: EstopHereOptions, problem: AppError): Promise<never> {
+  const { deployment, actor, clock } = options;
+  await using parts = new OwnedParts();
+  const journal = await Journal.load(memoryJournalFile());
+  const opened = await openHostCore(options, parts, journal).catch(() => {
+    throw problem; // there is no configuration that says what is to be done
+  });
+  const keeper = opened.core.keepers.find(deployment);
+  options.onProgress?.(`${problem.message}\nThe hardware is made safe without it`);
+  const isNoSafeState = (event: string) => event !== "safe_state";
+  const killed = await Promise.allSettled([
+    killProcessesOfDeployment(deployment, isNoSafeState, clock),
+    killContainersOfDeployment(deployment, clock),
+  ]);
+  keeper.estopHere(actor);
+  await keeper.untilFree(false);
+  const unsafe = [
+    ...killed.flatMap((each) => (each.status === "rejected" ? [toAppError(each.reason).message] : [])),
+    ...[...journal.state.lockouts.values()].flatMap(({ lockoutId, reason }) => (isEstopLockout(lockoutId) ? [] : [reason])),
+  ];
+  const outcome = unsafe.length === 0 ? "the hardware was made safe" : `the hardware may NOT be safe: ${unsafe.join("; ")}`;
+  throw new AppError(problem.code, `${outcome}. This could be neither written down nor told to the server: ${problem.message}`, {
+    cause: problem,
+  });
 }
 
 /**

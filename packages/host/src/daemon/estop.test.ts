@@ -213,6 +213,29 @@ test("one that was pressed while the host was away is acted on once when it come
   expect(lockouts().at(-1)).toMatchObject({ lockoutId: `estop:${instance.instanceId}`, reason: "E-stop by bob" });
 });
 
+test("a user's that comes when the instance has ended by itself locks the deployment out all the same, as its contract says", async () => {
+  await world.start();
+  const instance = await launchUntilUp();
+  world.end(robot, instance, "expired");
+  expect(await world.server.report(instance.instanceId, "ended")).toMatchObject({ reason: "expired" });
+  for (const _twice of [1, 2]) world.end(robot, instance, "estop");
+  await world.server.until(() => lockouts()[0]);
+  await world.untilHeard();
+  expect(new Set(lockouts().map(({ lockoutId }) => lockoutId))).toEqual(new Set([`estop:${instance.instanceId}`]));
+  expect(lockouts()[0]?.reason).toContain("E-stop by bob");
+});
+
+test("a user's that comes when the instance has ended by itself locks nothing out where the contract says so", async () => {
+  await writeFile(world.contractFile(robot), `${CONTRACT}estop_by_user: end\n`);
+  await world.start();
+  const instance = await launchUntilUp();
+  world.end(robot, instance, "expired");
+  expect(await world.server.report(instance.instanceId, "ended")).toMatchObject({ reason: "expired" });
+  world.end(robot, instance, "estop");
+  await world.untilHeard();
+  expect(lockouts()).toEqual([]);
+});
+
 test("a step that hangs does not keep the hardware from being made safe", async () => {
   await world.start();
   const instance = await launchUntilUp();

@@ -1,7 +1,7 @@
 import { readFile, rm, rmdir } from "node:fs/promises";
 import { uptime } from "node:os";
 import { basename, join } from "node:path";
-import { AppError } from "@hardshare/protocol";
+import { AppError, toAppError } from "@hardshare/protocol";
 import {
   type Clock,
   type Failpoints,
@@ -58,9 +58,10 @@ export interface OpenedCore {
 /**
  * Takes the folders of a host for this process, and makes its core on them. It does nothing yet.
  * @param parts what is to be ended with it
+ * @param instead a journal in place of that of the folder, which cannot be used: then the folders need not be writable
  * @throws AppError `not_configured`, `config_invalid`, `conflict` (a process that works on a folder; `details.pid`)
  */
-export async function openHostCore(options: Surroundings, parts: OwnedParts): Promise<OpenedCore> {
+export async function openHostCore(options: Surroundings, parts: OwnedParts, instead?: Journal): Promise<OpenedCore> {
   const { home, state, selfCommand, clock, random, logger } = options;
   const config = await readHostConfig(home);
   const { server, server_key: serverKey, host: hostId } = config;
@@ -69,10 +70,13 @@ export async function openHostCore(options: Surroundings, parts: OwnedParts): Pr
   }
   const { privateKey } = await readIdentity(home);
   const bootId = (await readFile("/proc/sys/kernel/random/boot_id", "utf8").catch(() => "unknown")).trim();
-  parts.own(await lockFolder({ folder: state, name: DAEMON_LOCK, holder: "a host daemon" }));
-  // With another state folder it would take the containers of this one's instances for strangers.
-  if (home !== state) parts.own(await lockFolder({ folder: home, name: DAEMON_LOCK, holder: "a host daemon" }));
-  const journal = parts.own(await Journal.open(state));
+  // Also the folder of the configuration: with another state folder it would take the containers of this one's instances for strangers.
+  for (const folder of new Set([state, home])) {
+    const locked = lockFolder({ folder, name: DAEMON_LOCK, holder: "a host daemon" });
+    if (instead === undefined) parts.own(await locked);
+    else await locked.then((lock) => parts.own(lock), passOverUnwritable);
+  }
+  const journal = parts.own(instead ?? (await Journal.open(state)));
   const socketFolder = await prepareSocketFolder(state, parts);
   const environment = { ...options.environment };
   const table = `hardshare_${basename(socketFolder)}`;
@@ -119,6 +123,11 @@ export async function openHostCore(options: Surroundings, parts: OwnedParts): Pr
     }),
   );
   return { core, config, host: { server, serverKey, hostId, privateKey, bootId } };
+}
+
+/** @throws AppError `conflict`: another process works on the folder */
+function passOverUnwritable(error: unknown): void {
+  if (toAppError(error).code === "conflict") throw error;
 }
 
 /** Lock of the folders that a daemon works on. */

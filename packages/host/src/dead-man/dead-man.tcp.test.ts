@@ -40,6 +40,7 @@ function watch(services: readonly object[]) {
 
 test("a connection through the filter tcp does not arm the switch, because nothing tells whether its user goes on acting", () => {
   const { deadMan, told, pulse } = watch([PLC, ROBOT]);
+  deadMan.announce();
   pulse("PLC");
   expect(told.hasFired).toBe(false);
   pulse("ROBOT");
@@ -49,9 +50,22 @@ test("a connection through the filter tcp does not arm the switch, because nothi
 
 test("what a filter judged without the user, such as a will, neither arms the switch nor holds it", () => {
   const { deadMan, told, pulse } = watch([PLC, ROBOT]);
+  deadMan.announce();
   pulse("ROBOT", 0);
   expect(told.hasFired).toBe(false);
   pulse("ROBOT", 1);
+  expect(told.hasFired).toBe(true);
+  deadMan[Symbol.dispose]();
+});
+
+test("before READY messages are nobody's: programs that prepare the robot may pause, and none makes it safe beside them", () => {
+  const { deadMan, told, pulse } = watch([ROBOT]);
+  pulse("ROBOT", 3);
+  expect(told.hasFired).toBe(false);
+  deadMan.announce();
+  pulse("ROBOT", 3); // nothing new
+  expect(told.hasFired).toBe(false);
+  pulse("ROBOT", 4);
   expect(told.hasFired).toBe(true);
   deadMan[Symbol.dispose]();
 });

@@ -37,6 +37,8 @@ export class DeadMan implements Disposable {
   readonly #isByHeartbeatsOnly: boolean;
   /** Services whose filters don't tell when the user acts. */
   readonly #unheard: ReadonlySet<string>;
+  /** Whether the instance can be used. */
+  #isUp = false;
   #isFiring = false;
 
   constructor(options: DeadManOptions) {
@@ -48,8 +50,9 @@ export class DeadMan implements Disposable {
     this.#unheard = new Set(parts.contract.services.filter(isUnheard).map(({ name }) => name));
   }
 
-  /** Tells people what it means for them. */
+  /** The instance can be used from now on: tells people what it means for them. */
   announce(): void {
+    this.#isUp = true;
     const { windowS, notice } = this.#options;
     const window = formatDuration(windowS);
     const what = `dead-man's switch: after the first message, a silence of ${window} makes the robot safe.`;
@@ -67,7 +70,8 @@ export class DeadMan implements Disposable {
     const before = this.#signs.get(service) ?? 0;
     this.#signs.set(service, signs);
     const isNew = signs > before || (signs < before && signs > 0); // less: the filter was started again
-    if (!isNew || this.#isFiring) return;
+    // Until READY nobody is there whose silence would mean anything, and programs that prepare the hardware may run.
+    if (!isNew || this.#isFiring || !this.#isUp) return;
     const ageMs = this.#options.clock.now() - Date.parse(report.at);
     this.#switch.arm(ageMs >= 0 && ageMs <= OLDEST_PULSE_MS ? ageMs : 0);
   }

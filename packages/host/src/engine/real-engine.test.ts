@@ -1,8 +1,9 @@
 /** What only a real engine can show. */
 import { PseudoTerminal } from "@hardshare/filters/terminal";
-import { systemRandom } from "@hardshare/runtime";
+import { systemClock, systemRandom } from "@hardshare/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { GENERIC_IMAGE } from "../image/ensure-image.ts";
+import { killContainerProcesses } from "../programs/labelled-processes.ts";
 import { describeWithEngine, findRealEngines } from "../testing/real-engines.fixture.ts";
 import type { ContainerSpec, Engine } from "./engine.ts";
 
@@ -56,6 +57,14 @@ for (const real of await findRealEngines()) {
       const id = await startOne();
       expect(await shell(id, "head -c 200000000 /dev/zero | tail | wc -c")).not.toContain("200000000");
       expect(await shell(id, "for i in $(seq 60); do sleep 30 & done 2>&1; kill $(jobs -p)")).toMatch(/fork|temporarily unavailable/i);
+    });
+
+    test("all its processes can be killed without the engine, also when none has its environment any more", async () => {
+      const id = await startOne({ command: ["env", "-i", "/bin/sleep", "1000"] });
+      const beside = await startOne({ command: ["env", "-i", "/bin/sleep", "1000"] });
+      await killContainerProcesses({ instanceId: "none", containerId: id }, systemClock);
+      await expect.poll(async () => (await engine.inspectContainer(id)).isRunning).toBe(false);
+      expect((await engine.inspectContainer(beside)).isRunning).toBe(true);
     });
 
     test("shows a device file of the contract inside", async () => {

@@ -10,6 +10,9 @@ import type { InstanceParts } from "./instance-parts.ts";
 import type { EndStep } from "./plan.ts";
 import { RELAY_EVENT } from "./relay/relay-process.ts";
 
+/** How long what was tapped may take to be written. */
+const TAPPED_WITHIN_MS = 2000;
+
 /** What each end step does; all may run whether or not what they undo was done. */
 export function endActions(parts: InstanceParts, makeSafe: StepAction): Record<EndStep, StepAction> {
   return {
@@ -57,9 +60,18 @@ export async function closeFilters(parts: InstanceParts): Promise<void> {
   parts.pumps = [];
   const results = await Promise.allSettled([...services, ...pumps].map((part) => part[Symbol.asyncDispose]()));
   for (const service of services) parts.events.onServiceClosed(service.traffic);
+  parts.tapsClosed = Promise.allSettled([parts.tapsClosed, ...services.map((service) => service.tapClosed)]);
   // Relays and links are ended in their turn, and keepers, to which nothing is connected any more, with the container.
   await killLabelledProcesses(parts.facts.instanceId, parts.tools.clock, ["safe_state", RELAY_EVENT, LINK_EVENT, KEEPER_EVENT]);
   for (const result of results) if (result.status === "rejected") throw result.reason;
+}
+
+/** A disk that hangs keeps nobody waiting: taps are for people who look back. */
+async function untilTapped({ tapsClosed, tools: { clock } }: InstanceParts): Promise<void> {
+  let timer: Disposable | undefined;
+  const tooLate = new Promise<void>((resolve) => (timer = clock.after(TAPPED_WITHIN_MS, resolve)));
+  await Promise.race([tapsClosed, tooLate]);
+  timer?.[Symbol.dispose]();
 }
 
 /** Kills what the programs for the end left behind, and looks whether anything of the instance stays. */
@@ -67,6 +79,7 @@ async function verify(parts: InstanceParts): Promise<void> {
   // In turn: programs that make the hardware safe are never interrupted, also those of an E-stop that comes only now.
   await parts.inTurn(() => killLabelledProcesses(parts.facts.instanceId, parts.tools.clock));
   await rm(parts.stateFolder, { recursive: true, force: true });
+  await untilTapped(parts);
   if (parts.isProxy) return;
   await verifyNoContainer(parts);
   const hasFolder = await access(parts.folder).then(

@@ -30,6 +30,8 @@ export interface HostInstanceOptions {
   facts: InstanceFacts;
   deadline: Deadline;
   beginning: Beginning;
+  /** Of the daemon before, as far as the journal says. */
+  containerId?: string | undefined;
   tools: HostTools;
   journal: Journal;
   reports: ReportStream;
@@ -97,6 +99,7 @@ export class HostInstance {
         this.#notice("info", isBroken ? "the tunnel to the hub broke; dialling again" : "the tunnel stands again"),
       warn: (message) => this.#notice("warning", message),
     });
+    this.#parts.containerId = options.containerId;
     this.#works = tools.works(this.#parts);
     this.#reporter = new TimelineReporter(reports);
     this.#services = new ServiceReports({ reports, clock: tools.clock, notice: (level, text) => this.#notice(level, text) });
@@ -282,8 +285,9 @@ export class HostInstance {
   async #beUp(): Promise<"end" | "leave"> {
     const { journal, reports, beginning } = this.#options;
     const { hostKeys, tunnel } = this.#parts;
-    const up = { kind: "up", instanceId: this.facts.instanceId, hostKeys, sequence: reports.sequence } as const;
-    await journal.record(up);
+    const { instanceId } = this.facts;
+    const container = this.#parts.containerId === undefined ? {} : { containerId: this.#parts.containerId };
+    await journal.record({ kind: "up", instanceId, hostKeys, ...container, sequence: reports.sequence });
     if (this.#broken.signal.aborted && !this.isEnding) this.#failLaunch(this.#broken.signal.reason as StepFailure);
     if (this.#parts.containerLife.signal.aborted) this.#onContainerDied();
     if (this.isEnding) return "end";

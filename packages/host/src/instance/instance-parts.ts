@@ -78,6 +78,8 @@ interface RunningService extends AsyncDisposable {
   rereadRules(): Promise<string | undefined>;
   /** Lets nothing more through, from now on. */
   cut(): void;
+  /** Settles when what was tapped is written, once it was disposed. */
+  readonly tapClosed: Promise<void>;
   /** Cuts its connections, and lets nothing through until all who hold it have released it. */
   hold(): void;
   release(): void;
@@ -132,6 +134,8 @@ export class InstanceParts {
   link: AsyncDisposable | undefined;
   names: AsyncDisposable | undefined;
   containerId: string | undefined;
+  /** Settles when what was tapped of services that are closed is written. */
+  tapsClosed: Promise<unknown> = Promise.resolve();
   /** Whether the engine may still create a container: it did not answer when it was asked. */
   mayContainerAppear = false;
   hostKeys: string[] = [];
@@ -157,11 +161,16 @@ export class InstanceParts {
     return this.contract.provider === "proxy";
   }
 
-  /** The engine that runs its container. @throws AppError when there is none */
-  async engine(): Promise<Engine> {
+  /** Of its container. @throws AppError `internal` when it has none */
+  get containerProvider(): ContainerProvider {
     const { provider } = this.contract;
     if (provider === "proxy") throw new AppError("internal", "an instance of `provider: proxy` has no container");
-    return this.tools.engine(provider);
+    return provider;
+  }
+
+  /** The engine that runs its container. @throws AppError when there is none */
+  async engine(): Promise<Engine> {
+    return this.tools.engine(this.containerProvider);
   }
 
   /** Folder of this instance's sockets. */

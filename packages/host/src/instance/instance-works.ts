@@ -36,8 +36,12 @@ export function instanceWorks(parts: InstanceParts): InstanceWorks {
     // In turn: an E-stop may come at once, and what then makes the hardware safe is nothing of the daemon before.
     endFormer: () => parts.inTurn(() => killLabelledProcesses(facts.instanceId, tools.clock, [KEEPER_EVENT])),
     async cutOff() {
+      const { instanceId } = facts;
       const hasDevices = parts.contract.devices.length > 0;
-      await Promise.all([closeFilters(parts), hasDevices ? killContainerProcesses(facts.instanceId, tools.clock) : undefined]);
+      await Promise.all([
+        closeFilters(parts),
+        hasDevices ? killContainerProcesses({ instanceId, containerId: parts.containerId }, tools.clock) : undefined,
+      ]);
     },
   };
 }

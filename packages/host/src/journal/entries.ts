@@ -21,7 +21,14 @@ const Started = z.object({
 /** Its deadline was moved. */
 const Moved = z.object({ kind: z.literal("moved"), instanceId: InstanceId, deadline: DeadlineRecord });
 /** Every launch step is done, or a restarted daemon adopted it. */
-const Up = z.object({ kind: z.literal("up"), instanceId: InstanceId, hostKeys: z.array(z.string()), sequence: z.int() });
+const Up = z.object({
+  kind: z.literal("up"),
+  instanceId: InstanceId,
+  hostKeys: z.array(z.string()),
+  /** By which its processes are found while the engine does not answer. */
+  containerId: z.string().optional(),
+  sequence: z.int(),
+});
 const Ending = z.object({ kind: z.literal("ending"), instanceId: InstanceId, reason: EndReason });
 /** The host let go, or an epoch that never began is over. Kept until the server recorded it. */
 const Ended = z.object({

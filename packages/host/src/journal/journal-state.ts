@@ -1,5 +1,5 @@
 import type { Deadline } from "@hardshare/core";
-import type { DeploymentId, EndReason, InstanceId } from "@hardshare/protocol";
+import { type DeploymentId, type EndReason, type InstanceId, isEstopLockout } from "@hardshare/protocol";
 import type { EndedEntry, JournalEntry, LockoutEntry, StartedEntry } from "./entries.ts";
 
 /** What the journal says about one instance. */
@@ -12,6 +12,7 @@ export interface JournalInstance {
   deadline: Deadline | undefined;
   isUp: boolean;
   hostKeys: string[];
+  containerId: string | undefined;
   endReason: EndReason | undefined;
   ended: EndedEntry | undefined;
   /** Whether the server recorded its end. */
@@ -29,12 +30,21 @@ export interface JournalState {
   instances: Map<InstanceId, JournalInstance>;
   /** Lock-outs that the server has not acknowledged. */
   lockouts: Map<string, LockoutEntry>;
+  /** E-stops that mean a lock-out and were not yet acted on, whatever the server acknowledged: by the ids of their lock-outs. */
+  unfinishedStops: Map<string, LockoutEntry>;
   /** The newest E-stop of each deployment that was acted on: id of its lock-out. */
   stops: Map<DeploymentId, string>;
 }
 
 export function emptyJournalState(): JournalState {
-  return { highestEpochs: new Map(), lastEnds: new Map(), instances: new Map(), lockouts: new Map(), stops: new Map() };
+  return {
+    highestEpochs: new Map(),
+    lastEnds: new Map(),
+    instances: new Map(),
+    lockouts: new Map(),
+    unfinishedStops: new Map(),
+    stops: new Map(),
+  };
 }
 
 /** Applies one entry. Entries about instances that don't live change nothing. */
@@ -48,6 +58,7 @@ export function applyEntry(state: JournalState, entry: JournalEntry): void {
         deadline: entry.deadline,
         isUp: false,
         hostKeys: [],
+        containerId: undefined,
         endReason: undefined,
         ended: undefined,
         isAcknowledged: false,
@@ -57,12 +68,14 @@ export function applyEntry(state: JournalState, entry: JournalEntry): void {
     case "ended": {
       raiseEpoch(state, entry.deploymentId, entry.epoch);
       const known = state.instances.get(entry.instanceId);
-      if (known !== undefined && isLive(known)) raiseLastEnd(state, entry.deploymentId, entry.at);
+      // The newest counts, also where the clock was set back since the one before.
+      if (known !== undefined && isLive(known)) state.lastEnds.set(entry.deploymentId, entry.at);
       state.instances.set(entry.instanceId, {
         started: undefined,
         deadline: undefined,
         isUp: false,
         hostKeys: [],
+        containerId: undefined,
         ...known,
         ...identityOf(entry),
         endReason: entry.reason,
@@ -79,6 +92,7 @@ export function applyEntry(state: JournalState, entry: JournalEntry): void {
       changeLive(state, entry.instanceId, (instance) => {
         instance.isUp = true;
         instance.hostKeys = entry.hostKeys;
+        instance.containerId = entry.containerId;
         instance.sequence = Math.max(instance.sequence, entry.sequence);
       });
       break;
@@ -95,12 +109,16 @@ export function applyEntry(state: JournalState, entry: JournalEntry): void {
     }
     case "lockout":
       state.lockouts.set(entry.lockoutId, entry);
+      if (isEstopLockout(entry.lockoutId) && state.stops.get(entry.deploymentId) !== entry.lockoutId) {
+        state.unfinishedStops.set(entry.lockoutId, entry);
+      }
       break;
     case "lockout_acknowledged":
       state.lockouts.delete(entry.lockoutId);
       break;
     case "stopped":
       state.stops.set(entry.deploymentId, entry.lockoutId);
+      state.unfinishedStops.delete(entry.lockoutId);
       break;
     case "highest_epoch":
       raiseEpoch(state, entry.deploymentId, entry.epoch);
@@ -118,14 +136,21 @@ export function entriesOf(state: JournalState): JournalEntry[] {
     entries.push({ kind: "highest_epoch", deploymentId, epoch, ...(lastEndAt === undefined ? {} : { lastEndAt }) });
   }
   for (const instance of state.instances.values()) {
-    const { instanceId, epoch, deadline, hostKeys, sequence, endReason } = instance;
+    const { instanceId, epoch, deadline, hostKeys, containerId, sequence, endReason } = instance;
     if (instance.started !== undefined) entries.push({ ...instance.started, sequence, deadline: deadline ?? instance.started.deadline });
-    if (instance.isUp) entries.push({ kind: "up", instanceId, hostKeys, sequence });
+    if (instance.isUp) entries.push({ kind: "up", instanceId, hostKeys, ...(containerId === undefined ? {} : { containerId }), sequence });
     if (instance.ended !== undefined) entries.push(instance.ended);
     else if (endReason !== undefined) entries.push({ kind: "ending", instanceId, reason: endReason });
     if (instance.isAcknowledged) entries.push({ kind: "acknowledged", instanceId, epoch });
   }
-  entries.push(...state.lockouts.values());
+  for (const lockout of state.lockouts.values()) {
+    const { lockoutId, deploymentId } = lockout;
+    entries.push(lockout);
+    if (isEstopLockout(lockoutId) && !state.unfinishedStops.has(lockoutId)) entries.push({ kind: "stopped", deploymentId, lockoutId });
+  }
+  for (const [lockoutId, lockout] of state.unfinishedStops) {
+    if (!state.lockouts.has(lockoutId)) entries.push(lockout, { kind: "lockout_acknowledged", lockoutId });
+  }
   for (const [deploymentId, lockoutId] of state.stops) entries.push({ kind: "stopped", deploymentId, lockoutId });
   return entries;
 }

@@ -160,8 +160,22 @@ const entry: fc.Arbitrary<JournalEntry> = fc
       { kind: "lockout", lockoutId: `l${epoch}`, deploymentId, reason: "r", actor: "host", at: AT },
       { kind: "lockout_acknowledged", lockoutId: `l${epoch}` },
       { kind: "stopped", deploymentId, lockoutId: `l${epoch}` },
+      { kind: "lockout", lockoutId: `estop:${epoch}`, deploymentId, reason: "r", actor: "host", at: AT },
+      { kind: "lockout_acknowledged", lockoutId: `estop:${epoch}` },
+      { kind: "stopped", deploymentId, lockoutId: `estop:${epoch}` },
     ),
   );
+
+test("the newest end counts for a rest, also where the clock was set back since the one before", () => {
+  const state = emptyJournalState();
+  for (const [epoch, at] of [
+    [1, "2026-01-01T12:00:00Z"],
+    [2, "2026-01-01T11:10:00Z"],
+  ] as const) {
+    for (const each of [started(epoch), { ...ended(epoch), at }]) applyEntry(state, each);
+  }
+  expect(state.lastEnds.get(deploymentId)).toBe("2026-01-01T11:10:00Z");
+});
 
 test("compaction never changes what the journal says", () => {
   fc.assert(
@@ -170,9 +184,10 @@ test("compaction never changes what the journal says", () => {
       for (const each of entries) applyEntry(state, each);
       const again = emptyJournalState();
       for (const each of entriesOf(state)) applyEntry(again, each);
-      const facts = ({ highestEpochs, lastEnds, instances, lockouts, stops }: JournalState) => ({
+      const facts = ({ highestEpochs, lastEnds, instances, lockouts, unfinishedStops, stops }: JournalState) => ({
         lastEnds: [...lastEnds],
         stops: [...stops],
+        unfinishedStops: [...unfinishedStops.keys()].toSorted((a, b) => a.localeCompare(b)),
         epochs: [...highestEpochs],
         lockouts: [...lockouts.keys()].toSorted((a, b) => a.localeCompare(b)),
         instances: [...instances.values()]

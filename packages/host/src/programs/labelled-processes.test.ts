@@ -22,7 +22,7 @@ test.skipIf(!hasNamespaces)(
     const stranger = spawn("unshare", ["--pid", "--fork", "--kill-child", "sleep", "600"], { env: { PATH: process.env["PATH"] } });
     await once(container.stdout, "data");
     const ended = once(container, "exit");
-    await killContainerProcesses(instanceId, systemClock);
+    await killContainerProcesses({ instanceId, containerId: undefined }, systemClock);
     await ended;
     expect([beside.exitCode, beside.signalCode, stranger.exitCode, stranger.signalCode]).toEqual([null, null, null, null]);
     for (const child of [beside, stranger]) {

@@ -42,10 +42,24 @@ export function killProcessesOfDeployment(deploymentId: string, isMeant: (event:
 
 /**
  * Kills all processes in an instance's container, without its engine, which may hang. The container itself is left.
+ * @param of `containerId` as the engine gave it, where it is known: programs that write over their environment, as OpenSSH
+ * does, are found by it alone
  * @throws AppError `internal` that names those which are still there after two seconds
  */
-export function killContainerProcesses(instanceId: string, clock: Clock): Promise<void> {
-  return killUntilGone(() => lookIntoContainer(labelOf(instanceId)), clock);
+export function killContainerProcesses(of: { instanceId: string; containerId: string | undefined }, clock: Clock): Promise<void> {
+  const label = labelOf(of.instanceId);
+  const isInside = (pid: number) =>
+    isLabelled(readEnvironment(pid), label, () => true) || (of.containerId !== undefined && isInCgroupOf(pid, of.containerId));
+  return killUntilGone(() => lookIntoContainer(isInside), clock);
+}
+
+/**
+ * The same for the containers of all instances of a deployment, whatever they are, as far as their processes say so.
+ * @throws AppError as `killContainerProcesses`
+ */
+export function killContainersOfDeployment(deploymentId: string, clock: Clock): Promise<void> {
+  const label = `${DEPLOYMENT_VARIABLE}=${deploymentId}`;
+  return killUntilGone(() => lookIntoContainer((pid) => isLabelled(readEnvironment(pid), label, () => true)), clock);
 }
 
 function killAll(label: string, isMeant: (event: string) => boolean, clock: Clock): Promise<void> {
@@ -105,15 +119,15 @@ async function lookForLabelled({ label, isMeant, others }: Search): Promise<Look
   return { found, hasMissed, blank };
 }
 
-/** Looks for processes of an instance's container: all in a pid namespace in which one has the container's environment. */
-async function lookIntoContainer(label: string): Promise<Look> {
+/** Looks for processes of an instance's container: all in a pid namespace in which one is known to be inside. */
+async function lookIntoContainer(isInside: (pid: number) => boolean): Promise<Look> {
   const own = ownNamespace();
   const namespaces = new Set<string>();
   const others = new Set([process.pid]);
   await lookAtEach(others, (pid) => {
-    if (isLabelled(readEnvironment(pid), label, () => true)) namespaces.add(namespaceOf(pid));
+    if (isInside(pid)) namespaces.add(namespaceOf(pid));
   });
-  if (own !== undefined) namespaces.delete(own);
+  if (own !== undefined) namespaces.delete(own); // such as the engine's own watcher of the container
   const found: number[] = [];
   if (namespaces.size > 0) await lookAtEach(others, (pid) => void (namespaces.has(namespaceOf(pid)) && found.push(pid)));
   return { found, hasMissed: false, blank: new Set() };
@@ -143,6 +157,11 @@ function labelOf(instanceId: string): string {
 
 function namespaceOf(pid: number | "self"): string {
   return readlinkSync(`/proc/${pid}/ns/pid`);
+}
+
+/** Engines name the control group of a container, and those around it, after its id. */
+function isInCgroupOf(pid: number, containerId: string): boolean {
+  return readFileSync(`/proc/${pid}/cgroup`, "latin1").includes(containerId);
 }
 
 function ownNamespace(): string | undefined {

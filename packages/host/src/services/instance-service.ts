@@ -34,6 +34,7 @@ export class InstanceService implements AsyncDisposable {
   readonly name: string;
   readonly #clock: Clock;
   readonly #tap: ServiceTap | undefined;
+  #tapClosed = Promise.resolve();
   readonly #sockets = new Set<Socket>();
   readonly #traffic = new TrafficCounter();
   #program: Supervised<ServiceProgram> | undefined;
@@ -136,11 +137,16 @@ export class InstanceService implements AsyncDisposable {
     this.#cut();
   }
 
-  /** Cuts it, then ends the program. */
+  /** Cuts it, then ends the program. The tap's log is not waited for: an E-stop must not hang on a disk. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.cut();
     await this.#program?.[Symbol.asyncDispose]();
-    await this.#tap?.[Symbol.asyncDispose]();
+    this.#tapClosed = this.#tap?.[Symbol.asyncDispose]() ?? Promise.resolve();
+  }
+
+  /** Settles when what was tapped is written, once this was disposed. */
+  get tapClosed(): Promise<void> {
+    return this.#tapClosed;
   }
 
   #hear(report: FilterReport, options: InstanceServiceOptions): void {

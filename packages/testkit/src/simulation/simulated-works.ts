@@ -80,6 +80,7 @@ export function simulatedWorks(
       traffic: { service: "ROBOT", bytes: { in: 0, out: 0 } },
       rereadRules: async () => undefined,
       cut: filter.close,
+      tapClosed: Promise.resolve(),
       hold: filter.close,
       release: () => {},
       async [Symbol.asyncDispose]() {

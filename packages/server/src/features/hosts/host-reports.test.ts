@@ -93,6 +93,19 @@ test("a launch is desired until the host answers, also when the host was away an
   });
 });
 
+test("an end with a number that another report had before is asked for once more: the row must not stay as it is", async () => {
+  const { host, deploymentId } = await world.addHost(owner);
+  const wanted = await launch(host, deploymentId);
+  await host.report(deploymentId, wanted, { kind: "log", step: "terminate", text: "by the daemon before" }, 1_000_005);
+  const before = host.desiredCount;
+  await host.report(deploymentId, wanted, ended({ reason: "host_restarted" }), 1_000_002);
+  expect(await stateOf(wanted.instanceId)).toBe("INIT");
+  await host.until((all) => all.get(deploymentId)?.instance?.lastSequence === 1_000_005);
+  expect(host.desiredCount).toBeGreaterThanOrEqual(before);
+  await host.report(deploymentId, wanted, ended({ reason: "host_restarted" }), 1_000_006);
+  expect(await stateOf(wanted.instanceId)).toBe("TERMINATED");
+});
+
 test("the epoch is raised above what a host has in its journal", async () => {
   const { host, deploymentId } = await world.addHost(owner, { highestEpoch: 41 });
   expect((await launch(host, deploymentId)).epoch).toBe(42);

@@ -5,6 +5,7 @@ import {
   type HostId,
   type HostLockout,
   type HostReport,
+  isFinalState,
   MAX_REASON_CHARS,
   type ReportBody,
   toStorableText,
@@ -65,7 +66,8 @@ export class HostReports {
     const outcome = await this.#database.instances.recordReport(tx, { hostId, ...report });
     switch (outcome.kind) {
       case "repeated":
-        return "fits";
+        // Of two daemons that were killed one after the other both count from the same number: this is another report.
+        return report.body.kind === "ended" && !isFinalState(outcome.instance.state) ? "look_again" : "fits";
       case "unknown":
         await this.#recordUnknown(tx, hostId, report);
         return "look_again";
