@@ -64,7 +64,7 @@ export function compileRequestConditions(
 }
 
 /** Where the number stands that a budget counts: the query's field goes before one of the body that has the same name. */
-export function whereCounted({ budget, ...rule }: Pick<HttpAllowRule, "budget" | "query" | "body">): RequestConditions["counts"] {
+function whereCounted({ budget, ...rule }: Pick<HttpAllowRule, "budget" | "query" | "body">): RequestConditions["counts"] {
   const of = typeof budget === "object" ? budget.of : undefined;
   return of !== undefined && isQueryField(rule, of) ? "query" : "body";
 }

@@ -171,10 +171,7 @@ export class DeploymentKeeper {
   /** Somebody at this computer presses E-stop: counts as the owner. @returns the instance that is stopped */
   estopHere(actor: string): InstanceId | null {
     const instanceId = this.#current?.facts.instanceId ?? null;
-    const first = estopLockoutOf(instanceId ?? this.#options.tools.random.uuid());
-    // One that was lifted is never set again.
-    const isLifted = this.#stops.isActedOn(first) && this.#lockout === null;
-    const lockoutId = isLifted ? estopLockoutOf(this.#options.tools.random.uuid()) : first;
+    const lockoutId = this.#stops.nextLockoutId(instanceId, { isLockedOut: this.#lockout !== null });
     this.estop({ instance: null, by: "host", actor, lockoutId });
     return instanceId;
   }

@@ -1,4 +1,4 @@
-import type { DeploymentId, InstanceId } from "@hardshare/protocol";
+import { type DeploymentId, estopLockoutOf, type InstanceId } from "@hardshare/protocol";
 import type { HostInstance } from "../instance/host-instance.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 import type { LockoutEntry } from "../journal/entries.ts";
@@ -74,6 +74,13 @@ export class DeploymentStops {
     if (current?.estop(why, lock) !== true) this.#settled = this.#pressIdle(lockoutId, lock);
     // Written down after the lock-out and the end of the instance: whatever happens to this daemon, that end makes the hardware safe.
     else if (isLocking) void this.#record(lockoutId);
+  }
+
+  /** Id of the lock-out of a press at this computer: one that was lifted is never set again. */
+  nextLockoutId(instanceId: InstanceId | null, { isLockedOut }: { isLockedOut: boolean }): string {
+    const { random } = this.#options.tools;
+    const first = estopLockoutOf(instanceId ?? random.uuid());
+    return this.isActedOn(first) && !isLockedOut ? estopLockoutOf(random.uuid()) : first;
   }
 
   isActedOn(lockoutId: string): boolean {
