@@ -217,7 +217,7 @@ describeWithContainers("a host that cannot keep its contract", () => {
       owner: "ivy",
       contract: "provider: podman\nimage: localhost/no/such\n",
       start: (person: Person) => person.start("ad"),
-      says: /the image localhost\/no\/such is not on this computer; build or pull it, then run `(?:npx )?hardshare ad` again/,
+      says: /the image localhost\/no\/such is not on this computer; build or pull it, then run `(?:npx )?hardshare reload`/,
       code: "image_missing",
     },
     {

@@ -72,13 +72,6 @@ function readerFolder(person: Person): string {
   return join(world.folder, `reader-${person.name}`);
 }
 
-test("every example of README.md works as it is written", async () => {
-  // `npm start` has tests of its own, and `npm test` is what runs this one.
-  const examples = (await examplesOf("../../README.md")).filter((example) => !example.startsWith("npm start"));
-  expect(examples).not.toEqual([]);
-  await follow(await world.user("rhea"), examples, { "https://robots.example.org": world.ready.url, "npx hardshare": "hardshare" });
-});
-
 test("every example of «Run the infrastructure» works as it is written", async () => {
   const reader = new Person(world.folder, "ines");
   const server = join(readerFolder(reader), "server");
@@ -154,6 +147,13 @@ test("every example of «Coming from the existing client» works as it is writte
 });
 
 describeWithContainers("guides", () => {
+  test("every example of README.md works as it is written", async () => {
+    // `npm start` has tests of its own, and `npm test` is what runs this one.
+    const examples = (await examplesOf("../../README.md")).filter((example) => !example.startsWith("npm start"));
+    expect(examples).not.toEqual([]);
+    await follow(await world.user("rhea"), examples, { "https://robots.example.org": world.ready.url, "sudo npx hardshare": "hardshare" });
+  });
+
   test("every example of «Cookbook: a PLC behind tcp» works as it is written", async () => {
     await using plc = await Plc.start();
     await follow(await world.user("petra"), await examplesOf("plc.md"), {

@@ -87,17 +87,23 @@ export class Site implements AsyncDisposable {
           within: this.within.server,
         }),
     );
-    const addresses = ["--bind", address, "--public-host", address];
-    this.hub = new Restartable(
-      () =>
-        new RunningCommand(
-          ["hub", "--data-dir", join(folder, "hub"), "--ssh-port", String(this.#sshPort), ...addresses, ...this.#at],
-          env,
-          {
-            within: this.within.hub,
-          },
-        ),
-    );
+    const hubArgs = [
+      "hub",
+      "--data-dir",
+      join(folder, "hub"),
+      "--ssh-port",
+      String(this.#sshPort),
+      "--bind",
+      address,
+      "--public-host",
+      address,
+    ];
+    let isRegistered = false;
+    this.hub = new Restartable(() => {
+      const at = isRegistered ? ["--server", this.url] : this.#at;
+      isRegistered = true;
+      return new RunningCommand([...hubArgs, ...at], env, { within: this.within.hub });
+    });
     this.host = new Restartable(() => new RunningCommand(["ad"], this.owner.env, { within: this.within.host }));
   }
 

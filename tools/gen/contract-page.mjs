@@ -31,6 +31,27 @@ ${properties.services.items.oneOf.map((form) => fieldTable(form.properties)).joi
 
 Each entry is a command line or this form.
 
-${fieldTable(properties.init.items.anyOf.find((form) => form.type === "object").properties)}
+${fieldTable(longForm(properties.init.items).properties)}
+
+## monitors
+
+Each entry is a command line or this form.
+
+${fieldTable(longForm(properties.monitors.items).properties)}
+
+## cooldown
+
+A time, or this form.
+
+${fieldTable(longForm(properties.cooldown).properties)}
+
+## hours
+
+${fieldTable(properties.hours.properties)}
 `;
+}
+
+/** Of what may also be written shortly. */
+function longForm({ anyOf }) {
+  return anyOf.find((form) => form.type === "object");
 }

@@ -20,7 +20,7 @@ without any change.
 
 ${table(["code", "HTTP", "exit", "retry", "what it means"], rows)}
 
-Exit codes: 0 done, 1 error, 2 usage, 3 busy, 4 queued, 5 denied, 6 host offline, 7 refused by a filter. \`hardshare ssh\`
+Exit codes: 0 done, 1 error, 2 usage, 3 busy, 4 not used, 5 denied, 6 host offline, 7 refused by a filter. \`hardshare ssh\`
 ends with the remote command's code, and with 255 for any failure of its own.
 `;
 }

@@ -17,6 +17,7 @@ import { addConfigAddon } from "./share/config-addon.ts";
 import { addDeclareOrg } from "./share/declare-org.ts";
 import { addFirewall } from "./share/firewall.ts";
 import { addHooks } from "./share/hooks.ts";
+import { addImage } from "./share/image.ts";
 import { addInit } from "./share/init.ts";
 import { addList } from "./share/list.ts";
 import { addLock, addUnlock } from "./share/lock.ts";
@@ -71,6 +72,7 @@ const GROUPS: readonly (readonly [heading: string, verbs: readonly AddVerb[]])[]
       addRegister,
       addConfig,
       addConfigAddon,
+      addImage,
       addAd,
       addCheck,
       addStatus,

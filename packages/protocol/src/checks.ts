@@ -93,7 +93,7 @@ export const CHECK_CATALOGUE = {
   image_missing: {
     severity: "error",
     meaning: "The image of the contract is not on this computer; nothing is fetched during a launch.",
-    fix: "`podman pull` or build it; `hardshare up` builds the default one.",
+    fix: "`hardshare image` makes the default one; build or pull any other.",
   },
   device_missing: {
     severity: "error",

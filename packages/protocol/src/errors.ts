@@ -1,7 +1,7 @@
 /**
  * The error catalogue: every failure that a person or a program can meet has one row here.
  * `httpStatus` is what the API answers, `exitCode` what the command line ends with
- * (0 done, 1 error, 2 usage, 3 busy, 4 queued, 5 denied, 6 host offline, 7 refused by a filter),
+ * (0 done, 1 error, 2 usage, 3 busy, 4 not used, 5 denied, 6 host offline, 7 refused by a filter),
  * `isRetryable` whether the same call may succeed later without a change; `meaning` explains it to a person
  * (docs/reference/errors.md is made from it).
  */
@@ -121,7 +121,12 @@ export const ERROR_CATALOGUE = {
     isRetryable: true,
     meaning: "The container engine refused or failed; the message repeats what it said.",
   },
-  image_missing: { httpStatus: 503, exitCode: 1, isRetryable: false, meaning: "The container image is not there and cannot be fetched." },
+  image_missing: {
+    httpStatus: 503,
+    exitCode: 1,
+    isRetryable: false,
+    meaning: "The container image is not on the host, whose owner has to make or pull it: a launch fetches none.",
+  },
   device_missing: { httpStatus: 503, exitCode: 1, isRetryable: false, meaning: "A device file named in the contract does not exist." },
   device_unusable: {
     httpStatus: 503,

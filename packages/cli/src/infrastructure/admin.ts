@@ -1,8 +1,10 @@
+import { createHash } from "node:crypto";
 import { access, constants } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { AppError } from "@hardshare/protocol";
 import { writeFileDurably } from "@hardshare/runtime";
 import { openAccess } from "../login/credentials.ts";
+import { readTokenFile } from "../login/token-file.ts";
 import { formatTable } from "../output/table.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
 
@@ -48,7 +50,7 @@ export const addAdmin: AddVerb = (program, shell) => {
     .command("token")
     .description("make a token for a user; whoever has it can act as this user")
     .argument("<user>", "name of the user")
-    .option("--days <number>", "how long it is valid", readDays)
+    .option("--days <number>", "how long it is valid (default: 90)", readDays)
     .option("--superuser", "may also administrate")
     .option("--out <file>", "write it to this file, readable by you alone, instead of printing it")
     .action(
@@ -67,12 +69,33 @@ export const addAdmin: AddVerb = (program, shell) => {
         await writeFileDurably(file, `${issued.token}\n`);
         output.result(
           { user: name, file, sha256: issued.sha256, expires: issued.expires },
-          () => `the token of ${name} is in ${file}, until ${issued.expires}`,
+          () => `the token of ${name} is in ${file}, until ${issued.expires}; its SHA-256, to revoke it: ${issued.sha256}`,
         );
       }),
     )
     .addHelpText("after", examples(["hardshare admin token ada --days 30 --out ada.token", "then give the file to ada"]));
+  admin
+    .command("revoke")
+    .description("revoke a token: at once nobody can act with it, and what was opened with it is closed")
+    .argument("<token>", "its SHA-256, as `hardshare admin token` says it, or a file with the token")
+    .action(
+      runs(shell, async ({ context, options, output }, _options, token: string) => {
+        const sha256 = await sha256Of(token);
+        const { client } = await openAccess(context, options);
+        await client.revokeToken(sha256);
+        output.result({ sha256 }, () => `the token with the SHA-256 ${sha256} is revoked`);
+      }),
+    )
+    .addHelpText("after", examples(["hardshare admin revoke ada.token", "ada's laptop was stolen"]));
 };
+
+/** @param token a SHA-256 or the path of a file @throws AppError `bad_input` */
+async function sha256Of(token: string): Promise<string> {
+  if (/^[\da-f]{64}$/i.test(token)) return token.toLowerCase();
+  return createHash("sha256")
+    .update(await readTokenFile(token, "<token>"))
+    .digest("hex");
+}
 
 /** Before a token is made that could not be kept. @throws AppError `bad_input` */
 async function writableFile(path: string): Promise<string> {

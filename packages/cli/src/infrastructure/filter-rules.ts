@@ -14,7 +14,7 @@ export function addFilterRules(filter: Command, shell: Shell): void {
       "Tells for each message what the filter decides, by which rule and why, and what would reach the device.\n" +
         "A message is, for http and rpc, `METHOD /path [body]`, `WS /path message`, or @FILE with one in each line (also as JSON with\n" +
         "method, path and body), or with a raw request; for rosbridge, `OPERATION /name [type] [message]`, or the operation\n" +
-        "as JSON; for tcp, the address of a peer; for mqtt, `publish [-q QOS] [-r] TOPIC [PAYLOAD]`, `will …`, `subscribe FILTER`,\n" +
+        "as JSON; for serial, a line without its end (\\x18 for a byte); for tcp, the address of a peer; for mqtt, `publish [-q QOS] [-r] TOPIC [PAYLOAD]`, `will …`, `subscribe FILTER`,\n" +
         "a packet as JSON, or hex5 and its bytes.",
     )
     .argument("<rules>", "file of filter rules")
@@ -42,7 +42,10 @@ export function addFilterRules(filter: Command, shell: Shell): void {
         "method and path (or operation and name), with the ranges that were seen. Record with `mode: shadow`, which blocks nothing; bodies are recorded\n" +
         "where a rule judges them (`body: true` judges that it is JSON).",
     )
-    .requiredOption("--from <decisions>", "file that `filter run --decisions` wrote")
+    .requiredOption(
+      "--from <decisions>",
+      "file that `filter run --decisions` wrote, or the host for a service with `tap: true`: $HARDSHARE_STATE/taps/INSTANCE/SERVICE.decisions",
+    )
     .option("--to <rules>", "file to write, which must not be there; default: standard output")
     .action(
       runs(shell, async ({ context }, flags: { from: string; to?: string }) => {

@@ -1,5 +1,5 @@
 import { AppError, HostName, parseWith } from "@hardshare/protocol";
-import { findCredentials } from "../login/credentials.ts";
+import { findServer, findToken } from "../login/credentials.ts";
 import { readPort } from "../read-port.ts";
 import { type AddVerb, examples, runs } from "../verb.ts";
 import { dataFolderFor, programLogger, untilInterrupted, untilReady } from "./serving.ts";
@@ -22,7 +22,10 @@ export const addHub: AddVerb = (program, shell) => {
   program
     .command("hub")
     .summary("run a hub: where hosts and users meet")
-    .description("Runs a hub until it is asked to end. The first start registers it, for which the token of a superuser is needed.")
+    .description(
+      "Runs a hub until it is asked to end. The first start registers it, for which the token of a superuser is needed;\n" +
+        "afterwards its identity key is enough, and the address of the server.",
+    )
     .option("--data-dir <folder>", "where its keys lie")
     .option("--name <name>", "name for people", "hub")
     .option("--public-host <address>", "address by which hosts and users reach it", "127.0.0.1")
@@ -34,12 +37,12 @@ export const addHub: AddVerb = (program, shell) => {
         const { context, options, output } = invocation;
         const [firstPort, lastPort] = readRange(flags.ports);
         const publicHost = parseWith(HostName, flags.publicHost, "--public-host");
-        const { url, token } = await findCredentials(context, options);
+        const url = await findServer(context, options);
         const { startHub } = await import("@hardshare/hub");
         await using hub = await startHub({
           dataFolder: await dataFolderFor(context, flags.dataDir, "hub"),
           serverUrl: url,
-          token,
+          token: (await findToken(context, options, url))?.token,
           name: flags.name,
           publicHost,
           bindHost: flags.bind,

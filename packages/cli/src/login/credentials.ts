@@ -24,16 +24,25 @@ export interface Access extends Credentials {
  * @throws AppError `not_configured` when either is unknown, `bad_input`
  */
 export async function findCredentials(context: CliContext, options: GlobalOptions): Promise<Credentials> {
-  const { environment } = context;
-  const login = await readLogin(environment.home);
   const url = await findServer(context, options);
+  const found = await findToken(context, options, url);
+  if (found !== undefined) return { url, ...found };
+  throw new AppError("not_configured", `nobody is signed in at ${url}: use \`hardshare login --server ${url} --token-file FILE\``);
+}
+
+/** As whom a verb goes to this server; undefined when nobody is signed in there. @throws AppError `bad_input` */
+export async function findToken(
+  { environment }: CliContext,
+  options: GlobalOptions,
+  url: string,
+): Promise<Omit<Credentials, "url"> | undefined> {
   if (options.tokenFile !== undefined) {
     const tokenFile = resolve(options.tokenFile);
-    return { url, token: await readTokenFile(tokenFile), tokenFile };
+    return { token: await readTokenFile(tokenFile), tokenFile };
   }
-  if (environment.token !== undefined) return { url, token: checkToken(environment.token, "HARDSHARE_TOKEN"), tokenFile: undefined };
-  if (login?.server === url) return { url, token: login.token, tokenFile: tokenPath(environment.home) };
-  throw new AppError("not_configured", `nobody is signed in at ${url}: use \`hardshare login --server ${url} --token-file FILE\``);
+  if (environment.token !== undefined) return { token: checkToken(environment.token, "HARDSHARE_TOKEN"), tokenFile: undefined };
+  const login = await readLogin(environment.home);
+  return login?.server === url ? { token: login.token, tokenFile: tokenPath(environment.home) } : undefined;
 }
 
 /** Where to go: `--server`, else HARDSHARE_SERVER, else the login's server. @throws AppError `not_configured` */

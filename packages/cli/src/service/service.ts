@@ -8,8 +8,9 @@ import { type AddVerb, examples, runs } from "../verb.ts";
 import { formatUnit, type ServiceName, unitFileName } from "./unit.ts";
 
 const NAMES: readonly ServiceName[] = ["host", "hub", "server"];
-/** Others may read a unit: it holds no secret. */
-const UNIT_MODE = 0o644;
+/** Others may read a unit, unless one of its arguments is a URL with a password. */
+const [UNIT_MODE, SECRET_UNIT_MODE] = [0o644, 0o600];
+const WITH_PASSWORD = /:\/\/[^/@\s]*:[^/@\s]+@/;
 
 export const addService: AddVerb = (program, shell) => {
   const service = program.command("service").summary("let systemd keep the host daemon, a hub or the server running");
@@ -34,7 +35,10 @@ export const addService: AddVerb = (program, shell) => {
       examples(
         ["sudo hardshare service install host", "share this host's deployments from now on"],
         ["sudo hardshare service install server -- --host 0.0.0.0", "a server for others"],
-        ["hardshare service install hub --print -- --public-host hub.example.org", "only show the unit"],
+        [
+          "hardshare service install hub --print -- --server https://robots.example.org --token-file /root/admin.token",
+          "only show the unit",
+        ],
       ),
     );
   service
@@ -58,7 +62,7 @@ async function install({ context, output }: Invocation, name: ServiceName, args:
   if (isPrintOnly) return output.result({ unit }, () => unit.trimEnd());
   const file = join(unitFolder(context), unitFileName(name));
   await mkdir(unitFolder(context), { recursive: true });
-  await writeFileDurably(file, unit, UNIT_MODE);
+  await writeFileDurably(file, unit, args.some((arg) => WITH_PASSWORD.test(arg)) ? SECRET_UNIT_MODE : UNIT_MODE);
   const commands = [["daemon-reload"], ["enable", "--now", unitFileName(name)]];
   const isStarted = await isSystemdRunning();
   if (isStarted) for (const command of commands) await systemctl(context, command);

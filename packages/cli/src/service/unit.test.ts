@@ -45,6 +45,11 @@ test("words with blanks, quotes, percent and dollar signs stay what they are", (
   expect(line).toBe(`ExecStart=${process.execPath} "/opt/my robots/hardshare.js" serve --data-dir "/srv/100%% \\"x\\" $$HOME"`);
 });
 
+test("a dollar sign in a folder of the environment stays one, because systemd expands nothing there", () => {
+  const unit = formatUnit({ ...options, environment: { HARDSHARE_HOME: "/home/$ada/x" }, name: "host", isSystem: false });
+  expect(unit).toContain('Environment="HARDSHARE_HOME=/home/$ada/x"\n');
+});
+
 test.each(["host", "hub", "server"] as const)("systemd accepts the unit of the %s", async (name: ServiceName) => {
   const folder = await mkdtemp(join(tmpdir(), "hardshare-unit-"));
   try {

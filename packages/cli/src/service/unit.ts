@@ -37,7 +37,7 @@ export function unitFileName(name: ServiceName): string {
 /** The unit file (systemd.service(5)) of one program. */
 export function formatUnit({ name, command, args, environment, isSystem }: UnitOptions): string {
   const { verb, description, killMode, stopS } = PROGRAMS[name];
-  const variables = Object.entries(environment).map(([key, value]) => `Environment=${quote(`${key}=${value}`)}`);
+  const variables = Object.entries(environment).map(([key, value]) => `Environment=${quote(`${key}=${value}`, "value")}`);
   return `# Written by \`hardshare service install ${name}\`; that command writes it anew.
 [Unit]
 Description=${description}
@@ -49,7 +49,7 @@ StartLimitIntervalSec=0
 
 [Service]
 Type=exec
-ExecStart=${[...command, verb, ...args].map(quote).join(" ")}
+ExecStart=${[...command, verb, ...args].map((word) => quote(word, "command")).join(" ")}
 ${variables.map((line) => `${line}\n`).join("")}Restart=on-failure
 RestartSec=1
 KillMode=${killMode}
@@ -60,13 +60,16 @@ WantedBy=${isSystem ? "multi-user.target" : "default.target"}
 `;
 }
 
-/** One word as systemd reads it: specifiers and variables are not expanded (systemd.service(5), "Command lines"). */
-function quote(word: string): string {
+/**
+ * One word as systemd reads it: specifiers are not expanded, nor variables, which there are in command lines alone
+ * (systemd.service(5), "Command lines"; systemd.exec(5), `Environment=`).
+ */
+function quote(word: string, where: "command" | "value"): string {
   const escaped = word
     .replaceAll("\\", "\\\\")
     .replaceAll('"', '\\"')
     .replaceAll("%", "%%")
-    .replaceAll("$", "$$$$")
+    .replaceAll("$", where === "command" ? "$$$$" : "$$")
     .replaceAll("\n", "\\n");
   return /^[\w./:=@,+-]+$/.test(word) ? word : `"${escaped}"`;
 }

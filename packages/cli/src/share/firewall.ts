@@ -12,7 +12,10 @@ export const addFirewall: AddVerb = (program, shell) => {
   const firewall = program
     .command("firewall")
     .summary("say which addresses may reach an instance's public port")
-    .description("Rules for the public port of an instance: the first that matches decides. Without any, every address may connect.");
+    .description(
+      "Firewall rules for the public port of an instance: the first that matches decides. Until the first one is added every\n" +
+        "address may connect; from then on what matches none is dropped, also after `flush`.",
+    );
   firewall
     .command("list")
     .description("show the firewall rules of an instance")

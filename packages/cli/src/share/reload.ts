@@ -6,8 +6,8 @@ export const addReload: AddVerb = (program, shell) => {
     .command("reload")
     .summary("read contracts and filter rules again")
     .description(
-      "Has the host daemon read contracts and rules files again. Rules hold at once, also for the instance that runs; a\n" +
-        "contract holds for the next one. All files are checked first: when anything is wrong in any of them, the file, line\n" +
+      "Has the host daemon read contracts and rules files again. Filter rules hold at once, also for the instance that runs;\n" +
+        "a contract holds for the next one. All files are checked first: when anything is wrong in any of them, the file, line\n" +
         "and field are told, and all filters go on with the rules they have.",
     )
     .argument("[id]", "id of a deployment of this host, or its beginning; otherwise all")

@@ -22,15 +22,15 @@ export const addRules: AddVerb = (program, shell) => {
   program
     .command("rules")
     .summary("show or change who may launch instances")
-    .description("Shows or changes the access rules of a deployment. Without any rule only its owner may launch instances.")
+    .description("Shows or changes the access rules of a deployment. Without any access rule only its owner may launch instances.")
     .argument("[id]", "id of a deployment of yours, or its beginning; may be left out when you have one")
-    .option("-l, --list", "show the rules (also done after a change)")
+    .option("-l, --list", "show the access rules (also done after a change)")
     .option("--permit <user>", "let this user launch instances; may be repeated", collect)
-    .option("--forbid <user>", "don't let this user, whatever the other rules say; may be repeated", collect)
+    .option("--forbid <user>", "don't let this user, whatever the other access rules say; may be repeated", collect)
     .option("--permit-me", "let yourself, also where others are meant to be forbidden")
     .option("--permit-all", "let everybody with an account; asks before (y/N)")
     .option("--yes", "don't ask before everybody is let in")
-    .option("--drop-all", "remove all rules first")
+    .option("--drop-all", "remove all access rules first")
     .action(
       runs(shell, async (invocation, flags: RulesFlags, id?: string) => {
         const { context, options, output } = invocation;
@@ -56,7 +56,7 @@ export const addRules: AddVerb = (program, shell) => {
       "after",
       examples(
         ["hardshare rules --permit ada", "let ada launch instances on your only deployment"],
-        ["hardshare rules 3f2a -l", "show the rules of 3f2a"],
+        ["hardshare rules 3f2a -l", "show the access rules of 3f2a"],
       ),
     );
 };

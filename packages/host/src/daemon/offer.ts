@@ -1,6 +1,7 @@
 import { AppError, type DeploymentId, type DesiredDeployment, toAppError } from "@hardshare/protocol";
 import { BackOff } from "@hardshare/runtime";
 import { type LoadedContract, parseContract } from "../contract/load-contract.ts";
+import { missingImage } from "../image/missing-image.ts";
 import { isFilter } from "../instance/filter-arguments.ts";
 import type { HostTools } from "../instance/instance-parts.ts";
 import { requireNetworkPrograms } from "../network/network-programs.ts";
@@ -186,6 +187,6 @@ export class Offer {
     if (network !== "isolated") await requireNetworkPrograms(network, this.#tools.environment);
     const engine = await this.#tools.engine(provider);
     if ((await engine.inspectImage(image)) !== undefined) return;
-    throw new AppError("image_missing", `the image ${image} is not on this computer; build or pull it, then run \`hardshare ad\` again`);
+    throw missingImage(image, provider, "run `hardshare reload`");
   }
 }

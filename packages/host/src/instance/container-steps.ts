@@ -4,6 +4,7 @@ import { AppError, toAppError } from "@hardshare/protocol";
 import { makePrivateFolder } from "@hardshare/runtime";
 import { orAborted } from "../engine/call-limits.ts";
 import type { ContainerFile, ContainerSpec, Engine } from "../engine/engine.ts";
+import { missingImage } from "../image/missing-image.ts";
 import type { InstanceParts } from "./instance-parts.ts";
 
 /** Labels by which containers are found again. */
@@ -27,7 +28,7 @@ export async function createContainer(parts: InstanceParts, signal: AbortSignal)
   const engine = await parts.engine();
   const image = await engine.inspectImage(contract.image, { signal });
   if (image === undefined) {
-    throw new AppError("image_missing", `the image ${contract.image} is not on this computer; build or pull it, then launch again`);
+    throw missingImage(contract.image, parts.containerProvider, "launch again");
   }
   // Of an instance that could not be undone, before its owner lifted the lock-out.
   for (const left of await engine.listContainers({ [LABELS.deployment]: facts.deploymentId, [LABELS.host]: tools.hostId }, { signal })) {

@@ -101,7 +101,9 @@ export const Contract = z
     dead_man: DurationSeconds.refine((seconds) => seconds >= MIN_DEAD_MAN_S && seconds <= MAX_DEAD_MAN_S, "expected 0.5s to 1h")
       .optional()
       .describe("The dead-man's switch: longest silence of the user after the first message before `safe_state` runs."),
-    presence: DurationSeconds.default(DEFAULT_PRESENCE_S).describe("How long an act in the page counts as present."),
+    presence: DurationSeconds.default(DEFAULT_PRESENCE_S).describe(
+      "Not used yet: how long an act in a page, which there is not, counts as present.",
+    ),
     estop_by_user: z
       .enum(["lock", "end"])
       .default("lock")
