@@ -40,6 +40,15 @@ test("no generated key is unusable, also when a number begins with zero bytes", 
   }
 });
 
+test("making keys never hangs, also when memory is tidied up in the middle of it", { timeout: 60_000 }, async () => {
+  const code = `
+    const { generateIdentity } = await import(${JSON.stringify(new URL("identity.ts", import.meta.url).href)});
+    for (let count = 0; count < 12_000; count += 1) generateIdentity("x");
+  `;
+  const args = ["--max-semi-space-size=1", "--import", "tsx", "--conditions=@hardshare/source", "--input-type=module", "--eval", code];
+  await run(process.execPath, args, { timeout: 50_000, killSignal: "SIGKILL" });
+});
+
 test("a signature holds for its text and its key only", () => {
   const pair = generateIdentity("");
   const signature = signWith(pair.privateKey, "text");

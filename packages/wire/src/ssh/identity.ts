@@ -9,16 +9,22 @@ export interface KeyPair {
   publicKey: string;
 }
 
+/** Both forms of a key end with its number (RFC 8410, §4 and §7). */
+const NUMBER_BYTES = 32;
+
 /**
  * A new Ed25519 key pair; the private key is an unencrypted OpenSSH key file.
  * (Written here because ssh2's own generator drops leading zero bytes: one key in 256 is unusable.)
  */
 export function generateIdentity(comment: string): KeyPair {
   const flatComment = comment.replace(/\s+/g, " ").trim();
-  const { d, x } = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
-  if (d === undefined || x === undefined) throw new AppError("internal", "the new Ed25519 key has no numbers");
-  const publicNumber = Buffer.from(x, "base64url");
-  const secret = Buffer.concat([Buffer.from(d, "base64url"), publicNumber]);
+  // Not as JWK: when Node 20 tidies memory up while it writes that of a key that it has just made, it waits for itself for ever.
+  const pair = generateKeyPairSync("ed25519", {
+    privateKeyEncoding: { type: "pkcs8", format: "der" },
+    publicKeyEncoding: { type: "spki", format: "der" },
+  });
+  const publicNumber = pair.publicKey.subarray(-NUMBER_BYTES);
+  const secret = Buffer.concat([pair.privateKey.subarray(-NUMBER_BYTES), publicNumber]);
   const blob = Buffer.concat([field("ssh-ed25519"), field(publicNumber)]);
   return { privateKey: opensshKeyFile(blob, secret, flatComment), publicKey: publicKeyLine("ssh-ed25519", blob, flatComment) };
 }
