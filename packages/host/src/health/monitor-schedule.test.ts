@@ -119,3 +119,14 @@ test("one that cannot be killed is not run again: it still runs", async () => {
   expect([runs.length, failures.length]).toEqual([1, 1]);
   await monitors[Symbol.asyncDispose]();
 });
+
+test("a contract that comes and goes while the rounds before still end begins its rounds once", async () => {
+  const { monitors, runs } = schedule();
+  const loaded = contract("[{ run: ./m, every: 10s }]");
+  for (const next of [loaded, undefined, loaded, undefined, loaded]) monitors.set(next);
+  await settle();
+  await settle();
+  expect(runs.filter(({ signal }) => !signal.aborted)).toHaveLength(1);
+  await monitors[Symbol.asyncDispose]();
+  expect(runs.every(({ signal }) => signal.aborted)).toBe(true);
+});

@@ -27,6 +27,8 @@ interface MonitorScheduleOptions {
 export class MonitorSchedule implements AsyncDisposable {
   readonly #options: MonitorScheduleOptions;
   #loaded: LoadedContract | undefined;
+  /** Counts changes of the contract: only the last one begins rounds. */
+  #turn = 0;
   #rounds: ProgramRounds[] = [];
   /** How each went when it ran last, by its command line; also over a change of the contract. */
   #verdicts = new Map<string, "passed" | "failed">();
@@ -58,10 +60,11 @@ export class MonitorSchedule implements AsyncDisposable {
     this.#loaded = loaded;
     const runs = new Set(this.#monitors.map(({ run }) => run));
     for (const run of this.#verdicts.keys()) if (!runs.has(run)) this.#verdicts.delete(run);
+    const turn = (this.#turn += 1);
     const before = this.#rounds;
     this.#rounds = [];
     this.#cleared = Promise.all([this.#cleared, ...before.map((rounds) => rounds[Symbol.asyncDispose]())]).then(() => {
-      if (this.#loaded === loaded && loaded !== undefined) this.#begin(loaded);
+      if (this.#turn === turn && loaded !== undefined) this.#begin(loaded);
     });
   }
 
