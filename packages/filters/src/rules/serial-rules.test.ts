@@ -124,3 +124,7 @@ test.each(["(?<x>\\d){1}", "(?:(?<x>\\d)|b)?", "[(*](?<x>a)", "\\((?<x>a)\\)+", 
     expect(() => serialRules(JSON.stringify({ rules: [{ allow }] }))).not.toThrow();
   },
 );
+
+test("a pattern for the device's answer that is none is told at its field", () => {
+  expect(() => serialRules("answer: '('")).toThrow(/answer: expected a regular expression/);
+});

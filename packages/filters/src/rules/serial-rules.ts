@@ -6,6 +6,8 @@ import { compileValueCondition, type ValueCondition } from "./value-condition.ts
 
 /** The rules of one `serial` filter, ready to judge. */
 export interface CompiledSerialRules extends Pick<SerialFilterRules, "mode" | "messages" | "refusal"> {
+  /** What the device says when it has taken a message; undefined: nothing waits for it. */
+  readonly answer: LinePattern | undefined;
   readonly in: DirectionRules;
   readonly out: DirectionRules;
 }
@@ -49,6 +51,7 @@ function compiledRulesFile(limits: LimitKeeper) {
       mode,
       messages,
       refusal,
+      answer: file.answer === undefined ? undefined : compileAnswer(file.answer, context),
       in: { default: file.default, rules: compileRules(file.rules, ["rules"], "in", limits, context) },
       out: { default: output.default, rules: compileRules(output.rules, ["output", "rules"], "out", limits, context) },
     };
@@ -70,6 +73,13 @@ function checkMessages({ messages, refusal }: SerialFilterRules, context: Contex
   }
   const endBytes = Array.isArray(end) ? end : [0x0d, 0x0a];
   if (realtime.some((byte) => endBytes.includes(byte))) refuse("realtime", "expected no byte that ends a message");
+}
+
+function compileAnswer(source: string, context: Context): LinePattern | undefined {
+  const pattern = compileLinePattern(source);
+  if (!("problem" in pattern)) return pattern;
+  context.addIssue({ code: "custom", path: ["answer"], message: pattern.problem });
+  return undefined;
 }
 
 type Rule = SerialFilterRules["rules"][number];

@@ -60,6 +60,20 @@ export class SerialFramer {
     return waiting;
   }
 
+  /** Bytes that are not yet cut. */
+  get waitingBytes(): number {
+    return this.#waiting.length;
+  }
+
+  /** The next byte that is a message of its own, before all that waits with it; undefined when there is none. */
+  nextRealtime(): SerialPiece | undefined {
+    const bytes = this.#waiting;
+    const index = bytes.findIndex((byte) => this.#realtime.has(byte));
+    if (index === -1) return undefined;
+    this.#waiting = Buffer.concat([bytes.subarray(0, index), bytes.subarray(index + 1)]);
+    return { kind: "realtime", text: String.fromCharCode(bytes[index] ?? 0) };
+  }
+
   /** The next piece, or undefined when more bytes are needed. */
   next(): SerialPiece | undefined {
     const bytes = this.#waiting;

@@ -14,6 +14,10 @@ export interface Passage {
 
 const NOTHING: Passage = { bytes: undefined, refusal: undefined };
 
+function isLine({ end, length }: CompiledSerialRules["messages"]): boolean {
+  return length === undefined && !Array.isArray(end);
+}
+
 /** Judges the pieces of one stream in one direction, and tells each decision. */
 export class MessageJudge {
   readonly #direction: Judgement["direction"];
@@ -32,12 +36,21 @@ export class MessageJudge {
   }
 
   judge(piece: SerialPiece): Passage {
-    if (piece.kind === "line feed") return this.#hasLastPassed ? { ...NOTHING, bytes: Buffer.from("\n") } : NOTHING;
     const rules = this.#rules.current;
+    if (piece.kind === "line feed") {
+      const isWritten = this.#hasLastPassed && (this.#direction === "out" || rules.answer === undefined);
+      return isWritten ? { ...NOTHING, bytes: Buffer.from("\n") } : NOTHING;
+    }
     if (piece.kind === "too long") {
       this.#hasLastPassed = false;
       const because = `the message is longer than ${rules.messages.limit} bytes`;
       return this.#refuse(rules, { decision: "block", rule: "strict", because }, "enforce", { summary: `${printable(piece.text)}…` });
+    }
+    const isPaced = this.#direction === "in" && rules.answer !== undefined && piece.kind === "message";
+    if (isPaced && piece.text.trim() === "") {
+      this.#hasLastPassed = false;
+      const because = "an empty message would wait for an answer that not every device gives";
+      return this.#refuse(rules, { decision: "block", rule: "strict", because }, "enforce", { summary: printable(piece.text) });
     }
     const verdict = judgeSerial(rules[this.#direction], piece.text);
     const told = {
@@ -58,7 +71,9 @@ export class MessageJudge {
     });
     // On trial nothing is changed either.
     const text = verdict.decision === "allow" && rules.mode === "enforce" ? verdict.text : piece.text;
-    return { ...NOTHING, bytes: Buffer.from(piece.kind === "message" ? text + piece.end : text, "latin1") };
+    // A device that takes CR and LF for an end each would answer CRLF twice.
+    const end = piece.kind !== "message" ? "" : isPaced && isLine(rules.messages) ? "\n" : piece.end;
+    return { ...NOTHING, bytes: Buffer.from(text + end, "latin1") };
   }
 
   #refuse(

@@ -6,6 +6,8 @@ import type { MessageJudge } from "./message-judge.ts";
 
 /** Bytes that may wait for a client before the device is read no more. */
 const MAX_WAITING_BYTES = 256 * 1024;
+/** Bytes of a client that are looked through for real-time bytes while messages wait. */
+const MAX_HELD_BYTES = 64 * 1024;
 /** How long a client that sends nothing more is sent what the device says. */
 const LINGER_MS = 2000;
 
@@ -17,7 +19,10 @@ export interface SerialClientOptions {
   /** The framing in force now: another object only when another one was read. */
   readonly framing: () => SerialFraming;
   readonly canWrite: () => boolean;
-  readonly write: (bytes: Buffer) => void;
+  /** Whether messages wait for the device's answer to the one before; real-time bytes do not. */
+  readonly isAnswerOwed: () => boolean;
+  /** @param isMessage or a real-time byte, or a part of a message that was written */
+  readonly write: (bytes: Buffer, isMessage: boolean) => void;
   /** Whether the device was written to by somebody else since this client's last message. */
   readonly hasLostTurn: () => boolean;
   /** It takes more again, or is gone. */
@@ -60,17 +65,19 @@ export class SerialClient {
 
   /** Judges what has come, message by message, for as long as the device takes what passes. */
   pump(): void {
-    const { socket, judge, canWrite, write, hasLostTurn } = this.#options;
+    const { socket, judge, canWrite, isAnswerOwed, write, hasLostTurn } = this.#options;
     while (canWrite()) {
       if (!this.#keepFraming()) return this.cut();
-      const piece = this.#framer.next();
+      const isOwed = isAnswerOwed();
+      const piece = isOwed ? this.#framer.nextRealtime() : this.#framer.next();
       if (piece === undefined) {
+        if (isOwed && this.#framer.waitingBytes > MAX_HELD_BYTES) break;
         socket.resume();
         return;
       }
       if (piece.kind === "line feed" && hasLostTurn()) continue; // the end of a line is not torn from it
       const { bytes, refusal } = judge.judge(piece);
-      if (bytes !== undefined) write(bytes);
+      if (bytes !== undefined) write(bytes, piece.kind === "message");
       if (refusal !== undefined) this.#tell(refusal);
     }
     socket.pause();

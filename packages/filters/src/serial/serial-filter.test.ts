@@ -254,3 +254,51 @@ test("a client that does not read holds up the device alone, but not others for 
   lazy.resume();
   await closed;
 });
+
+describe("with `answer`, so that firmware which drops what does not fit its buffer gets one message at a time", () => {
+  const PACED = RULES.replace("refusal:", "answer: ok.*|error:.*\nrefusal:");
+
+  test("a message waits for the answer to the one before, whoever sent it; real-time bytes do not, wherever they stand", async () => {
+    world = await SerialWorld.start(PACED);
+    const [one, other] = [world.connect(), world.connect()];
+    await one.send("G0 X1\nG0 X2\r\nG0 X3\rG0 X");
+    await world.device.receive("X1\n");
+    await other.send("G1 X9\n?");
+    await one.send("4!\n");
+    expect(await world.device.receiveUntil((got) => got.includes("!") && got.includes("?"))).toMatch(/^G0 X1\n(?:\?!|!\?)$/);
+    const before = world.device.received;
+    world.device.say("busy\r\nok");
+    world.device.say("\r\n");
+    await world.device.receiveUntil((got) => got.length > before.length);
+    for (const answer of ["ok T:21\n", "error:2\n", "ok\n"]) {
+      const had = world.device.received;
+      world.device.say(answer);
+      await world.device.receiveUntil((got) => got.length > had.length);
+    }
+    world.device.say("ok\nok\n"); // more than it owes
+    expect(await allThatCame()).toMatch(/^G0 X1\n(?:\?!|!\?)/);
+    const lines = world.device.received.replace(/[!?]/g, "").trim().split("\n");
+    expect(lines.filter((line) => line.startsWith("G0"))).toEqual(["G0 X1", "G0 X2", "G0 X3", "G0 X4"]);
+    expect(lines.toSorted()).toEqual(["G0 X1", "G0 X2", "G0 X3", "G0 X4", "G1 X9", "M114"]);
+    for (const client of [one, other]) expect(await client.receive("busy")).toContain("busy"); // what the device says goes to all
+  });
+
+  test("an empty line is refused, and a device that is plugged in again owes nothing", async () => {
+    world = await SerialWorld.start(`answer: ok\nrefusal: "no: {because}"\ndefault: allow\n`);
+    const client = world.connect();
+    await client.send("\r\n \nG0\nG1\n");
+    expect(await client.receive("gives\r\nno: an empty")).toContain("not every device gives");
+    expect(await world.device.receive("\n")).toBe("G0\n");
+    const ended = client.ended;
+    await world.device.unplug();
+    await ended;
+    await world.device.plugIn();
+    await expect
+      .poll(async () => {
+        const again = world.connect();
+        await again.send("G2\n");
+        return world.device.received.includes("G2\n");
+      })
+      .toBe(true);
+  });
+});

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { CompiledSerialRules } from "../rules/serial-rules.ts";
 import type { FilterTools, RunningFilter } from "../run/filter-kind.ts";
 import { listen } from "../run/listen.ts";
+import { AnswerWait } from "./answer-wait.ts";
 import { type SerialFraming, SerialFramer } from "./framer.ts";
 import { MessageJudge } from "./message-judge.ts";
 import { SerialClient } from "./serial-client.ts";
@@ -39,7 +40,10 @@ class SerialFilter implements RunningFilter {
   readonly #outJudge: MessageJudge;
   #device: SerialDevice | undefined;
   #framing: SerialFraming;
+  /** Framing of what the device says. */
+  #ofOutput: SerialFraming;
   #outFramer: SerialFramer;
+  readonly #answers = new AnswerWait();
   /** Whose message the device got last. */
   #lastWriter: SerialClient | undefined;
   #patience: Disposable | undefined;
@@ -50,7 +54,8 @@ class SerialFilter implements RunningFilter {
     const { rules, onDecision } = options;
     this.#outJudge = new MessageJudge({ direction: "out", rules, onDecision });
     this.#framing = rules.current.messages;
-    this.#outFramer = new SerialFramer(outputFraming(this.#framing));
+    this.#ofOutput = outputFraming(this.#framing);
+    this.#outFramer = new SerialFramer(this.#ofOutput);
   }
 
   async start(): Promise<void> {
@@ -60,7 +65,7 @@ class SerialFilter implements RunningFilter {
       baud,
       clock,
       logger,
-      onData: (bytes) => this.#sendToAll(this.#judgeOutput(bytes)),
+      onData: (bytes) => this.#takeOutput(bytes),
       onDrain: () => this.#pumpAll(),
       onGone: () => this.#cutAll(),
     });
@@ -94,8 +99,10 @@ class SerialFilter implements RunningFilter {
       judge: new MessageJudge({ direction: "in", rules, onDecision }),
       framing: () => this.#currentFraming(),
       canWrite: () => this.#device?.canTake === true,
-      write: (bytes) => {
+      isAnswerOwed: () => this.#answers.isOwed && rules.current.answer !== undefined,
+      write: (bytes, isMessage) => {
         this.#lastWriter = client;
+        if (isMessage) this.#answers.owe();
         this.#device?.write(bytes);
       },
       hasLostTurn: () => this.#lastWriter !== client,
@@ -115,6 +122,13 @@ class SerialFilter implements RunningFilter {
     return this.#framing;
   }
 
+  /** The same for what the device says. */
+  #outputFraming(): SerialFraming {
+    const framing = outputFraming(this.#currentFraming());
+    if (!isDeepStrictEqual(framing, this.#ofOutput)) this.#ofOutput = framing;
+    return this.#ofOutput;
+  }
+
   /** After the device took all: those that waited, each in its turn. */
   #pumpAll(): void {
     const waiting = [...this.#clients];
@@ -126,12 +140,18 @@ class SerialFilter implements RunningFilter {
     }
   }
 
+  #takeOutput(bytes: Buffer): void {
+    this.#sendToAll(this.#judgeOutput(bytes));
+    const { answer } = this.#options.rules.current;
+    if (answer !== undefined && this.#answers.hear(bytes, answer, this.#outputFraming())) this.#pumpAll();
+  }
+
   /** Without rules for it, what the device sends passes as it comes, also half a line. */
   #judgeOutput(bytes: Buffer): Buffer {
     const { out } = this.#options.rules.current;
     if (out.default === "allow" && out.rules.length === 0) return bytes;
-    const framing = this.#currentFraming();
-    if (!isDeepStrictEqual(outputFraming(framing), this.#outFramer.framing)) this.#outFramer = new SerialFramer(outputFraming(framing));
+    const framing = this.#outputFraming();
+    if (this.#outFramer.framing !== framing) this.#outFramer = new SerialFramer(framing);
     this.#outFramer.push(bytes);
     const passing: Buffer[] = [];
     for (let piece = this.#outFramer.next(); piece !== undefined; piece = this.#outFramer.next()) {
@@ -171,6 +191,7 @@ class SerialFilter implements RunningFilter {
     this.#patience?.[Symbol.dispose]();
     this.#patience = undefined;
     this.#outFramer = new SerialFramer(this.#outFramer.framing);
+    this.#answers.forget();
     for (const client of this.#clients) client.cut();
   }
 }

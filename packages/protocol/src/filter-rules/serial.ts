@@ -49,6 +49,13 @@ export const SerialFilterRules = z.strictObject({
     .describe(
       "A line that is written back for a refused message, between the lines of the device, with {rule} and {because}; empty (the default): nothing.",
     ),
+  answer: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      "What the device says when it has taken a message, as a pattern for a whole line of it, such as `ok|error:.*|ALARM:.*|Grbl .*`: the next message waits for that, real-time bytes do not. For firmware that drops what does not fit its receive buffer.",
+    ),
   rules: z.array(SerialRule).default([]).describe("For what goes to the device: the first whose pattern matches decides."),
   output: z
     .strictObject({ default: z.enum(["allow", "block"]).default("allow"), rules: z.array(SerialRule).default([]) })
