@@ -13,7 +13,7 @@ export { deploymentsHere, estopHere, type EstopHereOptions, type StoppedHere } f
 export { setAsideHere } from "./daemon/set-aside-here.ts";
 export { askDockerVersion } from "./engine/connect-docker.ts";
 export { type MonitorResult, runMonitors, type RunMonitorsOptions } from "./health/run-monitors.ts";
-export { ensureImage, type EnsureImageOptions, GENERIC_IMAGE } from "./image/ensure-image.ts";
+export { ensureImage, type EnsureImageOptions } from "./image/ensure-image.ts";
 export { type Imported, importConfiguration, type ImportOptions } from "./import/import-configuration.ts";
 export { type LocalDeployment, localDeployments } from "./registration/local-deployments.ts";
 export { initHost, type InitHostOptions } from "./registration/init-host.ts";

@@ -43,7 +43,9 @@ export class EndedAnswers {
     const end = known === undefined ? fresh : endOf(known);
     if (isLost) await lockOut(instanceId, LOST);
     if (action.reason === "estop" && journalled !== undefined && this.#meansLockOut(journalled)) {
-      await lockOut(instanceId, `E-stop by ${user}, of which this host heard when the instance had ended`, estopLockoutOf(instanceId));
+      const lockoutId = estopLockoutOf(instanceId);
+      await lockOut(instanceId, `E-stop by ${user}, of which this host heard when the instance had ended`, lockoutId);
+      await journal.record({ kind: "stopped", deploymentId, lockoutId }); // nothing is left that the next daemon would have to stop
     }
     const after = Math.max(lastSequence, journalled?.sequence ?? 0);
     const stream = new ReportStream({ outbox, clock, instance: { deploymentId, instanceId, epoch }, after });

@@ -223,6 +223,12 @@ test("a user's that comes when the instance has ended by itself locks the deploy
   await world.untilHeard();
   expect(new Set(lockouts().map(({ lockoutId }) => lockoutId))).toEqual(new Set([`estop:${instance.instanceId}`]));
   expect(lockouts()[0]?.reason).toContain("E-stop by bob");
+  await world.daemon?.stop({ endInstances: true });
+  const before = await did();
+  await world.start();
+  await world.untilHeard();
+  await world.daemon?.stop({ endInstances: true });
+  expect(await did()).toEqual(before); // nothing of it is left to be done
 });
 
 test("a user's that comes when the instance has ended by itself locks nothing out where the contract says so", async () => {

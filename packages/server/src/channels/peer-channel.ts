@@ -7,6 +7,7 @@ import { acceptChannel, type AcceptChannelOptions, type FrameChannel, type Messa
 import { MAX_MESSAGE_BYTES, wrapWebSocket } from "@hardshare/wire/node";
 import { HalfOpenLimit, sameKey, signWith, verifyWith } from "@hardshare/wire/ssh";
 import type { WebSocket } from "ws";
+import { disposeOnClose } from "../http/dispose-on-close.ts";
 import type { Strangers } from "../http/strangers.ts";
 import type { UpgradeRoute } from "../http/upgrades.ts";
 import { Refresher } from "../wake-ups/refresher.ts";
@@ -83,7 +84,7 @@ export function peerChannelRoute<Hello extends HelloFields, In, Out>(
           `${MAX_NOT_GREETED.perSource} connections of ${protocol.role}s from your address have not said who they are; try again in a moment`,
         );
       }
-      request.socket.once("close", release);
+      disposeOnClose(request.socket, { [Symbol.dispose]: release });
       return (socket) => {
         const peer = { ...wrapWebSocket(socket), ping: () => ping(socket) };
         const onGreeted = () => {
