@@ -21,16 +21,16 @@ const lender = "packages/testkit/src/lending/lender.ts";
  * then a short file that takes long begins last, and the other processors wait for it.
  */
 const LONGEST = [
-  "simulation/simulation.test.ts",
-  "attacks/http-attacks.test.ts",
-  "daemon/kill-walk.test.ts",
-  "simulation/walk.test.ts",
-  "engine/engine.test.ts",
-  "cluster/private-cluster.test.ts",
-  "daemon/hook-matrix.test.ts",
   "e2e/documents.test.ts",
+  "attacks/http-attacks.test.ts",
   "e2e/network-modes.test.ts",
+  "daemon/kill-walk.test.ts",
+  "simulation/simulation.test.ts",
   "e2e/up.test.ts",
+  "simulation/walk.test.ts",
+  "daemon/hook-matrix.test.ts",
+  "cluster/private-cluster.test.ts",
+  "engine/engine.test.ts",
   "e2e/race.test.ts",
   "e2e/bad-line.test.ts",
   "e2e/bad-input.test.ts",
@@ -38,7 +38,8 @@ const LONGEST = [
 
 /**
  * Tests wait for processes, sockets and disks, so with one for each processor a third of a small machine would be idle. They
- * have nothing of the machine in common: no address, port, name or folder.
+ * have nothing of the machine in common: no address, port, name or folder. Both projects are one group, so that none waits for
+ * the last file of the other.
  */
 const WORKERS = availableParallelism() + 1;
 
@@ -73,7 +74,6 @@ export default defineConfig({
           maxWorkers: WORKERS,
           // No module of ours keeps state, so files may share a worker: reading the source anew for each takes longer than most tests.
           isolate: false,
-          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -86,7 +86,6 @@ export default defineConfig({
           hookTimeout: 600_000,
           isolate: false, // as above
           maxWorkers: WORKERS,
-          sequence: { groupOrder: 2 },
         },
       },
     ],
