@@ -1,7 +1,7 @@
 /** A whole instance in a real container, reached by the system's own ssh. */
 import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -27,16 +27,23 @@ for (const real of await findRealEngines()) {
     let world: HostWorld;
     let robot: DeploymentId;
     let other: DeploymentId;
+    /** Its instances may use a device. */
+    let arm: DeploymentId;
     const user = generateIdentity("bob");
+    /** One that the user runs. */
+    const program = `drive-${real.provider}-${process.pid}`;
     const start = () => world.start({ environment: real.environment, openEngine: undefined });
 
     beforeAll(async () => {
       await real.ensureImage();
-      const made = await HostWorld.make([CONTRACT, ""].map((contract) => `provider: ${real.provider}\n${contract}`));
+      const made = await HostWorld.make(
+        [CONTRACT, "", "devices: [/dev/full]\nsafe_state: [./safe.sh]\n"].map((contract) => `provider: ${real.provider}\n${contract}`),
+      );
       world = made.world;
-      [robot, other] = made.deployments as [DeploymentId, DeploymentId];
+      [robot, other, arm] = made.deployments as [DeploymentId, DeploymentId, DeploymentId];
       await writeFile(join(world.home, "deployments", "serve.mjs"), SERVE);
       await world.script("setup.sh", 'echo "setting up $1"; echo "$1" > /root/was-here');
+      await world.script("safe.sh", `pgrep -fc '^${program}' > moving; true`);
       await writeFile(join(world.folder, "key"), user.privateKey, { mode: 0o600 });
       await start();
     }, 600_000);
@@ -115,6 +122,16 @@ for (const real of await findRealEngines()) {
       expect(await ssh(instance.instanceId, hostKey, "cat /root/state; exec 3<>/dev/tcp/127.0.0.1/22100; cat <&3")).toBe("before\nrobot");
       world.end(robot, instance);
       expect(await world.server.report(instance.instanceId, "ended")).toMatchObject({ clean: true });
+      expect(await namesLeft()).toEqual([]);
+    });
+
+    test("is killed at an E-stop before the hardware is made safe, also a program without its environment", async () => {
+      const { instance, hostKey } = await launch(arm);
+      await ssh(instance.instanceId, hostKey, `setsid env -i bash -c 'exec -a ${program} sleep 600' < /dev/null > /dev/null 2>&1 &`);
+      await expect.poll(() => run("pgrep", ["-f", `^${program}`]).catch(() => undefined)).toBeDefined();
+      await world.server.estop({ deploymentId: arm, instance: null, by: "owner", actor: "olga" });
+      expect(await world.server.report(instance.instanceId, "ended")).toMatchObject({ reason: "estop", clean: true });
+      expect(await readFile(join(world.home, "deployments", "moving"), "utf8")).toBe("0\n");
       expect(await namesLeft()).toEqual([]);
     });
 

@@ -18,7 +18,7 @@ export interface InstanceWorks {
   endFormer(): Promise<void>;
   /**
    * Nothing more reaches the hardware, whatever the steps are doing: filters and programs are killed, but for those that
-   * make it safe, and a container that was given devices. Waits for nobody, least of all the engine.
+   * make it safe, and a container that was given devices or the owner's network. Waits for nobody, least of all the engine.
    */
   cutOff(): Promise<void>;
   /** Runs the programs for the safe state; the caller sees to it that no others do. They are never interrupted. */
@@ -37,10 +37,11 @@ export function instanceWorks(parts: InstanceParts): InstanceWorks {
     endFormer: () => parts.inTurn(() => killLabelledProcesses(facts.instanceId, tools.clock, [KEEPER_EVENT])),
     async cutOff() {
       const { instanceId } = facts;
-      const hasDevices = parts.contract.devices.length > 0;
+      const { devices, network } = parts.contract;
+      const reachesHardware = devices.length > 0 || network === "open";
       await Promise.all([
         closeFilters(parts),
-        hasDevices ? killContainerProcesses({ instanceId, containerId: parts.containerId }, tools.clock) : undefined,
+        reachesHardware ? killContainerProcesses({ instanceId, containerId: parts.containerId }, tools.clock) : undefined,
       ]);
     },
   };
