@@ -2,6 +2,7 @@ import { METHODS } from "node:http";
 import { type HttpAllowRule, HttpFilterRules } from "@hardshare/protocol";
 import { parseYamlWith } from "@hardshare/runtime";
 import { type AnswerRules, compileAnswerRules } from "./answer-rules.ts";
+import { LimitNames } from "./limit-names.ts";
 import type { LimitKeeper } from "./limits.ts";
 import { type CompiledMessageRules, compileMessageRules } from "./message-rules.ts";
 import { compilePathTemplate, matchesExactly, matchesLoosely, type PathTemplate } from "./path-template.ts";
@@ -66,7 +67,7 @@ export function parseHttpRules(text: string, file: string, limits: LimitKeeper):
 
 /** Compiles rules. What is wrong with them goes to `refuse`. */
 function compileHttpRules(source: HttpFilterRules, limits: LimitKeeper, refuse: Refuse): CompiledHttpRules {
-  const seen = new Map<string, number>();
+  const names = new LimitNames();
   const rules = source.rules.flatMap((rule, index): CompiledHttpRule[] => {
     const decision = "allow" in rule ? "allow" : "block";
     const pattern = "allow" in rule ? rule.allow : rule.block;
@@ -83,11 +84,9 @@ function compileHttpRules(source: HttpFilterRules, limits: LimitKeeper, refuse: 
     }
     const compiled = { decision, pattern, method, path, because: rule.because } as const;
     if (!("allow" in rule)) return [{ ...compiled, conditions: undefined, answers: undefined, socket: undefined }];
-    const count = (seen.get(pattern) ?? 0) + 1;
-    seen.set(pattern, count);
     refuseMisplaced(rule, method, refuseField);
     const { rate, budget } = rule;
-    const name = count === 1 ? pattern : `${pattern} #${count}`; // the same when the file is read again
+    const name = names.next(pattern);
     const limitsOfRule = rate === undefined && budget === undefined ? undefined : limits.limitsOf({ name, rate, budget });
     const limitBytes = rule.body_limit ?? BODY_LIMIT_BYTES;
     const socketOptions = { of: name, limits, refuse: refuseField };

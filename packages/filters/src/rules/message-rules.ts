@@ -1,6 +1,7 @@
 import type { JsonSchema, MessageRules } from "@hardshare/protocol";
 import { foldName } from "./fold-name.ts";
 import { parseStrictJson } from "./json-text.ts";
+import { LimitNames } from "./limit-names.ts";
 import type { LimitKeeper, Limits } from "./limits.ts";
 import { explain, type Refuse } from "./request-conditions.ts";
 import type { SocketMessage } from "../websocket/relay-messages.ts";
@@ -46,8 +47,8 @@ interface MessageRulesOptions {
 /** Compiles the rules for messages one way. What is wrong with them goes to `refuse`. */
 export function compileMessageRules(source: MessageRules, options: MessageRulesOptions): CompiledMessageRules {
   const { direction } = options;
-  const seen = new Map<string, number>();
-  const rules = source.rules.flatMap((rule, index) => compileRule(rule, index, seen, options));
+  const names = new LimitNames();
+  const rules = source.rules.flatMap((rule, index) => compileRule(rule, index, names, options));
   const looksInto = rules.some(({ pattern, condition }) => typeof pattern === "object" || pattern === "json" || condition !== undefined);
   const fallback = `${options.of} ${direction}: default`;
   return {
@@ -69,7 +70,7 @@ export function compileMessageRules(source: MessageRules, options: MessageRulesO
 function compileRule(
   rule: RuleOfMessages,
   index: number,
-  seen: Map<string, number>,
+  names: LimitNames,
   { direction, of, limits, refuse }: MessageRulesOptions,
 ): CompiledRule[] {
   const isAllow = "allow" in rule;
@@ -97,11 +98,9 @@ function compileRule(
     refuse([direction, "rules", index, condition.of === "clamp" ? "clamp" : "body", ...condition.path], condition.problem);
     return [];
   }
-  const count = (seen.get(name) ?? 0) + 1;
-  seen.set(name, count);
-  const limitName = count === 1 ? name : `${name} #${count}`; // the same when the file is read again, with other rules around it
+  const nameOfLimits = names.next(name);
   const isLimited = rate !== undefined || budget !== undefined;
-  return [{ ...plain, condition, limits: isLimited ? limits.limitsOf({ name: limitName, rate, budget }) : undefined }];
+  return [{ ...plain, condition, limits: isLimited ? limits.limitsOf({ name: nameOfLimits, rate, budget }) : undefined }];
 }
 
 /**

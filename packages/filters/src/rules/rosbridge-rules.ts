@@ -1,6 +1,7 @@
 import { type JsonSchema, type RosbridgeAllowRule, RosbridgeFilterRules } from "@hardshare/protocol";
 import { parseYamlWith } from "@hardshare/runtime";
 import { compilePlace, type JsonPlace } from "./json-place.ts";
+import { LimitNames } from "./limit-names.ts";
 import type { LimitKeeper, Limits } from "./limits.ts";
 import { compilePathTemplate, matchesLoosely, type PathTemplate } from "./path-template.ts";
 import type { Refuse } from "./request-conditions.ts";
@@ -45,7 +46,7 @@ export function parseRosbridgeRules(text: string, file: string, limits: LimitKee
 }
 
 function compileRules(source: RosbridgeFilterRules["rules"], limits: LimitKeeper, refuse: Refuse): CompiledRosbridgeRule[] {
-  const seen = new Map<string, number>();
+  const names = new LimitNames();
   return source.flatMap((rule, index): CompiledRosbridgeRule[] => {
     const refuseField: Refuse = (path, message) => refuse(["rules", index, ...path], message);
     const decision = "allow" in rule ? "allow" : "block";
@@ -59,8 +60,6 @@ function compileRules(source: RosbridgeFilterRules["rules"], limits: LimitKeeper
     const plain = { decision, pattern, operation: operation as RuledOperation, name, because: rule.because } as const;
     if (!("allow" in rule)) return [{ ...plain, type: undefined, condition: undefined, limits: undefined, removed: [] }];
     refuseMisplaced(rule, plain.operation, refuseField);
-    const count = (seen.get(pattern) ?? 0) + 1;
-    seen.set(pattern, count);
     const { type, message, clamp, rate, budget, remove = [] } = rule;
     const schema: JsonSchema | undefined = message ?? (clamp === undefined ? undefined : true);
     const condition = schema === undefined ? undefined : compileValueCondition(schema, clamp);
@@ -68,7 +67,7 @@ function compileRules(source: RosbridgeFilterRules["rules"], limits: LimitKeeper
       refuseField([condition.of === "clamp" ? "clamp" : "message", ...condition.path], condition.problem);
       return [];
     }
-    const nameOfLimits = count === 1 ? pattern : `${pattern} #${count}`; // the same when the file is read again
+    const nameOfLimits = names.next(pattern);
     const isLimited = rate !== undefined || budget !== undefined;
     return [
       {

@@ -4,6 +4,7 @@ import { type JsonSchema, type RpcAllowRule, RpcFilterRules } from "@hardshare/p
 import { parseYamlWith } from "@hardshare/runtime";
 import { type ArgumentTemplate, compileArgument, fillArguments, isReadAsProgram } from "./argument-template.ts";
 import { type CompiledHttpRule, type CompiledHttpRules, refuseUnread } from "./http-rules.ts";
+import { LimitNames } from "./limit-names.ts";
 import type { LimitKeeper } from "./limits.ts";
 import { compilePathTemplate, type PathTemplate } from "./path-template.ts";
 import type { Procedure } from "./procedure.ts";
@@ -27,7 +28,7 @@ interface RpcRulesOptions {
 export function parseRpcRules(text: string, file: string, options: RpcRulesOptions): CompiledHttpRules {
   const folder = resolve(dirname(file));
   const compiled = RpcFilterRules.transform((source, context): CompiledHttpRules => {
-    const seen = new Map<string, number>();
+    const names = new LimitNames();
     const rules = source.rules.flatMap((rule, index): CompiledHttpRule[] => {
       const refuse: Refuse = (path, message) => context.addIssue({ code: "custom", path: ["rules", index, ...path], message });
       const decision = "allow" in rule ? "allow" : "block";
@@ -41,9 +42,7 @@ export function parseRpcRules(text: string, file: string, options: RpcRulesOptio
       }
       const shared = { decision, pattern, method, path, because: rule.because, answers: undefined, socket: undefined } as const;
       if (!("allow" in rule)) return [{ ...shared, conditions: undefined }];
-      const count = (seen.get(pattern) ?? 0) + 1;
-      seen.set(pattern, count);
-      const name = count === 1 ? pattern : `${pattern} #${count}`;
+      const name = names.next(pattern);
       return [{ ...shared, ...compileAllow(rule, { name, method, path, folder, refuse, isJudged: source.mode !== "shadow", ...options }) }];
     });
     return { default: "block", mode: source.mode, rules, answers: undefined };

@@ -1,5 +1,6 @@
 import { access, rm } from "node:fs/promises";
 import { AppError } from "@hardshare/protocol";
+import { pause } from "@hardshare/runtime";
 import { killLabelledProcesses } from "../programs/labelled-processes.ts";
 import { LINK_EVENT } from "../network/link-process.ts";
 import { removeContainers, verifyNoContainer } from "./container-steps.ts";
@@ -68,10 +69,9 @@ export async function closeFilters(parts: InstanceParts): Promise<void> {
 
 /** A disk that hangs keeps nobody waiting: taps are for people who look back. */
 async function untilTapped({ tapsClosed, tools: { clock } }: InstanceParts): Promise<void> {
-  let timer: Disposable | undefined;
-  const tooLate = new Promise<void>((resolve) => (timer = clock.after(TAPPED_WITHIN_MS, resolve)));
-  await Promise.race([tapsClosed, tooLate]);
-  timer?.[Symbol.dispose]();
+  const isOver = new AbortController();
+  await Promise.race([tapsClosed, pause(clock, TAPPED_WITHIN_MS, isOver.signal)]);
+  isOver.abort();
 }
 
 /** Kills what the programs for the end left behind, and looks whether anything of the instance stays. */
