@@ -22,5 +22,6 @@ export * from "./random.ts";
 export * from "./shipped-path.ts";
 export * from "./time-limit.ts";
 export * from "./turns.ts";
+export * from "./within.ts";
 export * from "./yaml-edits.ts";
 export * from "./yaml-files.ts";

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { type Clock, Deferred, endProcessGroup, pause } from "@hardshare/runtime";
+import { type Clock, Deferred, endProcessGroup, within } from "@hardshare/runtime";
 import type { HeldMemory } from "../http/held-body.ts";
 import { HeldBytes } from "../http/held-bytes.ts";
 import type { ProcedureCall } from "../rules/procedure.ts";
@@ -81,9 +81,7 @@ export async function runProcedure({ argv, stdin }: ProcedureCall, options: RunP
   try {
     await Promise.race([exited, stuck.promise]);
     await endProcessGroup(child, 0, clock);
-    const drained = new AbortController();
-    await Promise.race([closed, pause(clock, DRAIN_MS, drained.signal)]);
-    drained.abort();
+    await within(clock, DRAIN_MS, closed);
   } catch (error) {
     return fail(`${name}: ${(error as Error).message}`);
   } finally {

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { finished } from "node:stream/promises";
 import { AppError, type CheckEvent, toAppError } from "@hardshare/protocol";
-import { type Clock, pause } from "@hardshare/runtime";
+import { type Clock, within } from "@hardshare/runtime";
 import type { CheckWishes } from "../check/check-deployment.ts";
 import type { DaemonStatus } from "./daemon-status.ts";
 import type { ReloadedDeployment } from "./reload-deployments.ts";
@@ -57,9 +57,7 @@ export class ControlServer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = once(this.#server, "close");
     this.#server.close();
-    const answered = new AbortController();
-    await Promise.race([Promise.all(this.#answers), pause(this.#clock, ANSWERED_WITHIN_MS, answered.signal)]);
-    answered.abort();
+    await within(this.#clock, ANSWERED_WITHIN_MS, Promise.all(this.#answers));
     this.#server.closeAllConnections();
     await closed;
   }

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { access } from "node:fs/promises";
 import { AppError, DEFAULT_PROGRAM_TIMEOUT_S, formatDuration, type LifecycleProgram } from "@hardshare/protocol";
-import { type Clock, Deferred, endProcessGroup, pause } from "@hardshare/runtime";
+import { type Clock, Deferred, endProcessGroup, within } from "@hardshare/runtime";
 import { resolveCommand } from "./command-line.ts";
 import { killProcessesOfEvent } from "./labelled-processes.ts";
 import { ProgramOutput } from "./program-output.ts";
@@ -106,9 +106,7 @@ async function waitForEnd(child: ChildProcess, place: ProgramPlace, clock: Clock
   const { [INSTANCE_VARIABLE]: instanceId, [DEPLOYMENT_VARIABLE]: deploymentId, [EVENT_VARIABLE]: event } = place.env;
   if (instanceId !== undefined && deploymentId !== undefined && event !== undefined)
     await killProcessesOfEvent({ instanceId, deploymentId }, event, clock);
-  const drained = new AbortController();
-  await Promise.race([closed, pause(clock, DRAIN_MS, drained.signal)]);
-  drained.abort();
+  await within(clock, DRAIN_MS, closed);
 }
 
 function throwIfCancelled(signal: AbortSignal | undefined, program: LifecycleProgram): void {
