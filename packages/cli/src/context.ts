@@ -19,6 +19,8 @@ export interface CliContext {
   interrupted: AbortSignal;
   /** Until disposed, calls `take` on SIGHUP, which then does not end the program; but it does when its terminal is gone. */
   onHangUp: (take: () => void) => Disposable;
+  /** Until disposed, calls `cut` on SIGUSR2, which otherwise ends the program. */
+  onCutAsked: (cut: () => void) => Disposable;
   clock: Clock;
   random: Random;
 }

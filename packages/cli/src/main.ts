@@ -4,6 +4,7 @@ import { allowHeapGrowth, systemClock, systemRandom, watchLifeline } from "@hard
 import { commandNameOf } from "./command-name.ts";
 import { readEnvironment } from "./environment.ts";
 import { HangUps } from "./hang-ups.ts";
+import { listenTo } from "./listen-to.ts";
 import { tellFailure } from "./output/failure.ts";
 import { untilWritten } from "./output/until-written.ts";
 import { runProgramOnce } from "./program.ts";
@@ -51,6 +52,7 @@ exitCode = await runProgramOnce({
   commandName,
   interrupted: interruption.signal,
   onHangUp: (take) => hangUps.onHangUp(take),
+  onCutAsked: (cut) => listenTo(process, "SIGUSR2", cut),
   clock: systemClock,
   random: systemRandom,
 });

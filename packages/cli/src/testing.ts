@@ -35,6 +35,7 @@ export async function runHere(
     commandName: "hardshare",
     interrupted: new AbortController().signal,
     onHangUp: () => ({ [Symbol.dispose]() {} }),
+    onCutAsked: () => ({ [Symbol.dispose]() {} }),
     clock: systemClock,
     random: systemRandom,
   });

@@ -60,8 +60,15 @@ export type FilterPulse = z.infer<typeof FilterPulse>;
 export const FilterRulesRead = z.object({ type: z.literal("rules"), at: z.iso.datetime(), problem: foreignText(16_384).optional() });
 export type FilterRulesRead = z.infer<typeof FilterRulesRead>;
 
+/**
+ * All connections were cut, those that were not yet accepted too, and what had been read of them was dropped: nothing of it
+ * passes any more. The filter serves at this address (`host:port`) from now on.
+ */
+export const FilterCut = z.object({ type: z.literal("cut"), at: z.iso.datetime(), address: foreignText(64) });
+export type FilterCut = z.infer<typeof FilterCut>;
+
 /** One JSON line that a filter writes to standard error. Whatever else it writes there is a log for people. */
-export const FilterReport = z.discriminatedUnion("type", [FilterDecision, FilterPulse, FilterRulesRead]);
+export const FilterReport = z.discriminatedUnion("type", [FilterDecision, FilterPulse, FilterRulesRead, FilterCut]);
 export type FilterReport = z.infer<typeof FilterReport>;
 
 /** How often a filter gives a sign of life, in milliseconds. */

@@ -53,6 +53,7 @@ export function addFilterKinds(run: Command, shell: Shell): void {
             stdout: context.stdout,
             stderr: context.stderr,
             onReloadAsked: context.onHangUp,
+            onCutAsked: context.onCutAsked,
             signal: context.interrupted,
             clock: context.clock,
             logger: programLogger("filter", options),

@@ -98,6 +98,9 @@ test("rules are recorded on trial, learnt, tried, put into force by SIGHUP, and 
     expect.stringContaining("robot.yaml:2:12: rules.0.allow: expected METHOD /path"),
   );
   expect((await fetch(`${second.url}/api/pose`)).status).toBe(200);
+  second.child.kill("SIGUSR2");
+  const { address } = (await second.report("cut")) as FilterReport & { type: "cut" };
+  expect((await fetch(`http://${address}/api/pose`)).status).toBe(200);
   second.child.kill("SIGTERM");
   expect(await once(second.child, "exit")).toEqual([0, null]);
 }, 60_000);

@@ -11,7 +11,9 @@ export const addFilter: AddVerb = (program, shell) => {
     .summary("run a filter")
     .description(
       "Runs a filter. It prints host:port on its first line, then serves; on standard error it writes its decisions and\n" +
-        "signs of life as lines of JSON. SIGHUP has it read its rules again: all of them, or, when something is wrong, none.",
+        "signs of life as lines of JSON. SIGHUP has it read its rules again: all of them, or, when something is wrong, none.\n" +
+        "SIGUSR2 has it cut all connections, and drop what it had read of them; it then serves at the port it was given or,\n" +
+        "without one, at another, which it tells.",
     );
   addFilterKinds(run, shell);
   addFilterRules(filter, shell);

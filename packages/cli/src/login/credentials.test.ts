@@ -26,6 +26,7 @@ function contextWith(variables: Record<string, string> = {}): CliContext {
     commandName: "hardshare",
     interrupted: new AbortController().signal,
     onHangUp: () => ({ [Symbol.dispose]() {} }),
+    onCutAsked: () => ({ [Symbol.dispose]() {} }),
     clock: systemClock,
     random: systemRandom,
   };

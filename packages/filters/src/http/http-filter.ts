@@ -31,13 +31,22 @@ export async function startHttpFilter(options: HttpFilterOptions): Promise<Runni
     connections.add(connection);
     socket.once("close", () => connections.delete(connection));
   });
-  const address = await listen(server, options);
+  const listening = await listen(server, options);
+  const drop = () => {
+    for (const socket of context.deviceSockets) socket.terminate(); // first: nothing more passes
+    for (const connection of connections) connection.drop();
+  };
   return {
-    address,
+    get address() {
+      return listening.address;
+    },
+    cutAll() {
+      drop();
+      return listening.renew();
+    },
     async [Symbol.asyncDispose]() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      for (const socket of context.deviceSockets) socket.terminate(); // first: nothing more passes
-      for (const connection of connections) connection.drop();
+      const closed = listening.close();
+      drop();
       await closed;
     },
   };

@@ -48,12 +48,21 @@ export async function startMqttFilter(options: MqttFilterOptions): Promise<Runni
     connections.set(socket, connection);
   };
   const server = createServer({ allowHalfOpen: true, noDelay: true }, accept);
-  const address = await listen(server, options);
+  const listening = await listen(server, options);
+  const cut = () => {
+    for (const connection of connections.values()) connection.cut();
+  };
   return {
-    address,
+    get address() {
+      return listening.address;
+    },
+    cutAll() {
+      cut();
+      return listening.renew();
+    },
     async [Symbol.asyncDispose]() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      for (const connection of connections.values()) connection.cut();
+      const closed = listening.close();
+      cut();
       await closed;
     },
   };

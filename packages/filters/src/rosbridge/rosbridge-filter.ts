@@ -66,13 +66,22 @@ export async function startRosbridgeFilter(options: RosbridgeFilterOptions): Pro
       });
     });
   });
-  const address = await listen(server, options);
+  const listening = await listen(server, options);
+  const drop = () => {
+    for (const device of devices) device.terminate(); // first: nothing more passes
+    for (const stream of streams) stream.destroy();
+  };
   return {
-    address,
+    get address() {
+      return listening.address;
+    },
+    cutAll() {
+      drop();
+      return listening.renew();
+    },
     async [Symbol.asyncDispose]() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      for (const device of devices) device.terminate(); // first: nothing more passes
-      for (const stream of streams) stream.destroy();
+      const closed = listening.close();
+      drop();
       await closed;
     },
   };

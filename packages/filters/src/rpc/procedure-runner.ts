@@ -1,4 +1,5 @@
 import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { STATUS_CODES } from "node:http";
 import { basename } from "node:path";
 import { type Clock, type Logger, signalGroup } from "@hardshare/runtime";
@@ -43,9 +44,14 @@ export class ProcedureRunner {
     };
   }
 
-  /** Kills all that run. */
-  kill(): void {
-    for (const { pid } of this.#running) if (pid !== undefined) signalGroup(pid, "SIGKILL");
+  /** Kills all that run. Settles when they have ended. */
+  async kill(): Promise<void> {
+    const ends: Promise<unknown>[] = [];
+    for (const child of this.#running) {
+      if (child.exitCode === null && child.signalCode === null) ends.push(once(child, "exit"));
+      if (child.pid !== undefined) signalGroup(child.pid, "SIGKILL");
+    }
+    await Promise.all(ends);
   }
 
   async #forward(

@@ -45,9 +45,16 @@ async function startRpcFilter(tools: FilterTools<CompiledHttpRules>, turns: Proc
   const runner = new ProcedureRunner({ turns, launcher: await findLauncher(), clock, logger });
   const filter = await startHttpFilter({ ...tools, device: () => runner.respond() });
   return {
-    address: filter.address,
+    get address() {
+      return filter.address;
+    },
+    async cutAll() {
+      const cut = filter.cutAll(); // first: no call begins any more
+      await runner.kill();
+      await cut;
+    },
     async [Symbol.asyncDispose]() {
-      runner.kill(); // at once: whoever ends the filter waits for no procedure
+      void runner.kill(); // at once: whoever ends the filter waits for no procedure
       await filter[Symbol.asyncDispose]();
     },
   };

@@ -31,8 +31,13 @@ export interface FilterTools<Rules> {
 
 /** A filter that listens. Its end closes every connection. */
 export interface RunningFilter extends AsyncDisposable {
-  /** `host:port` at which it serves; an IPv6 host is in brackets. */
+  /** `host:port` at which it serves now; an IPv6 host is in brackets. */
   readonly address: string;
+  /**
+   * Cuts every connection, those that are not yet accepted too, and drops what was read of them and has not reached the
+   * device. Settles when nothing of it passes any more, and it serves again, where `address` tells.
+   */
+  cutAll(): Promise<void>;
   /**
    * The rules were read again. For kinds whose messages last, such as connections: what goes on and is not allowed any
    * more is ended.

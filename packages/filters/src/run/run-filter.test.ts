@@ -28,6 +28,7 @@ async function start() {
   const stderr = new PassThrough({ encoding: "utf8" });
   const end = new AbortController();
   let reload: (() => void) | undefined;
+  let cut: (() => void) | undefined;
   const running = runFilter({
     kind: httpFilterKind({ target: `127.0.0.1:${device.port}` }),
     rulesFile: join(folder, "robot.rules.yaml"),
@@ -40,6 +41,10 @@ async function start() {
     onReloadAsked: (take) => {
       reload = take;
       return { [Symbol.dispose]: () => (reload = undefined) };
+    },
+    onCutAsked: (take) => {
+      cut = take;
+      return { [Symbol.dispose]: () => (cut = undefined) };
     },
     signal: end.signal,
     clock: systemClock,
@@ -57,6 +62,7 @@ async function start() {
     url: `http://${line.trim()}`,
     reports,
     reload: () => reload?.(),
+    cut: () => cut?.(),
     /** Settles with the first report that fits. */
     async report(fits: (report: FilterReport) => boolean): Promise<FilterReport> {
       for (;;) {
@@ -107,6 +113,17 @@ test("a file that is wrong changes nothing, and the problem is reported with its
   const { problem } = (await filter.report(({ type }) => type === "rules")) as { problem?: string };
   expect(problem).toContain("robot.rules.yaml:2:12: rules.0.allow: expected METHOD /path");
   expect((await fetch(`${filter.url}/a`)).status).toBe(200);
+});
+
+test("when it is asked to, it cuts all connections and tells where it serves then", async () => {
+  await using filter = await start();
+  expect((await fetch(`${filter.url}/a`)).status).toBe(200);
+  filter.cut();
+  filter.cut();
+  await filter.report((report) => report.type === "cut" && filter.reports.filter(({ type }) => type === "cut").length === 2);
+  const { address } = filter.reports.findLast((report) => report.type === "cut") ?? {};
+  await expect(fetch(`${filter.url}/a`)).rejects.toThrow();
+  expect((await fetch(`http://${address}/a`)).status).toBe(200);
 });
 
 test("every decision is recorded for `filter learn`", async () => {

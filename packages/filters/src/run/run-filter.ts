@@ -1,6 +1,6 @@
 import type { Writable } from "node:stream";
 import { AppError, FILTER_PULSE_EVERY_MS } from "@hardshare/protocol";
-import type { Clock, Logger } from "@hardshare/runtime";
+import { type Clock, Deferred, type Logger } from "@hardshare/runtime";
 import { openBudgetBook } from "../rules/budget-book.ts";
 import { LimitKeeper } from "../rules/limits.ts";
 import { fixedRules, type LiveRules, readRules } from "../rules/live-rules.ts";
@@ -28,6 +28,8 @@ export interface RunFilterOptions<Rules> {
   readonly stderr: Writable;
   /** From now on calls `reload` when the rules file is to be read again (SIGHUP). */
   readonly onReloadAsked: (reload: () => void) => Disposable;
+  /** From now on calls `cut` when nothing of what was read may pass any more (SIGUSR2). */
+  readonly onCutAsked: (cut: () => void) => Disposable;
   /** Ends the filter. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
@@ -39,7 +41,8 @@ const MAX_PROBLEM_CHARS = 8000;
 
 /**
  * A kind of filter as a program: prints its address on the first line of standard output, serves until `signal` is
- * aborted, and tells on standard error what it decides, twice a second that it lives, and what came of each reload.
+ * aborted, and tells on standard error what it decides, twice a second that it lives, what came of each reload, and that
+ * it cut all connections when it was asked to.
  * @throws AppError `config_invalid` (rules file, state file), `port_in_use`, `not_configured`, and what the kind throws
  */
 export async function runFilter<Rules>(options: RunFilterOptions<Rules>): Promise<void> {
@@ -64,14 +67,33 @@ export async function runFilter<Rules>(options: RunFilterOptions<Rules>): Promis
     },
   });
   using _asked = options.onReloadAsked(reloadInTurn({ rules, filter, reports, clock }));
+  const broken = new Deferred<never>();
+  broken.promise.catch(() => {}); // when it has ended already
+  using _cutAsked = options.onCutAsked(cutInTurn({ filter, reports, clock }, broken.reject));
   options.stdout.write(`${filter.address}\n`);
-  if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+  const ended = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+  if (!signal.aborted) await Promise.race([ended, broken.promise]);
 }
 
 async function readRulesOf<Rules>(kind: FilterKind<Rules>, file: string | undefined, limits: LimitKeeper): Promise<LiveRules<Rules>> {
   if (file !== undefined) return readRules(file, (text, name) => kind.parseRules(text, name, limits));
   if (kind.withoutFile !== undefined) return fixedRules(kind.withoutFile);
   throw new AppError("bad_input", `rules: expected a rules file for the filter ${kind.name}`, { details: { field: "rules" } });
+}
+
+/** Cuts all connections, one time after the other, and tells where it serves afterwards. */
+function cutInTurn(
+  running: { filter: RunningFilter; reports: ReportWriter; clock: Clock },
+  onFailed: (error: unknown) => void,
+): () => void {
+  const { filter, reports, clock } = running;
+  let last = Promise.resolve();
+  return () => {
+    last = last
+      .then(() => filter.cutAll())
+      .then(() => reports.write({ type: "cut", at: new Date(clock.now()).toISOString(), address: filter.address }))
+      .catch(onFailed);
+  };
 }
 
 /** Reads the rules again, one time after the other, and tells what came of each. */

@@ -27,6 +27,8 @@ export class SerialDevice implements AsyncDisposable {
   readonly #closing = new AbortController();
   #open: (OpenDevice & { readonly file: TerminalFile }) | undefined;
   #isPaused = false;
+  /** How many drop what waits. */
+  #drops = 0;
   #comingBack: Promise<void> = Promise.resolve();
 
   private constructor(options: SerialDeviceOptions) {
@@ -47,12 +49,21 @@ export class SerialDevice implements AsyncDisposable {
 
   /** Whether it is there, and took all that was written before. */
   get canTake(): boolean {
-    return this.#open?.file.isDrained ?? false;
+    return this.#drops === 0 && this.#open?.file.isDrained === true;
   }
 
   /** Writes a whole message; only when `canTake`. */
   write(bytes: Buffer): void {
     this.#open?.file.write(bytes);
+  }
+
+  /** Drops what is not yet on the wire, also what waits in the kernel; until then it takes nothing. A message may end midway. */
+  async drop(): Promise<void> {
+    this.#drops += 1;
+    this.#open?.file.drop();
+    await this.#open?.port.flush().catch(() => {}); // of one that is gone there is nothing to drop
+    this.#drops -= 1;
+    if (this.canTake) this.#options.onDrain();
   }
 
   /** Reads nothing more, until resumed: what it sends meanwhile waits in the kernel, as far as that has room. */

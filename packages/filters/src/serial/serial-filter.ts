@@ -2,7 +2,7 @@ import { createServer, type Socket } from "node:net";
 import { isDeepStrictEqual } from "node:util";
 import type { CompiledSerialRules } from "../rules/serial-rules.ts";
 import type { FilterTools, RunningFilter } from "../run/filter-kind.ts";
-import { listen } from "../run/listen.ts";
+import { listen, type Listening } from "../run/listen.ts";
 import { AnswerWait } from "./answer-wait.ts";
 import { type SerialFraming, SerialFramer } from "./framer.ts";
 import { MessageJudge } from "./message-judge.ts";
@@ -47,7 +47,7 @@ class SerialFilter implements RunningFilter {
   /** Whose message the device got last. */
   #lastWriter: SerialClient | undefined;
   #patience: Disposable | undefined;
-  address = "";
+  #listening: Listening | undefined;
 
   constructor(options: SerialFilterOptions) {
     this.#options = options;
@@ -56,6 +56,10 @@ class SerialFilter implements RunningFilter {
     this.#framing = rules.current.messages;
     this.#ofOutput = outputFraming(this.#framing);
     this.#outFramer = new SerialFramer(this.#ofOutput);
+  }
+
+  get address(): string {
+    return this.#listening?.address ?? "";
   }
 
   async start(): Promise<void> {
@@ -72,15 +76,20 @@ class SerialFilter implements RunningFilter {
     this.#server.maxConnections = MAX_CLIENTS;
     this.#server.on("connection", (socket) => this.#accept(socket));
     try {
-      this.address = await listen(this.#server, this.#options);
+      this.#listening = await listen(this.#server, this.#options);
     } catch (error) {
       await this.#device[Symbol.asyncDispose]();
       throw error;
     }
   }
 
+  async cutAll(): Promise<void> {
+    this.#cutAll();
+    await Promise.all([this.#device?.drop(), this.#listening?.renew()]);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const closed = this.#listening?.close();
     this.#cutAll();
     await this.#device?.[Symbol.asyncDispose]();
     await closed;

@@ -29,11 +29,18 @@ export async function startTcpFilter(options: TcpFilterOptions): Promise<Running
   const connections = new TcpConnections(options);
   server.maxConnections = MAX_TCP_CONNECTIONS;
   server.on("connection", (socket) => void connections.accept(socket));
+  const listening = await listen(server, options);
   return {
-    address: await listen(server, options),
+    get address() {
+      return listening.address;
+    },
     judgeAgain: () => connections.judgeAgain(),
+    cutAll() {
+      connections.drop();
+      return listening.renew();
+    },
     async [Symbol.asyncDispose]() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const closed = listening.close();
       connections.drop();
       await closed;
     },

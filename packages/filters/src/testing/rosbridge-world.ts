@@ -83,6 +83,10 @@ export class RosbridgeWorld implements AsyncDisposable {
     return { client, device };
   }
 
+  async cutAll(): Promise<void> {
+    await this.#filter?.cutAll();
+  }
+
   /** Puts other rules in force. */
   reload(rules: string): void {
     this.#rules.current = parseRosbridgeRules(rules, "test.yaml", makeLimits());

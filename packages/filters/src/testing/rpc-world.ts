@@ -83,6 +83,10 @@ export class RpcWorld implements AsyncDisposable {
     return runs;
   }
 
+  async cutAll(): Promise<void> {
+    await this.#filter?.cutAll();
+  }
+
   /** Puts other rules in force. */
   reload(rules: string): void {
     this.#live.current = this.#parse(rules);

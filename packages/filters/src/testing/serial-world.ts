@@ -136,6 +136,10 @@ export class SerialWorld implements AsyncDisposable {
     return client;
   }
 
+  async cutAll(): Promise<void> {
+    await this.#filter?.cutAll();
+  }
+
   /** Puts other rules in force. */
   reload(rules: string): void {
     this.rules.current = serialRules(rules);

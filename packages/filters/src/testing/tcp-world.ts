@@ -67,6 +67,10 @@ export class TcpWorld implements AsyncDisposable {
     }
   }
 
+  async cutAll(): Promise<void> {
+    await this.#filter?.cutAll();
+  }
+
   /** Puts other rules in force. */
   reload(rules: string): void {
     this.#rules.current = parseTcpRules(rules, "test.yaml", makeLimits(this.#clock));

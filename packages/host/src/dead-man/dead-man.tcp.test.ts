@@ -16,7 +16,7 @@ function watch(services: readonly object[]) {
       contract: Contract.parse({ provider: "podman", services, dead_man: "1s" }),
       holdServices: () => {
         told.hasFired = true;
-        return () => {};
+        return { settled: Promise.resolve(), release: () => {} };
       },
       inTurn: async (run) => run(),
     },

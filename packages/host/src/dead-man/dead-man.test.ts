@@ -8,13 +8,16 @@ import { generateIdentity, signWith } from "@hardshare/wire/ssh";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { HostWorld } from "../testing/host-world.fixture.ts";
 
-/** Answers each line, and says after each that it has judged a message, as filters do. */
-const FILTER = `import net from "node:net";
+/** Answers each line, and says after each that it has judged a message, as filters do; also that it cut all connections. */
+const FILTER = `import net from "node:net"; import { appendFileSync } from "node:fs";
 let judged = 0;
-const pulse = () => console.error(JSON.stringify({ type: "pulse", at: new Date().toISOString(), judged: { in: judged, out: 0, blocked: 0 } }));
+const say = (report) => console.error(JSON.stringify({ at: new Date().toISOString(), ...report }));
+const pulse = () => say({ type: "pulse", judged: { in: judged, out: 0, blocked: 0 } });
 setInterval(pulse, 500);
 const server = net.createServer((socket) => socket.on("data", (data) => { judged += 1; socket.write("echo " + data); pulse(); }).on("error", () => {}));
-server.listen(0, "127.0.0.1", () => console.log("127.0.0.1:" + server.address().port));`;
+const address = () => "127.0.0.1:" + server.address().port;
+process.on("SIGUSR2", () => { appendFileSync("did", "cut\\n"); say({ type: "cut", address: address() }); });
+server.listen(0, "127.0.0.1", () => console.log(address()));`;
 
 const CONTRACT = `provider: proxy
 services: [{ name: ROBOT, command: ${process.execPath} filter.mjs }]
@@ -74,7 +77,7 @@ test("after the first message a silence cuts the connections and makes the robot
           .length === round || undefined,
     );
   }
-  expect(await did()).toBe("safe\nsafe\n");
+  expect(await did()).toBe("cut\nsafe\ncut\nsafe\n");
   expect(world.daemon?.status().deployments[0]?.instance).toMatchObject({ phase: "up" });
 });
 
@@ -85,7 +88,7 @@ test("it needs no server, and is not armed before the first message", async () =
   await say(stream);
   await closed(stream);
   await untilSafe(instanceId);
-  expect(await did()).toBe("safe\n");
+  expect(await did()).toBe("cut\nsafe\n");
 });
 
 test("signed heartbeats keep it from firing; forged ones do not", async () => {

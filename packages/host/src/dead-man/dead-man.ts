@@ -92,15 +92,16 @@ export class DeadMan implements Disposable {
     const { parts, windowS, notice, isEnding } = this.#options;
     if (isEnding()) return;
     this.#isFiring = true;
-    const release = parts.holdServices();
+    const hold = parts.holdServices();
     notice(
       "alert",
       `dead-man's switch: nothing was heard from the user for ${formatDuration(windowS)}; nothing passes until the robot is safe`,
     );
     void parts.inTurn(async () => {
+      await hold.settled;
       if (!isEnding()) await this.#makeSafe();
       this.#isFiring = false;
-      release();
+      hold.release();
     });
   }
 

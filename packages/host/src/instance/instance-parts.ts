@@ -80,8 +80,16 @@ interface RunningService extends AsyncDisposable {
   cut(): void;
   /** Settles when what was tapped is written, once it was disposed. */
   readonly tapClosed: Promise<void>;
-  /** Cuts its connections, and lets nothing through until all who hold it have released it. */
-  hold(): void;
+  /** Cuts its connections, and lets nothing through until all who hold it have released it. Settles when nothing passes; never rejects. */
+  hold(): Promise<void>;
+  release(): void;
+}
+
+/** While it lasts nothing passes any service. */
+export interface Hold {
+  /** Settles when nothing passes any more of what was on its way either: programs for the safe state wait for it. */
+  readonly settled: Promise<unknown>;
+  /** Lets messages pass again. */
   release(): void;
 }
 
@@ -110,7 +118,7 @@ export interface PartEvents {
   /** A copy of what went through a tapped service. */
   onServiceTapped(name: string, direction: FilterDirection, chunk: Buffer): void;
   onServiceClosed(traffic: ServiceTraffic): void;
-  /** A failure that the contract waives. */
+  /** People should know, and nothing else follows, such as a failure that the contract waives. */
   warn(message: string): void;
 }
 
@@ -208,12 +216,14 @@ export class InstanceParts {
     return result;
   }
 
-  /** Cuts the connections to all services, and lets nothing through. @returns lets messages pass again */
-  holdServices(): () => void {
+  /** Cuts the connections to all services, and lets nothing through. */
+  holdServices(): Hold {
     const held = [...this.services];
-    for (const service of held) service.hold();
-    return () => {
-      for (const service of held) service.release();
+    return {
+      settled: Promise.all(held.map((service) => service.hold())),
+      release() {
+        for (const service of held) service.release();
+      },
     };
   }
 

@@ -1,12 +1,15 @@
 import { Contract } from "@hardshare/protocol";
 import { Deferred, ManualClock } from "@hardshare/runtime";
 import { beforeEach, expect, test } from "vitest";
+import type { Hold } from "./instance-parts.ts";
 import { Losses } from "./losses.ts";
 
 const contract = Contract.parse({ safe_state: ["./safe.sh"] });
-let parts: { contract: Contract; safeState: Promise<void>; holdServices: () => () => void };
+let parts: { contract: Contract; safeState: Promise<void>; holdServices: () => Hold };
 /** How many hold the services. */
 let holds: number;
+/** Settles when nothing passes any more. */
+let settled: Promise<void>;
 let isEnding: boolean;
 /** The runs of the programs for the safe state, each until the test lets it end. */
 let runs: Deferred[];
@@ -17,8 +20,9 @@ beforeEach(() => {
   holds = 0;
   const holdServices = () => {
     holds += 1;
-    return () => void (holds -= 1);
+    return { settled, release: () => void (holds -= 1) };
   };
+  settled = Promise.resolve();
   parts = { contract, safeState: Promise.resolve(), holdServices };
   isEnding = false;
   runs = [];
@@ -79,4 +83,16 @@ test("an end waits for the programs that run, not for those that wait", async ()
   runs[0]?.resolve();
   await parts.safeState;
   expect(runs).toHaveLength(1);
+});
+
+test("the hardware is made safe when nothing passes any more of what a filter had read, not before", async () => {
+  const cut = new Deferred();
+  settled = cut.promise;
+  flap();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(runs).toHaveLength(0);
+  cut.resolve();
+  await begun.promise;
+  runs[0]?.resolve();
+  await parts.safeState;
 });

@@ -72,11 +72,12 @@ export class Losses {
     if (this.#isSafeStateWaiting) return;
     this.#isSafeStateWaiting = true;
     const { parts, isEnding } = this.#options;
-    const release = parts.holdServices();
+    const hold = parts.holdServices();
     parts.safeState = parts.safeState.then(async () => {
+      await hold.settled;
       this.#isSafeStateWaiting = false;
       if (!isEnding()) await this.#makeSafe();
-      release();
+      hold.release();
     });
   }
 

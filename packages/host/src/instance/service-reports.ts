@@ -33,7 +33,8 @@ export class ServiceReports implements Disposable {
       case "rules":
         if (report.problem === undefined) return this.#options.notice("info", `service ${service}: its rules were read again`);
         return this.#options.notice("warning", `service ${service}: the rules before stay in force:\n${report.problem}`);
-      case "pulse": // counted where the service is watched
+      case "pulse":
+      case "cut": // heard where the service is watched
     }
   }
 

@@ -61,6 +61,7 @@ async function startService(parts: InstanceParts, service: Service, signal: Abor
         onOutput: (text) => events.onServiceOutput(name, text),
         onReport: (report) => events.onServiceReport(name, report),
         onLost: (how) => events.onServiceLost(name, how),
+        onEnded: (why) => events.warn(why),
         onRestored: () => events.onServiceRestored(name),
       },
       signal,

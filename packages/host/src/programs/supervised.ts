@@ -25,6 +25,7 @@ export class Supervised<T extends Running> implements AsyncDisposable {
   readonly #stop = new AbortController();
   #current: T | undefined;
   #watch: Promise<void> = Promise.resolve();
+  #cleared: Promise<void> = Promise.resolve();
 
   private constructor(options: SuperviseOptions<T>, first: T) {
     this.#options = options;
@@ -41,6 +42,11 @@ export class Supervised<T extends Running> implements AsyncDisposable {
   /** What runs now; undefined between an end and the next start. */
   get current(): T | undefined {
     return this.#current;
+  }
+
+  /** Settles when nothing is left of what ended by itself last; never rejects. */
+  get cleared(): Promise<void> {
+    return this.#cleared;
   }
 
   /** @throws AppError when a process of it cannot be killed */
@@ -62,8 +68,10 @@ export class Supervised<T extends Running> implements AsyncDisposable {
         const how = await running.ended;
         if (signal.aborted) return;
         this.#current = undefined;
+        const cleared = Promise.resolve(running[Symbol.asyncDispose]());
+        this.#cleared = cleared.catch(() => {}); // told below
         onLost(how);
-        await this.#clear(running);
+        await this.#clear(cleared);
         if (clock.monotonicMs() - startedAt > STEADY_MS) backOff.reset();
       }
       await pause(clock, backOff.nextMs(), signal);
@@ -82,9 +90,9 @@ export class Supervised<T extends Running> implements AsyncDisposable {
   }
 
   /** Kills what one that ended left in its process group; while that goes on, no other is started beside it. */
-  async #clear(ended: T): Promise<void> {
+  async #clear(cleared: Promise<void>): Promise<void> {
     try {
-      await ended[Symbol.asyncDispose]();
+      await cleared;
     } catch (error) {
       this.#options.onLost(`${(error as Error).message}; it is not started again`);
       throw error;

@@ -21,6 +21,7 @@ server.listen(0, "127.0.0.1", () => { console.log("127.0.0.1:" + server.address(
 
 let folder: string;
 const lost: string[] = [];
+const ended: string[] = [];
 let restored = new Deferred();
 let gone = new Deferred();
 let output = "";
@@ -30,6 +31,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "hardshare-service-"));
   await writeFile(join(folder, "echo.mjs"), ECHO);
   lost.length = 0;
+  ended.length = 0;
   output = "";
   reports = [];
   restored = new Deferred();
@@ -52,6 +54,10 @@ async function start(argv: string[], signal = new AbortController().signal): Pro
       onReport: (report) => reports.push(report),
       onLost: (how) => {
         lost.push(how);
+        gone.resolve();
+      },
+      onEnded: (why) => {
+        ended.push(why);
         gone.resolve();
       },
       onRestored: () => restored.resolve(),
@@ -100,7 +106,7 @@ test("when a service dies its connections are cut, nothing passes, and it is sta
   again.destroy();
 });
 
-test.each(["hold", "cut"] as const)("%s resets connections, so that a service takes none of them for one whose user left", async (how) => {
+test("a cut resets connections, so that a service takes none of them for one whose user left", async () => {
   await writeFile(
     join(folder, "telling.mjs"),
     `import net from "node:net"; const server = net.createServer((socket) => socket.on("data", (data) => socket.write(data))
@@ -111,7 +117,7 @@ test.each(["hold", "cut"] as const)("%s resets connections, so that a service ta
   const socket = await service.dial();
   socket.write("hello");
   await once(socket, "data");
-  service[how]();
+  service.cut();
   await gone.promise;
   expect(lost).toEqual(["service ROBOT ended with exit code 7"]);
 });
@@ -203,3 +209,57 @@ test.each(["stop", "spin"])("a filter that hangs (%s) is cut off after two secon
   });
   expect(output).toBe("");
 });
+
+/** Like a filter that still reads nothing more when its connections are cut; how it answers then is told by its argument. */
+const CUTTING = `import net from "node:net"; import { writeFileSync } from "node:fs";
+const say = (report) => process.stderr.write(JSON.stringify({ at: new Date().toISOString(), ...report }) + "\\n");
+let server;
+const listen = () => new Promise((resolve) => { server?.close(); server = net.createServer((socket) => socket.on("error", () => {})
+  .on("data", (data) => socket.write(process.pid + " " + data)));
+  server.listen(0, "127.0.0.1", () => resolve("127.0.0.1:" + server.address().port)); });
+const how = process.argv[2];
+if (how !== "is none of ours") say({ type: "pulse", judged: { in: 0, out: 0, blocked: 0 } });
+if (how === "cuts" || how === "says nothing") process.on("SIGUSR2", async () => {
+  writeFileSync("asked", "");
+  const address = await listen();
+  if (how === "cuts") say({ type: "cut", address });
+});
+console.log(await listen());`;
+
+const ask = async (service: InstanceService) => {
+  const socket = await service.dial();
+  socket.on("error", () => {}).write("hello");
+  return { socket, pid: String((await once(socket, "data"))[0]).split(" ")[0] };
+};
+
+test("a hold settles when the filter said that it cut all; after the release it is reached where it serves then", async () => {
+  await writeFile(join(folder, "cutting.mjs"), CUTTING);
+  await using service = await start([process.execPath, "cutting.mjs", "cuts"]);
+  const { socket, pid } = await ask(service);
+  const closed = once(socket, "close");
+  const held = service.hold();
+  await expect(service.dial()).rejects.toThrow("until the hardware is safe");
+  await held;
+  await readFile(join(folder, "asked")); // before it settled
+  await closed;
+  service.release();
+  expect((await ask(service)).pid).toBe(pid);
+  expect({ lost, ended }).toEqual({ lost: [], ended: [] });
+});
+
+test.each(["says nothing", "does not bear to be asked", "is none of ours"])(
+  "a service that %s when it is held is ended before the hold settles, and started again; it is no loss",
+  async (how) => {
+    await writeFile(join(folder, "cutting.mjs"), CUTTING);
+    await using service = await start([process.execPath, "cutting.mjs", how]);
+    const { pid } = await ask(service);
+    await Promise.all([service.hold(), service.hold()]);
+    expect(() => process.kill(Number(pid), 0)).toThrow("ESRCH");
+    service.release();
+    await expect(service.dial()).rejects.toThrow();
+    service.release();
+    await restored.promise;
+    expect((await ask(service)).pid).not.toBe(pid);
+    expect({ lost, ended }).toEqual({ lost: [], ended: ["service ROBOT is started again, so that nothing passes that it had read"] });
+  },
+);

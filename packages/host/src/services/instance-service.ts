@@ -1,6 +1,6 @@
 import { Socket } from "node:net";
 import { AppError, type FilterReport, type FilterRulesRead, type ServiceTraffic } from "@hardshare/protocol";
-import { BackOff, type Clock, Deferred, pause, type Random } from "@hardshare/runtime";
+import { BackOff, type Clock, Deferred, type Random, within } from "@hardshare/runtime";
 import { Supervised } from "../programs/supervised.ts";
 import type { ServiceTap } from "../taps/service-tap.ts";
 import { TappedSocket } from "../taps/tapped-socket.ts";
@@ -23,6 +23,8 @@ export interface InstanceServiceOptions extends Omit<StartServiceOptions, "signa
   tap?: ServiceTap | undefined;
   /** Its program ended by itself: its connections are cut already. */
   onLost: (how: string) => void;
+  /** Its program does not drop what it had read: it is ended, and started again. */
+  onEnded: (why: string) => void;
   onRestored: () => void;
 }
 
@@ -41,6 +43,8 @@ export class InstanceService implements AsyncDisposable {
   #isClosed = false;
   /** How many hold it. */
   #holds = 0;
+  /** Its program was asked to cut all, and has not yet said that it did: it may not bear the question, or is being ended. */
+  #isAsked = false;
   /** Those who wait for the filter to read its rules again, in turn. */
   #rereaders: Deferred<FilterRulesRead>[] = [];
 
@@ -63,7 +67,9 @@ export class InstanceService implements AsyncDisposable {
         clock: options.clock,
         onLost: (how) => {
           service.#cut();
-          options.onLost(how);
+          if (!service.#isAsked) return options.onLost(how);
+          service.#isAsked = false;
+          options.onEnded(`service ${options.name} is started again, so that nothing passes that it had read`);
         },
         onRestored: options.onRestored,
       },
@@ -109,10 +115,7 @@ export class InstanceService implements AsyncDisposable {
     const read = new Deferred<FilterRulesRead>();
     this.#rereaders.push(read);
     program.rereadRules();
-    const giveUp = new AbortController();
-    const tooLate = pause(this.#clock, REREAD_WITHIN_MS, giveUp.signal).then(() => undefined);
-    const answer = await Promise.race([read.promise, program.ended.then(() => undefined), tooLate]);
-    giveUp.abort();
+    const answer = await within(this.#clock, REREAD_WITHIN_MS, Promise.race([read.promise, program.ended.then(() => undefined)]));
     if (answer !== undefined) return answer.problem;
     this.#rereaders = this.#rereaders.filter((other) => other !== read);
     throw new AppError(
@@ -121,10 +124,18 @@ export class InstanceService implements AsyncDisposable {
     );
   }
 
-  /** Cuts all connections, and makes none until all who hold it have released it. Filters can tell it from a user who left. */
-  hold(): void {
+  /**
+   * Cuts all connections, and makes none until all who hold it have released it. Filters can tell it from a user who left.
+   * Settles when nothing passes any more of what its program had read either: a reset alone is not noticed by one that
+   * reads nothing more until the hardware takes what it has. A program that does not say that it dropped it is ended, and
+   * started again.
+   */
+  async hold(): Promise<void> {
     this.#holds += 1;
     this.#cut();
+    const program = this.#program?.current;
+    if (program !== undefined) await this.#cutAll(program);
+    await this.#program?.cleared;
   }
 
   release(): void {
@@ -147,6 +158,14 @@ export class InstanceService implements AsyncDisposable {
   /** Settles when what was tapped is written, once this was disposed. */
   get tapClosed(): Promise<void> {
     return this.#tapClosed;
+  }
+
+  async #cutAll(program: ServiceProgram): Promise<void> {
+    this.#isAsked = true;
+    const answer = await program.cutAll();
+    if (answer === "cut") this.#isAsked = false;
+    // Who keeps it running tells of one that can't be killed.
+    if (answer === "silence") await Promise.resolve(program[Symbol.asyncDispose]()).catch(() => {});
   }
 
   #hear(report: FilterReport, options: InstanceServiceOptions): void {

@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { AppError, type FilterReport } from "@hardshare/protocol";
-import { type Clock, endProcessGroup } from "@hardshare/runtime";
+import { type Clock, Deferred, endProcessGroup, within } from "@hardshare/runtime";
 import { ProgramOutput } from "../programs/program-output.ts";
 import type { Running } from "../programs/supervised.ts";
 import { HUNG_AFTER_MS, PulseWatch } from "./pulse-watch.ts";
@@ -12,6 +12,8 @@ const MAX_FIRST_LINE_BYTES = 256;
 const LAST_WORDS_WITHIN_MS = 250;
 /** How long a service that is to end may take after SIGTERM before its group is killed: it must not pass anything more. */
 const END_GRACE_MS = 50;
+/** Longest time for a filter to say that it cut all its connections: one that takes longer may pass something meanwhile. */
+const CUT_WITHIN_MS = 500;
 /** Characters of output that a service may write each second, for as long as it runs. */
 const OUTPUT_CHARS_PER_SECOND = 4096;
 
@@ -22,7 +24,14 @@ interface ServiceAddress {
 
 /** A service that said where it listens. */
 export interface ServiceProgram extends Running {
+  /** Where it serves now. */
   readonly address: ServiceAddress;
+  /**
+   * Has it cut all its connections and drop what it had read.
+   * @returns "cut" when it says that it did; "ended" when it ends; "silence" when it says nothing in time, or gave no
+   *   report before, so that it is not asked
+   */
+  cutAll(): Promise<"cut" | "ended" | "silence">;
   /** Tells a filter to read its rules again; it answers with a `rules` report. */
   rereadRules(): void;
 }
@@ -50,10 +59,18 @@ export async function startServiceProgram(options: StartServiceOptions): Promise
   const output = new ProgramOutput({ emit: options.onOutput, clock, refillPerSecond: OUTPUT_CHARS_PER_SECOND });
   const child = await options.launch();
   let tellHung = () => {};
+  let canTell = options.givesPulses;
+  let address: ServiceAddress | undefined;
+  const cutAsked: Deferred[] = [];
   const pulses = new PulseWatch({ clock, onHung: () => tellHung() });
   const lines = new ReportLines({
     onReport: (report) => {
+      canTell = true;
       if (report.type === "pulse") pulses.pulse();
+      if (report.type === "cut") {
+        address = readAddress(report.address) ?? address;
+        cutAsked.shift()?.resolve();
+      }
       options.onReport(report);
     },
     onText: (chunk) => output.write(chunk, "stderr"),
@@ -77,11 +94,27 @@ export async function startServiceProgram(options: StartServiceOptions): Promise
     child.stderr?.destroy();
     output.flush();
   };
+  const cutAll = async () => {
+    if (!canTell) return "silence";
+    const cut = new Deferred();
+    cutAsked.push(cut);
+    child.kill("SIGUSR2");
+    const answer = Promise.race([cut.promise.then(() => "cut" as const), ended.then(() => "ended" as const)]);
+    return (await within(clock, CUT_WITHIN_MS, answer)) ?? "silence";
+  };
   try {
     const line = await readFirstLine(child, { name, ended, clock, signal, onRest: (chunk) => output.write(chunk, "stdout") });
-    const address = parseAddress(line, name);
+    const first = parseAddress(line, name);
     if (options.givesPulses) pulses.begin();
-    return { address, ended, rereadRules: () => void child.kill("SIGHUP"), [Symbol.asyncDispose]: end };
+    return {
+      get address() {
+        return address ?? first;
+      },
+      ended,
+      rereadRules: () => void child.kill("SIGHUP"),
+      cutAll,
+      [Symbol.asyncDispose]: end,
+    };
   } catch (error) {
     if (child.exitCode !== null) await lastWords(child, clock);
     await end();
@@ -136,14 +169,17 @@ async function lastWords(child: ChildProcess, clock: Clock): Promise<void> {
 }
 
 function parseAddress(line: string, name: string): ServiceAddress {
-  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(line.trim());
+  const address = readAddress(line.trim());
+  if (address !== undefined) return address;
+  throw new AppError(
+    "program_failed",
+    `service ${name} printed ${JSON.stringify(line.slice(0, 100))} on its first line; expected host:port`,
+  );
+}
+
+function readAddress(text: string): ServiceAddress | undefined {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^\s:[\]]+)):(\d{1,5})$/.exec(text);
   const host = match?.[1] ?? match?.[2];
   const port = Number(match?.[3]);
-  if (host === undefined || port < 1 || port > 65_535) {
-    throw new AppError(
-      "program_failed",
-      `service ${name} printed ${JSON.stringify(line.slice(0, 100))} on its first line; expected host:port`,
-    );
-  }
-  return { host, port };
+  return host === undefined || port < 1 || port > 65_535 ? undefined : { host, port };
 }

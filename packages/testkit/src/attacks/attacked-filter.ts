@@ -38,6 +38,7 @@ export async function startAttackedFilter<Rules>(inner: FilterKind<Rules>, rules
     stdout,
     stderr: new PassThrough().resume(),
     onReloadAsked: () => ({ [Symbol.dispose]: () => {} }),
+    onCutAsked: () => ({ [Symbol.dispose]: () => {} }),
     signal: end.signal,
     clock: systemClock,
     logger: silentLogger,

@@ -81,7 +81,7 @@ export function simulatedWorks(
       rereadRules: async () => undefined,
       cut: filter.close,
       tapClosed: Promise.resolve(),
-      hold: filter.close,
+      hold: async () => filter.close(),
       release: () => {},
       async [Symbol.asyncDispose]() {
         filter.close();
