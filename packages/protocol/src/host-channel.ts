@@ -125,6 +125,7 @@ export const DeploymentsAck = z.object({ type: z.literal("deployments_ack"), rev
 
 /** The server recorded all reports of this instance up to `sequence`. */
 export const ReportAck = z.object({ type: z.literal("report_ack"), instanceId: InstanceId, epoch: Epoch, sequence: z.int() });
+/** The server recorded the lock-out, and has sent the desired state that shows it: from now on that holds. */
 export const LockoutAck = z.object({ type: z.literal("lockout_ack"), lockoutId: z.string() });
 
 const ServerToHostKnown = z.discriminatedUnion("type", [

@@ -136,7 +136,12 @@ export function hostProtocol(deps: {
           }
           case "lockout":
             await reports.receiveLockout(hostId, first);
-            heard.push({ answer: { type: "lockout_ack", lockoutId: first.lockoutId } });
+            // The host then relies on what it was sent, which must not be older than the lock-out.
+            heard.push({
+              answer: { type: "lockout_ack", lockoutId: first.lockoutId },
+              lookAgain: first.deploymentId,
+              isAnsweredAfterLook: true,
+            });
             break;
           case "estop_ack":
             estops.onAnswer(first.estopId);

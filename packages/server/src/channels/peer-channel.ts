@@ -42,6 +42,8 @@ type HelloFields = Parameters<
 export interface Heard<Out> {
   answer?: Out;
   lookAgain?: string | null;
+  /** The answer waits until the peer has been sent what was found there. */
+  isAnsweredAfterLook?: boolean;
 }
 
 /** Messages of one peer that are taken together: with each transaction written at once, a busy peer costs fewer of them. */
@@ -170,9 +172,10 @@ async function converse<Hello extends HelloFields, In, Out>(
   refresher.request(null);
   channel.handleBatches(MAX_BATCH, async (messages) => {
     try {
-      for (const { answer, lookAgain } of await protocol.receiveMessages(peerId, messages)) {
-        if (answer !== undefined) channel.send(answer);
+      for (const { answer, lookAgain, isAnsweredAfterLook } of await protocol.receiveMessages(peerId, messages)) {
         if (lookAgain !== undefined) refresher.request(lookAgain);
+        if (isAnsweredAfterLook === true) await refresher.settled();
+        if (answer !== undefined) channel.send(answer);
       }
     } catch (error) {
       fail(error);

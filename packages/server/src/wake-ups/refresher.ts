@@ -23,6 +23,11 @@ export class Refresher {
     this.#running ??= this.#run();
   }
 
+  /** Settles when all has been looked at that was asked for until now; at once when a look failed. */
+  async settled(): Promise<void> {
+    await this.#running;
+  }
+
   /** Looks no more; resolves when a running look has ended. */
   async stop(): Promise<void> {
     this.#isStopped = true;

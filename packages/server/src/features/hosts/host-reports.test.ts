@@ -128,6 +128,8 @@ test("an end that left something locks the deployment out in the same moment, an
 test("a lock-out that the host repeats is one lock-out, also after it was lifted", async () => {
   const { host, deploymentId } = await world.addHost(owner);
   await host.lockOut(deploymentId, "lock-1", "E-stop");
+  // It comes before the acknowledgement, by which the host forgets that it locked out itself.
+  expect(host.desired.get(deploymentId)?.lockout).toMatchObject({ reason: "E-stop" });
   await host.lockOut(deploymentId, "lock-1", "E-stop");
   expect((await owner.call("GET", `/deployment/${deploymentId}`)).body.lockout_info).toMatchObject({ reason: "E-stop", actor: "host" });
   await owner.call("DELETE", `/deployment/${deploymentId}/lockout`);
