@@ -1,17 +1,20 @@
 /** What each kind of filter does with what it had read when its connections are cut: nothing of it passes any more. */
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
 import { readFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { Deferred, silentLogger, systemClock } from "@hardshare/runtime";
+import { ResetWatch } from "@hardshare/runtime/sockets";
 import { expect, test } from "vitest";
+import { WebSocket, WebSocketServer } from "ws";
 import { startMqttFilter } from "./mqtt/mqtt-filter.ts";
 import type { ConnectPacket, Packet } from "./mqtt/packets.ts";
 import { writePacket } from "./mqtt/write-packet.ts";
 import { fixedRules } from "./rules/live-rules.ts";
 import { parseMqttRules } from "./rules/mqtt-rules.ts";
 import type { Judgement } from "./run/filter-kind.ts";
-import { makeLimits, startWorld } from "./testing/filter-world.ts";
+import { makeLimits, startFilter, startWorld } from "./testing/filter-world.ts";
 import { RawClient } from "./testing/raw-client.ts";
 import { RosbridgeWorld } from "./testing/rosbridge-world.ts";
 import { RpcWorld } from "./testing/rpc-world.ts";
@@ -23,6 +26,12 @@ const FLOOD_BYTES = 48 * 1024 * 1024;
 const LINE = Buffer.from(`${"x".repeat(4000)}\n`);
 /** Settles when it is closed, however that came. */
 const gone = (socket: Socket) => new Promise<void>((resolve) => socket.on("error", () => {}).once("close", () => resolve()));
+/** Lets the filter, which runs in this process, hear what its sockets have for it. */
+async function turns(): Promise<void> {
+  for (let count = 0; count < 100; count += 1) await new Promise((resolve) => setImmediate(resolve));
+}
+/** More than the kernel keeps of what a reader has not yet asked for, less than writers have waiting. */
+const WAITING_BYTES = 1024 ** 2;
 const flood = (socket: Socket, message: Buffer) => {
   for (let sent = 0; sent < FLOOD_BYTES; sent += message.length) socket.write(message);
 };
@@ -44,6 +53,54 @@ test("http: requests that wait for those before them are dropped with them", asy
   expect(await (await fetch(`http://${world.filter.address}/new`)).text()).toBe("soon");
   expect(asked).toEqual(["/1", "/new"]);
   expect(world.decisions.map(({ summary }) => summary)).toEqual(["GET /1", "GET /new"]);
+});
+
+test.each(["all are cut", "the client is reset"])(
+  "http: what the device has not yet taken of a WebSocket is dropped when %s",
+  async (how) => {
+    const accepted = new Deferred<WebSocket>();
+    await using world = await startWorld("default: allow\nrules: [{ allow: WS /drive }]");
+    const sockets = new WebSocketServer({ server: world.device.server });
+    sockets.once("connection", (socket) => accepted.resolve(socket));
+    const client = new WebSocket(`ws://${world.filter.address}/drive`).on("error", () => {});
+    const stream = once(client, "upgrade").then(([answer]) => (answer as IncomingMessage).socket);
+    await once(client, "open");
+    const device = await accepted.promise;
+    let bytes = 0;
+    device.on("message", (data: Buffer) => (bytes += data.length)).pause();
+    for (let sent = 0; sent < 2.5 * WAITING_BYTES; sent += LINE.length) client.send(LINE);
+    await expect.poll(() => world.decisions.length * LINE.length).toBeGreaterThan(2 * WAITING_BYTES);
+    const closed = once(device, "close");
+    const left = once(client, "close");
+    if (how === "all are cut") await world.filter.cutAll();
+    else (await stream).resetAndDestroy();
+    await left;
+    await turns();
+    device.resume();
+    await closed;
+    expect(bytes).toBeLessThan(WAITING_BYTES);
+  },
+);
+
+test.each(["all are cut", "the client is reset"])("http: what the device has not yet taken of a body is dropped when %s", async (how) => {
+  const asked = new Deferred<Socket>();
+  const device = createServer((socket) => void socket.once("readable", () => asked.resolve(socket))).listen(0, "127.0.0.1"); // reads no more
+  await once(device, "listening");
+  await using filtered = await startFilter({ host: "127.0.0.1", port: (device.address() as AddressInfo).port });
+  const client = new RawClient(filtered.filter.address);
+  await client.send(`POST /file HTTP/1.1\r\nHost: robot\r\nContent-Length: ${FLOOD_BYTES}\r\n\r\n`);
+  const socket = await asked.promise;
+  await client.send(LINE.toString().repeat((2.5 * WAITING_BYTES) / LINE.length));
+  await turns();
+  if (how === "all are cut") await filtered.filter.cutAll();
+  else client.socket.resetAndDestroy();
+  await client.ended;
+  await turns();
+  const closed = gone(socket);
+  socket.resume();
+  await closed;
+  device.close();
+  expect(socket.bytesRead).toBeLessThan(WAITING_BYTES);
 });
 
 test("serial: lines that wait for the device are dropped, those in the kernel too", async () => {
@@ -82,18 +139,41 @@ test("tcp: both ends are cut, and what waits for the device is dropped", async (
   other[Symbol.dispose]();
 });
 
-test("rosbridge: what waits for the device is not judged any more", async () => {
+test("tcp: a client that is reset while nothing is read from it is heard of, and its device cut", async () => {
+  const accepted = new Deferred<Socket>();
+  await using world = await TcpWorld.start("default: allow", {
+    serve: (socket) => void socket.once("readable", () => accepted.resolve(socket)), // and reads nothing more
+  });
+  const client = world.connect();
+  flood(client.socket, LINE);
+  const device = await accepted.promise;
+  await turns();
+  client.socket.resetAndDestroy();
+  const watch = new ResetWatch();
+  const closed = gone(device);
+  watch.add(device.pause()); // which hears nothing of it else either
+  await closed;
+  watch[Symbol.dispose]();
+});
+
+test.each(["all are cut", "the client is reset"])("rosbridge: what waits for the device is dropped when %s", async (how) => {
   await using world = await RosbridgeWorld.start("default: allow");
   const { client, device } = await world.connect();
-  device.socket.pause();
-  const message = JSON.stringify({ op: "publish", topic: "/drive", msg: { data: "x".repeat(100_000) } });
-  for (let sent = 0; sent < FLOOD_BYTES; sent += message.length) client.send(message);
-  await expect.poll(() => world.decisions.length).toBeGreaterThan(1);
-  await world.cutAll();
+  let bytes = 0;
+  device.socket.on("message", (data: Buffer) => (bytes += data.length)).pause();
+  const message = JSON.stringify({ op: "publish", topic: "/drive", msg: { data: "x".repeat(10_000) } });
+  const flooded = how === "all are cut" ? FLOOD_BYTES : 2.5 * WAITING_BYTES; // the filter still reads
+  for (let sent = 0; sent < flooded; sent += message.length) client.send(message);
+  await expect.poll(() => world.decisions.length * message.length).toBeGreaterThan(2 * WAITING_BYTES);
+  if (how === "all are cut") await world.cutAll();
+  else (await client.stream).resetAndDestroy();
+  await client.closed;
+  await turns();
   const judged = world.decisions.length;
   device.socket.resume();
-  await Promise.all([device.closed, client.closed]);
+  await device.closed;
   expect(world.decisions).toHaveLength(judged);
+  expect(bytes).toBeLessThan(WAITING_BYTES);
   const again = await world.connect();
   again.client.send({ op: "publish", topic: "/drive", msg: { data: "new" } });
   expect(await again.device.next()).toMatchObject({ msg: { data: "new" } });

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import {
   AppError,
   type DesiredEndpoint,
@@ -8,7 +9,8 @@ import {
   toAppError,
 } from "@hardshare/protocol";
 import type { Clock, Logger, Random } from "@hardshare/runtime";
-import { type ChannelRequest, cut, parsePublicKey, pump } from "@hardshare/wire/ssh";
+import { cut } from "@hardshare/runtime/sockets";
+import { type ChannelRequest, parsePublicKey, pump } from "@hardshare/wire/ssh";
 import { decideFirewall } from "./firewall.ts";
 import { HostLinks, type Origin } from "./host-links.ts";
 import { Prober } from "./probe.ts";
@@ -143,8 +145,10 @@ export class Endpoint {
       const upstream = await this.#links.open(origin, leaving.signal);
       try {
         const stream = request.accept();
-        leaving.signal.addEventListener("abort", () => cut(stream), { once: true });
-        if (leaving.signal.aborted) cut(stream);
+        // Both: of a user who has sent all, what the host has not yet taken would else go on as a whole stream.
+        const leave = () => [stream, upstream].forEach(cut);
+        leaving.signal.addEventListener("abort", leave, { once: true });
+        if (leaving.signal.aborted) leave();
         await pump(stream, upstream);
       } finally {
         cut(upstream);
@@ -200,7 +204,14 @@ export class Endpoint {
   async #onConnection(socket: Socket): Promise<void> {
     const address = socket.remoteAddress ?? "";
     const onOpen = await this.#prober.recognize(socket);
-    const visitor = { address, cut: () => cut(socket) };
+    let upstream: Duplex | undefined;
+    const visitor = {
+      address,
+      cut() {
+        cut(socket);
+        if (upstream !== undefined) cut(upstream); // of a user who has sent all, the rest would go on as a whole stream
+      },
+    };
     if (onOpen === undefined) {
       const action = decideFirewall(this.#desired.firewall, address);
       if (action === "DROP") return void socket.destroy();
@@ -212,7 +223,7 @@ export class Endpoint {
     if (socket.destroyed) left.abort(LEFT);
     try {
       const origin = { address, port: socket.remotePort ?? 0 };
-      const upstream = await this.#links.open(origin, left.signal);
+      upstream = await this.#links.open(origin, left.signal);
       onOpen?.();
       await pump(socket, upstream);
     } catch (error) {

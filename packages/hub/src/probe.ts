@@ -3,7 +3,7 @@ import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { AppError, type Probe, toAppError } from "@hardshare/protocol";
 import { BackOff, type Clock, Deferred, pause, type Random } from "@hardshare/runtime";
-import { cut } from "@hardshare/wire/ssh";
+import { cut } from "@hardshare/runtime/sockets";
 
 /** Longest time for one attempt. */
 const ATTEMPT_TIMEOUT_MS = 10_000;

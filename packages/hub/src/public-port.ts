@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type Socket } from "node:net";
 import { AppError } from "@hardshare/protocol";
+import { ResetWatch } from "@hardshare/runtime/sockets";
 
 /** Idle time after which the system begins to check a user's connection (tcp(7), keep-alive). */
 const TCP_KEEP_ALIVE_MS = 30_000;
@@ -15,9 +16,11 @@ export interface BoundPort extends Disposable {
 export type BindPort = (address: string, port: number, onConnection: (socket: Socket) => void) => Promise<BoundPort>;
 
 export const bindPublicPort: BindPort = async (address, port, onConnection) => {
+  const resets = new ResetWatch();
   const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_MS });
   server.on("connection", (socket: Socket) => {
     socket.on("error", () => {}); // `close` follows
+    resets.add(socket); // else those of users who gave up keep their places for as long as the hardware takes nothing
     onConnection(socket);
   });
   server.listen({ port, host: address, exclusive: true });

@@ -7,6 +7,8 @@ import { normaliseServerUrl } from "../http-connection.ts";
 
 /** Milliseconds until the server must have accepted the tunnel. */
 const OPEN_TIMEOUT_MS = 15_000;
+/** Silence after which TCP asks whether the server is still there: nobody else does while only it sends. */
+const TCP_KEEP_ALIVE_MS = 30_000;
 /** Milliseconds that the other end has to confirm the close. */
 const CLOSE_TIMEOUT_MS = 2_000;
 /** Longest frame that is taken from the server. */
@@ -35,6 +37,7 @@ export function openTunnel(options: TunnelOptions): Promise<Duplex> {
   const socket = new WebSocket(url.replace(/^http/, "ws") + tunnelPath(encodeURIComponent(instanceId)), socketOptions(token));
   socket.binaryType = "nodebuffer";
   answerPings(socket);
+  socket.once("upgrade", (answer) => answer.socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS));
   return new Promise((resolve, reject) => {
     const giveUp = () => {
       reject(signal?.reason as Error);

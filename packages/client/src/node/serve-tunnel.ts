@@ -1,6 +1,7 @@
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { AppError } from "@hardshare/protocol";
+import { cut, onOrderlyEnd } from "@hardshare/runtime/sockets";
 
 /** Connections carried at the same time; further ones are closed at once. */
 export const MAX_FORWARDED_CONNECTIONS = 256;
@@ -67,20 +68,24 @@ async function carry(socket: Socket, open: ServeTunnelOptions["open"], signal: A
   const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
   socket.on("error", () => {}); // its close says enough
   void closed.then(() => gone.abort());
-  const cut = () => socket.destroy();
-  signal.addEventListener("abort", cut, { once: true });
+  const leave = () => socket.destroy();
+  signal.addEventListener("abort", leave, { once: true });
   let problem: unknown;
   try {
     const stream = await open(both);
     stream.once("error", (error) => (problem = error));
-    stream.once("close", () => socket.destroySoon());
+    let isWhole = false;
+    stream.once("end", () => (isWhole = true));
+    stream.once("close", () => (isWhole ? socket.destroySoon() : cut(socket)));
     void closed.then(() => stream.destroy());
-    socket.pipe(stream).pipe(socket);
+    socket.pipe(stream, { end: false });
+    onOrderlyEnd(socket, () => stream.end());
+    stream.pipe(socket);
     await closed;
   } catch (error) {
     if (!both.aborted) problem = error;
   } finally {
-    signal.removeEventListener("abort", cut);
+    signal.removeEventListener("abort", leave);
     socket.destroy();
   }
   if (problem !== undefined) throw problem;

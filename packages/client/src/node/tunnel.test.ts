@@ -126,6 +126,37 @@ test("a local listener carries each connection by its own tunnel and cuts them a
   expect(problems).toEqual([]);
 });
 
+test("a tunnel that breaks resets its local connection, and one that is reset breaks its tunnel", async () => {
+  const ends: { hasEnded: boolean }[] = [];
+  let closed = 0;
+  await using server = await serve((socket) => {
+    const end = { hasEnded: false };
+    ends.push(end);
+    socket.on("message", (data: Buffer) => {
+      if (data.length === 0) end.hasEnded = true;
+      else if (String(data) === "break") socket.terminate();
+      else socket.send(data);
+    });
+    socket.once("close", () => (closed += 1));
+  });
+  await using local = await serveTunnel({
+    port: 0,
+    open: (signal) => openTunnel({ url: server.url, token: "good", instanceId, signal }),
+    onProblem: () => {},
+  });
+  const first = connect({ port: local.port, host: local.host });
+  first.write("break");
+  const [error] = (await once(first, "error")) as [NodeJS.ErrnoException];
+  expect(error.code).toBe("ECONNRESET");
+  const second = connect({ port: local.port, host: local.host });
+  second.write("hello");
+  await once(second, "data");
+  second.write("half a messa");
+  second.resetAndDestroy();
+  await expect.poll(() => closed).toBe(2);
+  expect(ends).toEqual([{ hasEnded: false }, { hasEnded: false }]);
+});
+
 test("a connection that can't be carried is closed and told, and the listener goes on", async () => {
   const problems: unknown[] = [];
   await using local = await serveTunnel({

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { onOrderlyEnd } from "@hardshare/runtime/sockets";
 import type { Judgement } from "../run/filter-kind.ts";
 import { AnswerWriter } from "./answer-writer.ts";
 import { Deadline } from "./deadline.ts";
@@ -58,10 +59,12 @@ export class ClientConnection {
         this.#pace();
       },
     });
-    socket.on("error", () => {}); // "close" follows
+    socket.on("error", ({ code }: NodeJS.ErrnoException) => {
+      if (code === "ECONNRESET") this.cut(); // so the host cuts connections, when nothing more may pass
+    });
     socket.on("data", this.#read);
     socket.on("drain", this.#pace);
-    socket.once("end", () => this.#end());
+    onOrderlyEnd(socket, () => this.#end());
     socket.once("close", () => this.#beginClosing());
     this.#watch();
   }
@@ -69,6 +72,12 @@ export class ClientConnection {
   /** Drops the connection, and with it what is on its way to the device. */
   drop(): void {
     this.#beginClosing();
+    this.#socket.destroy();
+  }
+
+  /** The same, and drops also what the device has not yet taken. */
+  cut(): void {
+    this.#beginClosing(true);
     this.#socket.destroy();
   }
 
@@ -213,13 +222,14 @@ export class ClientConnection {
   }
 
   /** From here on nothing that comes is looked at: it is read and thrown away. */
-  #beginClosing(): void {
+  #beginClosing(isCut = false): void {
     if (this.#isClosing) return;
     this.#isClosing = true;
     this.#reader[Symbol.dispose]();
     this.#deadline[Symbol.dispose]();
     this.#holdDeadline[Symbol.dispose]();
-    this.#device[Symbol.dispose]();
+    if (isCut) this.#device.cut();
+    else this.#device[Symbol.dispose]();
     for (const turn of this.#turns) discard(turn);
     this.#turns = [];
     this.#socket.resume();

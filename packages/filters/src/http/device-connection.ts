@@ -33,6 +33,11 @@ export class DeviceConnection implements Responder {
     });
   }
 
+  cut(): void {
+    this.#link?.cut();
+    this[Symbol.dispose]();
+  }
+
   /** Closes the connection to the device, whatever it carries. */
   [Symbol.dispose](): void {
     this.#isDisposed = true;

@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
 import type { Clock } from "@hardshare/runtime";
+import { cut } from "@hardshare/runtime/sockets";
 import type { CompiledHttpRule } from "../rules/http-rules.ts";
 import type { DeviceAddress } from "../run/device-address.ts";
 import { type AnswerHead, AnswerReader } from "./answer-reader.ts";
@@ -50,6 +51,8 @@ export interface Responder extends Disposable {
    * @param rule that let the request through, or, on trial, would not; undefined for the default
    */
   forward(request: DeviceRequest, sink: AnswerSink, settle: (result: ForwardResult) => void, rule: CompiledHttpRule | undefined): void;
+  /** Ends it, and drops also what was not yet taken of what it asked the device. */
+  cut(): void;
 }
 
 /** How long a device may take to accept a connection. */
@@ -111,6 +114,12 @@ export class DeviceLink implements Disposable {
   /** The device will read no more requests than those that it was sent; nothing of it may be used again. */
   [Symbol.dispose](): void {
     this.#fail("the client has left");
+  }
+
+  /** The same, with a reset: what the device has not yet taken is dropped, also by the kernel. */
+  cut(): void {
+    if (this.#isUsable) cut(this.#socket);
+    this[Symbol.dispose]();
   }
 
   /** Writes a request and gives its answer to the sink; calls `settle` once, never before it returns. One at a time. */

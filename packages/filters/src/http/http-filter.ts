@@ -33,8 +33,8 @@ export async function startHttpFilter(options: HttpFilterOptions): Promise<Runni
   });
   const listening = await listen(server, options);
   const drop = () => {
-    for (const socket of context.deviceSockets) socket.terminate(); // first: nothing more passes
-    for (const connection of connections) connection.drop();
+    for (const socket of context.deviceSockets) socket.reset(); // first: nothing more passes
+    for (const connection of connections) connection.cut();
   };
   return {
     get address() {

@@ -1,10 +1,10 @@
-import type { WebSocket } from "ws";
 import type { AnswerRules } from "../rules/answer-rules.ts";
 import { type HeadVerdict, judgeHead, judgeRest, type RequestVerdict } from "../rules/judge-request.ts";
 import type { CompiledHttpRule, CompiledHttpRules } from "../rules/http-rules.ts";
 import type { BodyCondition } from "../rules/request-conditions.ts";
 import type { LiveRules } from "../rules/live-rules.ts";
 import type { FilterTools, Judgement } from "../run/filter-kind.ts";
+import type { DeviceWebSocket } from "../websocket/device-web-socket.ts";
 import type { AnswerWriter } from "./answer-writer.ts";
 import { ClientAnswer } from "./client-answer.ts";
 import type { Deadline } from "./deadline.ts";
@@ -24,7 +24,7 @@ export interface FilterContext extends Pick<FilterTools<CompiledHttpRules>, "onD
   readonly rules: LiveRules<CompiledHttpRules>;
   readonly memory: HeldMemory;
   /** To the device, of all connections: also of clients that have left, until it has taken what they sent last. */
-  readonly deviceSockets: Set<WebSocket>;
+  readonly deviceSockets: Set<DeviceWebSocket>;
 }
 
 /** What becomes of the client's connection: it goes on, is ended in order, is dropped, or ends with an answer of the filter. */

@@ -1,12 +1,13 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
-import { WebSocket, WebSocketServer } from "ws";
+import { WebSocketServer } from "ws";
 import { type CompiledHttpRules, matchHttp } from "../rules/http-rules.ts";
 import { judgeHead, judgeRest } from "../rules/judge-request.ts";
 import { CONNECT_TIMEOUT_MS } from "./device-link.ts";
 import type { DeviceAddress } from "../run/device-address.ts";
 import type { FilterContext, Outcome } from "./serve-request.ts";
 import type { ClientRequest } from "./request-reader.ts";
+import { DeviceWebSocket } from "../websocket/device-web-socket.ts";
 import { relaySocket } from "./socket-relay.ts";
 import { inspectRequest, type StrictRequest } from "./strict-request.ts";
 import { summarise } from "./summary.ts";
@@ -118,6 +119,7 @@ function connect(
   const headers = joinHeaders(upgrade.request.rawHeaders);
   const device = dial(upgrade.device, request, { protocols: listProtocols(headers["sec-websocket-protocol"]) ?? [], limitBytes });
   context.deviceSockets.add(device);
+  device.followReset(socket);
   device.once("close", () => context.deviceSockets.delete(device));
   return new Promise((resolve) => {
     const fail = (because: string) => {
@@ -158,14 +160,14 @@ function dial(
   address: DeviceAddress,
   request: StrictRequest,
   { protocols, limitBytes }: { protocols: string[]; limitBytes: number },
-): WebSocket {
+): DeviceWebSocket {
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
   const headers: Record<string, string[]> = {};
   for (let index = 0; index + 1 < request.headers.length; index += 2) {
     const name = request.headers[index] ?? "";
     if (!name.toLowerCase().startsWith("sec-websocket-")) (headers[name.toLowerCase()] ??= []).push(request.headers[index + 1] ?? "");
   }
-  return new WebSocket(`ws://${host}:${address.port}${request.target}`, protocols, {
+  return new DeviceWebSocket(`ws://${host}:${address.port}${request.target}`, protocols, {
     headers: headers as unknown as Record<string, string>,
     handshakeTimeout: CONNECT_TIMEOUT_MS,
     followRedirects: false,

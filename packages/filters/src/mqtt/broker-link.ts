@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
 import type { Clock } from "@hardshare/runtime";
+import { cut } from "@hardshare/runtime/sockets";
 import type { DeviceAddress } from "../run/device-address.ts";
 import { BROKER_KEEP_ALIVE_SECONDS } from "./connect-exchange.ts";
 import { Malformed } from "./malformed.ts";
@@ -93,8 +94,7 @@ export class BrokerLink {
   /** With a reset: what was not yet taken is dropped. */
   cut(): void {
     this.#finish();
-    if (this.#socket.connecting) this.#socket.destroy();
-    else this.#socket.resetAndDestroy();
+    cut(this.#socket);
   }
 
   #read(): void {

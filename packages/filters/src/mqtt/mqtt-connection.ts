@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Clock, Logger } from "@hardshare/runtime";
+import { cut, onOrderlyEnd } from "@hardshare/runtime/sockets";
 import type { DeviceAddress } from "../run/device-address.ts";
 import type { LiveRules } from "../rules/live-rules.ts";
 import type { CompiledMqttRules } from "../rules/mqtt-rules.ts";
@@ -74,7 +75,7 @@ export class MqttConnection {
       this.#pump();
     });
     socket.on("drain", () => this.#regulate());
-    socket.on("end", () => {
+    onOrderlyEnd(socket, () => {
       this.#hasClientEnded = true;
       this.#pump();
     });
@@ -96,7 +97,7 @@ export class MqttConnection {
   /** At once, at both ends; a will is not sent. */
   cut(): void {
     this.#isClientGone = true;
-    this.#options.socket.resetAndDestroy();
+    cut(this.#options.socket);
     this.#link?.cut();
     this.#finish();
   }

@@ -1,12 +1,13 @@
 import { createServer, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { WebSocket, WebSocketServer } from "ws";
+import { type WebSocket, WebSocketServer } from "ws";
 import type { Random } from "@hardshare/runtime";
 import { CONNECT_TIMEOUT_MS } from "../http/device-link.ts";
 import type { DeviceAddress } from "../run/device-address.ts";
 import type { CompiledRosbridgeRules } from "../rules/rosbridge-rules.ts";
 import type { FilterTools, RunningFilter } from "../run/filter-kind.ts";
 import { listen } from "../run/listen.ts";
+import { DeviceWebSocket } from "../websocket/device-web-socket.ts";
 import { relayMessages } from "../websocket/relay-messages.ts";
 import { INPUT_LIMIT_BYTES, InputJudge } from "./input-judge.ts";
 import { OpenOperations } from "./open-operations.ts";
@@ -32,7 +33,7 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
 export async function startRosbridgeFilter(options: RosbridgeFilterOptions): Promise<RunningFilter> {
   const { logger } = options;
   const streams = new Set<Duplex>();
-  const devices = new Set<WebSocket>();
+  const devices = new Set<DeviceWebSocket>();
   const server = createServer({ headersTimeout: HANDSHAKE_TIMEOUT_MS, requestTimeout: HANDSHAKE_TIMEOUT_MS }, (_request, response) => {
     response.writeHead(426, { Connection: "close", Upgrade: "websocket" }).end("expected a WebSocket: here is rosbridge\n");
   });
@@ -48,6 +49,7 @@ export async function startRosbridgeFilter(options: RosbridgeFilterOptions): Pro
     if (devices.size >= MAX_CONNECTIONS) return void stream.destroy();
     const device = dial(options.device);
     devices.add(device);
+    device.followReset(stream);
     device.once("close", () => devices.delete(device));
     const leave = () => device.terminate(); // also when the handshake is refused
     stream.once("close", leave);
@@ -68,7 +70,7 @@ export async function startRosbridgeFilter(options: RosbridgeFilterOptions): Pro
   });
   const listening = await listen(server, options);
   const drop = () => {
-    for (const device of devices) device.terminate(); // first: nothing more passes
+    for (const device of devices) device.reset(); // first: nothing more passes
     for (const stream of streams) stream.destroy();
   };
   return {
@@ -88,8 +90,8 @@ export async function startRosbridgeFilter(options: RosbridgeFilterOptions): Pro
 }
 
 /** Begins to connect the device, which comes first, so that a client is not accepted in vain. */
-function dial({ host, port }: DeviceAddress): WebSocket {
-  const device = new WebSocket(`ws://${host.includes(":") ? `[${host}]` : host}:${port}/`, {
+function dial({ host, port }: DeviceAddress): DeviceWebSocket {
+  const device = new DeviceWebSocket(`ws://${host.includes(":") ? `[${host}]` : host}:${port}/`, [], {
     handshakeTimeout: CONNECT_TIMEOUT_MS,
     followRedirects: false,
     maxPayload: OUTPUT_LIMIT_BYTES,

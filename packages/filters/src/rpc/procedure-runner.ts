@@ -40,6 +40,7 @@ export class ProcedureRunner {
           settle("broken");
         });
       },
+      cut: () => gone.abort(),
       [Symbol.dispose]: () => gone.abort(),
     };
   }

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import type { AddressInfo, Server } from "node:net";
 import { AppError } from "@hardshare/protocol";
 import type { Logger } from "@hardshare/runtime";
+import { ResetWatch } from "@hardshare/runtime/sockets";
 
 /** A server of a filter that listens. */
 export interface Listening {
@@ -32,6 +33,8 @@ export async function listen(server: Server, { host, port, logger }: { host: str
     address = addressOf(server);
   };
   await begin();
+  const resets = new ResetWatch();
+  server.on("connection", (socket) => resets.add(socket)); // the host resets connections of users who may pass nothing more
   // A connection that could not be accepted, for want of file descriptors for instance: the others go on.
   server.on("error", (error) => logger.warn("a connection was not accepted", { error }));
   return {

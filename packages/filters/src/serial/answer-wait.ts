@@ -35,7 +35,10 @@ export class AnswerWait {
     return isGiven;
   }
 
-  /** The device is gone. */
+  /**
+   * The device is gone, or what was written was dropped, perhaps also the message that is owed an answer: nobody can tell. If
+   * it comes all the same it counts for the next message, so that one more is on its way.
+   */
   forget(): void {
     this.#isOwed = false;
     this.#framer = undefined;

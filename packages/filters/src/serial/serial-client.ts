@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Clock } from "@hardshare/runtime";
+import { cut, onOrderlyEnd } from "@hardshare/runtime/sockets";
 import { ClientOutput } from "./client-output.ts";
 import { type SerialFraming, SerialFramer } from "./framer.ts";
 import type { MessageJudge } from "./message-judge.ts";
@@ -46,7 +47,7 @@ export class SerialClient {
       this.pump();
     });
     socket.on("drain", () => this.#relieve());
-    socket.once("end", () => {
+    onOrderlyEnd(socket, () => {
       // Nothing tells whether it still reads: it has some time for the answers to what it sent last.
       const linger = options.clock.after(LINGER_MS, () => socket.end());
       socket.once("close", () => linger[Symbol.dispose]());
@@ -99,7 +100,7 @@ export class SerialClient {
 
   /** With a reset, so that nobody takes a torn stream for a whole one. */
   cut(): void {
-    this.#options.socket.resetAndDestroy();
+    cut(this.#options.socket);
   }
 
   /** With another framing in force, what was cut by the one before can't be judged any more: false. */

@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { Clock } from "@hardshare/runtime";
+import { onOrderlyEnd } from "@hardshare/runtime/sockets";
 import type { Pacer } from "./pacer.ts";
 
 /** Chunks that may wait for a socket, however small: a chunk of one byte takes hundreds of bytes of memory. */
@@ -22,6 +23,7 @@ export class OneWay implements Disposable {
   readonly #options: OneWayOptions;
   #waitingChunks = 0;
   #timer: Disposable | undefined;
+  #hasEnded = false;
 
   constructor(options: OneWayOptions) {
     this.#options = options;
@@ -30,7 +32,15 @@ export class OneWay implements Disposable {
       options.onBytes();
       this.#pass(chunk);
     });
-    from.once("end", () => to.end());
+    onOrderlyEnd(from, () => {
+      this.#hasEnded = true;
+      to.end();
+    });
+  }
+
+  /** Whether `from` has ended its way in order, and was not reset since. */
+  get isWhole(): boolean {
+    return this.#hasEnded && this.#options.from.errored === null;
   }
 
   [Symbol.dispose](): void {

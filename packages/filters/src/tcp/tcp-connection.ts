@@ -1,11 +1,14 @@
 import { connect, type Socket } from "node:net";
 import type { Clock } from "@hardshare/runtime";
 import type { DeviceAddress } from "../run/device-address.ts";
+import { cut } from "@hardshare/runtime/sockets";
 import { OneWay } from "./one-way.ts";
 import type { Pacer } from "./pacer.ts";
 
 /** How long a device may take to accept a connection. */
 const CONNECT_TIMEOUT_MS = 5000;
+/** Silence after which TCP asks whether the device is still there: one that was switched off does not say so. */
+const KEEP_ALIVE_MS = 30_000;
 
 /** What holds for a connection now; it changes when rules are read again. */
 export interface ConnectionBounds {
@@ -29,7 +32,7 @@ interface TcpConnectionOptions {
 export class TcpConnection {
   readonly #options: TcpConnectionOptions;
   readonly #device: Socket;
-  readonly #ways: readonly OneWay[];
+  readonly #ways: readonly [OneWay, OneWay];
   #bounds: ConnectionBounds;
   #lastMs: number;
   #idle: Disposable | undefined;
@@ -38,7 +41,13 @@ export class TcpConnection {
     this.#options = options;
     this.#bounds = options.bounds;
     const { client, clock } = options;
-    const device = connect({ ...options.device, noDelay: true, allowHalfOpen: true });
+    const device = connect({
+      ...options.device,
+      noDelay: true,
+      allowHalfOpen: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEP_ALIVE_MS,
+    });
     this.#device = device;
     this.#lastMs = clock.monotonicMs();
     let isConnected = false;
@@ -59,13 +68,14 @@ export class TcpConnection {
       new OneWay({ from: device, to: client, clock, onBytes, pacer: () => this.#bounds.pacers.out }),
     ];
     client.pause(); // until the device is there
-    for (const [socket, other] of [
-      [client, device],
-      [device, client],
+    const [inwards, outwards] = this.#ways;
+    for (const [socket, other, way] of [
+      [client, device, inwards],
+      [device, client, outwards],
     ] as const) {
       socket.once("close", () => {
         connecting[Symbol.dispose]();
-        if (!socket.readableEnded) cut(other);
+        if (!way.isWhole) cut(other);
         if (client.destroyed && device.destroyed) this.#close();
       });
     }
@@ -108,11 +118,4 @@ export class TcpConnection {
     for (const way of this.#ways) way[Symbol.dispose]();
     this.#options.onClosed();
   }
-}
-
-function cut(socket: Socket): void {
-  if (socket.destroyed) return;
-  // A reset would wait until the device accepts: minutes, when that is away.
-  if (socket.connecting) socket.destroy();
-  else socket.resetAndDestroy();
 }

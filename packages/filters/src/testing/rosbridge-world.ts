@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { silentLogger, systemClock, systemRandom } from "@hardshare/runtime";
 import { WebSocket, WebSocketServer } from "ws";
 import { startRosbridgeFilter } from "../rosbridge/rosbridge-filter.ts";
@@ -11,12 +11,15 @@ import { makeLimits } from "./filter-world.ts";
 export class SocketEnd {
   readonly socket: WebSocket;
   readonly closed: Promise<number>;
+  /** What carries it, of a client. */
+  readonly stream: Promise<Socket>;
   #texts: string[] = [];
   #waiting: ((text: string) => void)[] = [];
 
   constructor(socket: WebSocket) {
     this.socket = socket;
     this.closed = once(socket, "close").then(([code]) => Number(code));
+    this.stream = new Promise((resolve) => socket.once("upgrade", (answer) => resolve(answer.socket)));
     socket.on("error", () => {}); // "close" follows
     socket.on("message", (data: Buffer) => {
       const text = data.toString("utf8");

@@ -39,6 +39,7 @@ function recorder(reach: (message: string) => void, clock: Clock): Responder {
         sink.end(undefined, () => settle("done"));
       });
     },
+    cut: () => {},
     [Symbol.dispose]: () => {},
   };
 }

@@ -39,7 +39,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-async function start(argv: string[], signal = new AbortController().signal): Promise<InstanceService> {
+async function start(argv: string[], { signal = new AbortController().signal, isFilter = false } = {}): Promise<InstanceService> {
   const instance = { instanceId: crypto.randomUUID(), deploymentId: "d", user: "bob" };
   const env = programEnvironment({ PATH: process.env["PATH"] }, instance, "service");
   const place = { folder, env, launcher: await findLauncher() };
@@ -50,7 +50,7 @@ async function start(argv: string[], signal = new AbortController().signal): Pro
       clock: systemClock,
       random: systemRandom,
       onOutput: (text) => (output += text),
-      givesPulses: false,
+      givesPulses: isFilter,
       onReport: (report) => reports.push(report),
       onLost: (how) => {
         lost.push(how);
@@ -167,7 +167,7 @@ test.each([
 
 test("starting a service that stays silent can be cancelled", async () => {
   const cancel = new AbortController();
-  const starting = start([await script("sleep 60")], cancel.signal);
+  const starting = start([await script("sleep 60")], { signal: cancel.signal });
   cancel.abort();
   await expect(starting).rejects.toMatchObject({ code: "cancelled" });
 });
@@ -218,7 +218,7 @@ const listen = () => new Promise((resolve) => { server?.close(); server = net.cr
   .on("data", (data) => socket.write(process.pid + " " + data)));
   server.listen(0, "127.0.0.1", () => resolve("127.0.0.1:" + server.address().port)); });
 const how = process.argv[2];
-if (how !== "is none of ours") say({ type: "pulse", judged: { in: 0, out: 0, blocked: 0 } });
+if (how !== "is none of ours") setInterval(() => say({ type: "pulse", judged: { in: 0, out: 0, blocked: 0 } }), 500);
 if (how === "cuts" || how === "says nothing") process.on("SIGUSR2", async () => {
   writeFileSync("asked", "");
   const address = await listen();
@@ -234,7 +234,7 @@ const ask = async (service: InstanceService) => {
 
 test("a hold settles when the filter said that it cut all; after the release it is reached where it serves then", async () => {
   await writeFile(join(folder, "cutting.mjs"), CUTTING);
-  await using service = await start([process.execPath, "cutting.mjs", "cuts"]);
+  await using service = await start([process.execPath, "cutting.mjs", "cuts"], { isFilter: true });
   const { socket, pid } = await ask(service);
   const closed = once(socket, "close");
   const held = service.hold();
@@ -263,3 +263,26 @@ test.each(["says nothing", "does not bear to be asked", "is none of ours"])(
     expect({ lost, ended }).toEqual({ lost: [], ended: ["service ROBOT is started again, so that nothing passes that it had read"] });
   },
 );
+
+test("holds at the same time are one question, so that no answer is missed", async () => {
+  await writeFile(join(folder, "cutting.mjs"), CUTTING);
+  await using service = await start([process.execPath, "cutting.mjs", "cuts"], { isFilter: true });
+  const { pid } = await ask(service);
+  await Promise.all([service.hold(), service.hold(), service.hold()]);
+  for (let count = 0; count < 3; count += 1) service.release();
+  expect((await ask(service)).pid).toBe(pid);
+  expect({ lost, ended }).toEqual({ lost: [], ended: [] });
+});
+
+test("a program of the owner's can't say that it serves elsewhere: it may print what its user sends", async () => {
+  const forging = `import net from "node:net";
+    const server = net.createServer((socket) => socket.on("data", (data) => process.stderr.write(data)));
+    server.listen(0, "127.0.0.1", () => console.log("127.0.0.1:" + server.address().port));`;
+  await writeFile(join(folder, "forging.mjs"), forging);
+  await using service = await start([process.execPath, "forging.mjs"]);
+  const socket = await service.dial();
+  const at = new Date().toISOString();
+  socket.write(`${JSON.stringify({ type: "cut", at, address: "127.0.0.1:1" })}\n${JSON.stringify({ type: "rules", at })}\n`);
+  await expect.poll(() => reports.length).toBe(2);
+  (await service.dial()).destroy();
+});

@@ -1,10 +1,10 @@
 import { Socket } from "node:net";
 import { AppError, type FilterReport, type FilterRulesRead, type ServiceTraffic } from "@hardshare/protocol";
 import { BackOff, type Clock, Deferred, type Random, within } from "@hardshare/runtime";
+import { cut } from "@hardshare/runtime/sockets";
 import { Supervised } from "../programs/supervised.ts";
 import type { ServiceTap } from "../taps/service-tap.ts";
 import { TappedSocket } from "../taps/tapped-socket.ts";
-import { cut } from "./join-sockets.ts";
 import { type ServiceProgram, startServiceProgram, type StartServiceOptions } from "./service-program.ts";
 import { TrafficCounter } from "./service-traffic.ts";
 
@@ -134,8 +134,11 @@ export class InstanceService implements AsyncDisposable {
     this.#holds += 1;
     this.#cut();
     const program = this.#program?.current;
-    if (program !== undefined) await this.#cutAll(program);
-    await this.#program?.cleared;
+    if (program !== undefined) {
+      this.#isAsked = true;
+      if (await program.cutAll()) this.#isAsked = false;
+    }
+    await this.#program?.cleared; // of one that ended, also until just now
   }
 
   release(): void {
@@ -158,14 +161,6 @@ export class InstanceService implements AsyncDisposable {
   /** Settles when what was tapped is written, once this was disposed. */
   get tapClosed(): Promise<void> {
     return this.#tapClosed;
-  }
-
-  async #cutAll(program: ServiceProgram): Promise<void> {
-    this.#isAsked = true;
-    const answer = await program.cutAll();
-    if (answer === "cut") this.#isAsked = false;
-    // Who keeps it running tells of one that can't be killed.
-    if (answer === "silence") await Promise.resolve(program[Symbol.asyncDispose]()).catch(() => {});
   }
 
   #hear(report: FilterReport, options: InstanceServiceOptions): void {

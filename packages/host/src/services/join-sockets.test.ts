@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, Socket } from "node:net";
+import { onOrderlyEnd } from "@hardshare/runtime/sockets";
 import { afterEach, expect, test } from "vitest";
 import { joinSockets } from "./join-sockets.ts";
 
@@ -44,6 +45,21 @@ test("a reset of one side is a reset of the other", async () => {
   service.resetAndDestroy();
   const [error] = (await once(program, "error")) as [NodeJS.ErrnoException];
   expect(error.code).toBe("ECONNRESET");
+});
+
+test("a reset that comes with bytes, which Node takes for an end, is one for the other too", async () => {
+  for (let count = 0; count < 20; count += 1) {
+    const [program, near] = await makePair();
+    const [far, service] = await makePair();
+    joinSockets(near, far);
+    program.write("half a messa");
+    program.resetAndDestroy();
+    const outcome = new Promise((resolve) => {
+      onOrderlyEnd(service.resume(), () => resolve("end"));
+      service.once("error", () => resolve("reset"));
+    });
+    expect(await outcome).toBe("reset");
+  }
 });
 
 test("no more is read from one socket than the other takes, neither bytes nor chunks of one byte", async () => {

@@ -1,4 +1,5 @@
-import { Socket } from "node:net";
+import type { Socket } from "node:net";
+import { cut, onOrderlyEnd } from "@hardshare/runtime/sockets";
 
 /** Chunks that may wait for a socket, however small: a chunk of one byte takes hundreds of bytes of memory. */
 const MAX_WAITING_CHUNKS = 256;
@@ -9,20 +10,13 @@ const MAX_WAITING_CHUNKS = 256;
  * so that its peer can't take a torn stream for a whole one.
  */
 export function joinSockets(a: Socket, b: Socket): void {
-  for (const [from, to] of [
-    [a, b],
-    [b, a],
-  ] as const) {
-    carry(from, to);
-    from.on("error", () => {}); // `close` follows
-    from.once("close", () => {
-      if (!from.readableEnded) cut(to);
-    });
-  }
+  carry(a, b);
+  carry(b, a);
 }
 
 function carry(from: Socket, to: Socket): void {
   let waitingChunks = 0;
+  let hasEnded = false;
   const onTaken = () => {
     waitingChunks -= 1;
     if (waitingChunks === 0 && from.isPaused()) from.resume();
@@ -31,12 +25,12 @@ function carry(from: Socket, to: Socket): void {
     waitingChunks += 1;
     if (!to.write(chunk, onTaken) || waitingChunks >= MAX_WAITING_CHUNKS) from.pause();
   });
-  from.on("end", () => to.end());
-}
-
-/** Drops what was not yet taken, and lets the peer of a TCP connection know that it was cut: with a reset. */
-export function cut(socket: Socket): void {
-  if (socket.destroyed) return;
-  if (socket.remoteAddress === undefined) socket.destroy();
-  else socket.resetAndDestroy();
+  onOrderlyEnd(from, () => {
+    hasEnded = true;
+    to.end();
+  });
+  from.on("error", () => {}); // `close` follows
+  from.once("close", () => {
+    if (!hasEnded) cut(to);
+  });
 }

@@ -27,11 +27,11 @@ export interface ServiceProgram extends Running {
   /** Where it serves now. */
   readonly address: ServiceAddress;
   /**
-   * Has it cut all its connections and drop what it had read.
-   * @returns "cut" when it says that it did; "ended" when it ends; "silence" when it says nothing in time, or gave no
-   *   report before, so that it is not asked
+   * Has it cut all its connections and drop what it had read. One that does not say so in time, or can't be asked because
+   * it never gave a report, has ended: it is killed when it is disposed of.
+   * @returns whether it goes on
    */
-  cutAll(): Promise<"cut" | "ended" | "silence">;
+  cutAll(): Promise<boolean>;
   /** Tells a filter to read its rules again; it answers with a `rules` report. */
   rereadRules(): void;
 }
@@ -58,26 +58,30 @@ export async function startServiceProgram(options: StartServiceOptions): Promise
   const { name, clock, signal } = options;
   const output = new ProgramOutput({ emit: options.onOutput, clock, refillPerSecond: OUTPUT_CHARS_PER_SECOND });
   const child = await options.launch();
-  let tellHung = () => {};
+  child.on("error", () => {}); // it can't be signalled: it became another user's
+  let giveUp: (how: string) => void = () => {};
   let canTell = options.givesPulses;
   let address: ServiceAddress | undefined;
-  const cutAsked: Deferred[] = [];
-  const pulses = new PulseWatch({ clock, onHung: () => tellHung() });
+  let onCut = () => {};
+  let cutting: Promise<boolean> | undefined;
+  const pulses = new PulseWatch({
+    clock,
+    onHung: () => giveUp(`service ${name} gave no sign of life for ${HUNG_AFTER_MS / 1000} s: it hangs and is killed`),
+  });
   const lines = new ReportLines({
     onReport: (report) => {
       canTell = true;
       if (report.type === "pulse") pulses.pulse();
-      if (report.type === "cut") {
-        address = readAddress(report.address) ?? address;
-        cutAsked.shift()?.resolve();
-      }
+      // Where another program says that it serves may be a text of its user's.
+      if (report.type === "cut" && options.givesPulses) address = readAddress(report.address) ?? address;
+      if (report.type === "cut") onCut();
       options.onReport(report);
     },
     onText: (chunk) => output.write(chunk, "stderr"),
   });
   child.stderr?.on("data", (chunk: Buffer) => lines.write(chunk));
   const ended = new Promise<string>((resolve) => {
-    tellHung = () => resolve(`service ${name} gave no sign of life for ${HUNG_AFTER_MS / 1000} s: it hangs and is killed`);
+    giveUp = resolve;
     // Not "close": a process that it left behind may hold its output open.
     child.once("exit", () => {
       pulses[Symbol.dispose]();
@@ -94,13 +98,16 @@ export async function startServiceProgram(options: StartServiceOptions): Promise
     child.stderr?.destroy();
     output.flush();
   };
-  const cutAll = async () => {
-    if (!canTell) return "silence";
-    const cut = new Deferred();
-    cutAsked.push(cut);
-    child.kill("SIGUSR2");
-    const answer = Promise.race([cut.promise.then(() => "cut" as const), ended.then(() => "ended" as const)]);
-    return (await within(clock, CUT_WITHIN_MS, answer)) ?? "silence";
+  const askToCut = async () => {
+    if (canTell) {
+      const cut = new Deferred<boolean>();
+      onCut = () => cut.resolve(true);
+      child.kill("SIGUSR2");
+      const answer = await within(clock, CUT_WITHIN_MS, Promise.race([cut.promise, ended.then(() => false)]));
+      if (answer !== undefined) return answer;
+    }
+    giveUp(`service ${name} does not say that it dropped what it had read`);
+    return false;
   };
   try {
     const line = await readFirstLine(child, { name, ended, clock, signal, onRest: (chunk) => output.write(chunk, "stdout") });
@@ -112,7 +119,8 @@ export async function startServiceProgram(options: StartServiceOptions): Promise
       },
       ended,
       rereadRules: () => void child.kill("SIGHUP"),
-      cutAll,
+      // One question at a time: of signals that follow each other quickly the process gets one.
+      cutAll: () => (cutting ??= askToCut().finally(() => (cutting = undefined))),
       [Symbol.asyncDispose]: end,
     };
   } catch (error) {

@@ -19,12 +19,12 @@ export class TappedSocket extends Socket {
   }
 
   override _write(chunk: Buffer, encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#onChunk("in", chunk);
+    if (chunk.length > 0) this.#onChunk("in", chunk); // else it is asked whether it still stands
     super._write(chunk, encoding, done);
   }
 
   override _writev(chunks: { chunk: Buffer; encoding: BufferEncoding }[], done: (error?: Error | null) => void): void {
-    for (const { chunk } of chunks) this.#onChunk("in", chunk);
+    for (const { chunk } of chunks) if (chunk.length > 0) this.#onChunk("in", chunk);
     // A socket has it, whatever the types of Node say.
     super._writev?.(chunks, done);
   }

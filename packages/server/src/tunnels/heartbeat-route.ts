@@ -12,6 +12,8 @@ import { admitReadyCaller } from "./ready-caller.ts";
 import { type WatchDeps, watchReady } from "./watch-ready.ts";
 
 const MAX_MESSAGE_BYTES = 1024;
+/** Silence on the user's connection after which TCP asks whether it is still there. */
+const TCP_KEEP_ALIVE_MS = 30_000;
 /** Senders for one instance, and in all, at this replica. */
 const MAX_SENDERS = { perKey: 64, total: 10_000 };
 /** Shares of the window after which another heartbeat is wanted: one or two may be lost. */
@@ -49,6 +51,7 @@ export function heartbeatRoute(deps: HeartbeatDeps): UpgradeRoute {
         const watch = watchReady(deps, { id, caller }, (reason) => socket.close(1000, reason));
         socket.once("close", () => watch[Symbol.dispose]());
         request.socket.setNoDelay(true);
+        request.socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS); // one that is gone without a word gives its place back
         let lastMs = Number.NEGATIVE_INFINITY;
         socket.on("message", (data: Buffer, isBinary: boolean) => {
           const sent = isBinary ? undefined : readSent(data);

@@ -15,6 +15,7 @@ export const DRAIN_MS = 10_000;
  * (protocol's `tunnelPath`).
  */
 export function pumpTunnel(socket: WebSocket, stream: Duplex, clock: Clock): void {
+  let hasEnded = false;
   let drain: Disposable | undefined;
   let waitingChunks = 0;
   const close = () => socket.close(1000, "the other end closed");
@@ -24,7 +25,10 @@ export function pumpTunnel(socket: WebSocket, stream: Duplex, clock: Clock): voi
   const isFull = () => socket.bufferedAmount > MAX_TUNNEL_BUFFER_BYTES / 2 || waitingChunks >= MAX_WAITING_CHUNKS;
   socket.on("message", (data, isBinary) => {
     if (!isBinary) return socket.close(1003, "binary frames only");
-    if ((data as Buffer).length === 0) return void stream.end(); // the user sends no more, but still reads
+    if ((data as Buffer).length === 0) {
+      hasEnded = true;
+      return void stream.end(); // the user sends no more, but still reads
+    }
     if (!stream.writable || stream.write(data) || socket.isPaused) return;
     socket.pause(); // the frames of what was read already (64 KiB) come all the same
     stream.once("drain", () => socket.resume());
@@ -53,7 +57,7 @@ export function pumpTunnel(socket: WebSocket, stream: Duplex, clock: Clock): voi
   socket.on("error", () => stream.destroy());
   socket.on("close", () => {
     drain?.[Symbol.dispose]();
-    stream.end();
+    if (!hasEnded) return void stream.destroy(); // torn: the instance must not take it for the whole
     stream.resume(); // nobody reads any more: let it run out instead of holding its window
   });
 }

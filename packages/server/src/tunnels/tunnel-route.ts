@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import type { Database, InstanceDetails } from "@hardshare/db";
 import { AppError, type InstanceId, SERVER_USERNAME } from "@hardshare/protocol";
 import type { Clock, Logger } from "@hardshare/runtime";
+import { ResetWatch } from "@hardshare/runtime/sockets";
 import { openThroughHub } from "@hardshare/wire/ssh";
 import type { WebSocket } from "ws";
 import type { TokenService } from "../features/tokens/token-service.ts";
@@ -45,6 +46,7 @@ export interface TunnelDeps {
  * nothing else through. For the instance's user only, while it is READY; cut when it no longer is, or the token ends.
  */
 export function tunnelRoute(deps: TunnelDeps): UpgradeRoute {
+  const resets = new ResetWatch();
   const opening = new OpenLimit({ what: "tunnels that are being opened", ...MAX_OPENING });
   const counts = new Map<string, number>();
   const changeCount = (id: string, by: number) => {
@@ -74,6 +76,7 @@ export function tunnelRoute(deps: TunnelDeps): UpgradeRoute {
         stream.once("close", () => changeCount(id, -1));
         request.socket.setNoDelay(true);
         request.socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+        resets.add(request.socket); // else those of users who gave up keep their places for as long as the hardware takes nothing
         return (socket) => {
           request.socket.off("close", abandon);
           carry(deps, { id, caller, socket, stream });

@@ -5,7 +5,7 @@ import { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import type { InstanceId } from "@hardshare/protocol";
 import { ManualClock, silentLogger, systemClock } from "@hardshare/runtime";
-import { generateIdentity, sameKey, SshServer, USER_LIVENESS } from "@hardshare/wire/ssh";
+import { type BoundedChannel, generateIdentity, sameKey, SshServer, USER_LIVENESS } from "@hardshare/wire/ssh";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { tokenSha256 } from "../features/tokens/token-codec.ts";
@@ -23,6 +23,7 @@ let world: TestWorld;
 let owner: TestUser;
 /** A hub's SSH end that echoes what the server sends through it. */
 let hubSsh: SshServer<string>;
+const channels: BoundedChannel[] = [];
 const asked: { username: string; host: string; originAddress: string }[] = [];
 
 beforeAll(async () => {
@@ -39,6 +40,7 @@ beforeAll(async () => {
       onStream(request) {
         asked.push({ username: who, host: request.host, originAddress: request.originAddress });
         const channel = request.accept();
+        channels.push(channel);
         channel.pipe(channel);
       },
       onForward: () => false,
@@ -122,6 +124,18 @@ test("a user who says with an empty frame that no more comes still gets the rest
   socket.send(Buffer.alloc(0));
   const [code] = (await once(socket, "close")) as [number];
   expect({ code, text }).toEqual({ code: 1000, text: "all of it" });
+});
+
+test("of a user who is lost without a word, what came is no whole stream for the instance", async () => {
+  const { id } = await makeReady();
+  const socket = dial(id, owner.token);
+  await once(socket, "open");
+  const channel = channels.at(-1)!;
+  const failed = once(channel, "error");
+  socket.send(Buffer.from("half a messa"));
+  await once(socket, "message");
+  socket.terminate();
+  expect(await failed).toMatchObject([{ code: "connection_lost" }]);
 });
 
 test("only the instance's user gets through, and only while it is READY", async () => {

@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
-import { cut, pump } from "@hardshare/wire/ssh";
+import { cut } from "@hardshare/runtime/sockets";
+import { pump } from "@hardshare/wire/ssh";
 import { AppError, type TunnelTarget } from "@hardshare/protocol";
 import { BackOff, Deferred, pause } from "@hardshare/runtime";
 import { BOUND_WITHIN_MS, orAborted, TOLD_BROKEN_AFTER_MS, type Tunnel, type TunnelOptions } from "@hardshare/host/wiring";

@@ -1,11 +1,12 @@
 import type { Duplex } from "node:stream";
 import { AppError, FORWARD_PORT, toAppError, type TunnelTarget } from "@hardshare/protocol";
+import { cut } from "@hardshare/runtime/sockets";
 import { STEADY_AFTER_MS } from "../channel/connect-channel.ts";
 import type { ChannelClock, ChannelLogger } from "../channel/needs.ts";
 import type { ChannelRequest } from "./channel-table.ts";
 import { type ClientConnection, connectToHub } from "./client-connection.ts";
 import { HOST_LIVENESS, watchLiveness } from "./liveness.ts";
-import { cut, pump } from "./pump.ts";
+import { pump } from "./pump.ts";
 
 /** The first connection is made alone: it is what a launch waits for, and key exchanges at the same time delay each other. */
 const OTHERS_AFTER_MS = 250;

@@ -11,7 +11,7 @@ export { HOST_LIVENESS, type Liveness, USER_LIVENESS } from "./liveness.ts";
 export { usesNativeCrypto } from "./native-crypto.ts";
 export { openThroughHub, type OpenThroughHubOptions } from "./open-through-hub.ts";
 export { fingerprintOf, parsePublicKey, sameKey, type SshPublicKey } from "./public-key.ts";
-export { cut, pump } from "./pump.ts";
+export { pump } from "./pump.ts";
 export { readHostKey } from "./read-host-key.ts";
 export { sourceOf } from "./source.ts";
 export { type SessionRules, SshServer, type SshServerOptions, type SshSession } from "./ssh-server.ts";

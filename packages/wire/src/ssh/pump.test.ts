@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
+import { onOrderlyEnd } from "@hardshare/runtime/sockets";
 import { afterEach, expect, test } from "vitest";
 import { PUMP_BYTES, PUMP_CHUNKS } from "./limits.ts";
 import { pump } from "./pump.ts";
@@ -20,6 +21,14 @@ async function makePair(): Promise<[Socket, Socket]> {
   const [accepted] = (await once(server, "connection")) as [Socket];
   await once(client, "connect");
   return [client, accepted];
+}
+
+/** How a connection ends, as its peer meant it. */
+function outcomeOf(socket: Socket): Promise<"reset" | "end"> {
+  return new Promise((resolve) => {
+    onOrderlyEnd(socket.resume(), () => resolve("end"));
+    socket.once("error", () => resolve("reset"));
+  });
 }
 
 test("the end of one way leaves the other way open, and both streams close after both ends", async () => {
@@ -43,6 +52,18 @@ test("a reset of one side reaches the other as a reset, not as an orderly end", 
   const [error] = (await once(user, "error")) as [NodeJS.ErrnoException];
   expect(error.code).toBe("ECONNRESET");
   await done;
+});
+
+test("a reset that comes with bytes, which Node takes for an end, is one for the other side too", async () => {
+  for (let count = 0; count < 20; count += 1) {
+    const [user, near] = await makePair();
+    const [far, device] = await makePair();
+    const done = pump(near, far);
+    user.write("half a messa");
+    user.resetAndDestroy();
+    expect(await outcomeOf(device)).toBe("reset");
+    await done;
+  }
 });
 
 test("all bytes arrive before the end when the sender closes at once", async () => {

@@ -1,5 +1,5 @@
-import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { cut, onOrderlyEnd } from "@hardshare/runtime/sockets";
 import { PUMP_BYTES, PUMP_CHUNKS, PUMP_COPY_BYTES } from "./limits.ts";
 
 /**
@@ -9,19 +9,12 @@ import { PUMP_BYTES, PUMP_CHUNKS, PUMP_COPY_BYTES } from "./limits.ts";
  * `PUMP_CHUNKS` chunks, wait for the other stream. There is no timeout: a silent connection stays.
  */
 export function pump(a: Duplex, b: Duplex): Promise<void> {
-  carry(a, b);
-  carry(b, a);
-  return Promise.all([follow(a, b), follow(b, a)]).then(() => {});
+  return Promise.all([carry(a, b), carry(b, a)]).then(() => {});
 }
 
-/** Ends a stream at once; a TCP connection with a reset. */
-export function cut(stream: Duplex): void {
-  if (stream.destroyed) return;
-  if (stream instanceof Socket && stream.remoteAddress !== undefined) stream.resetAndDestroy();
-  else stream.destroy();
-}
-
-function carry(from: Duplex, to: Duplex): void {
+/** Carries one way, and closes `to` when `from` has closed; settles then. */
+function carry(from: Duplex, to: Duplex): Promise<void> {
+  let hasEnded = false;
   let isHeld = false;
   let isStopped = false;
   let waitingChunks = 0;
@@ -50,20 +43,19 @@ function carry(from: Duplex, to: Duplex): void {
     to.write(chunk.length < PUMP_COPY_BYTES && waitingChunks > 1 ? Buffer.from(chunk) : chunk, onTaken);
     if (isFull()) flush();
   });
-  from.on("end", () => to.end());
+  onOrderlyEnd(from, () => {
+    hasEnded = true;
+    to.end();
+  });
   from.on("error", () => {}); // `close` follows
-}
-
-/** Closes `other` when `stream` has closed; settles when `stream` has closed. */
-function follow(stream: Duplex, other: Duplex): Promise<void> {
   return new Promise((resolve) => {
     const onClose = () => {
       resolve();
-      if (!stream.readableEnded) cut(other);
-      else if (other.writableFinished) other.destroy();
-      else other.once("finish", () => other.destroy());
+      if (!hasEnded) cut(to);
+      else if (to.writableFinished) to.destroy();
+      else to.once("finish", () => to.destroy());
     };
-    if (stream.closed) onClose();
-    else stream.once("close", onClose);
+    if (from.closed) onClose();
+    else from.once("close", onClose);
   });
 }

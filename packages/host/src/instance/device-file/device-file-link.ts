@@ -41,6 +41,7 @@ export class DeviceFileLink implements AsyncDisposable {
     while (!signal.aborted) {
       const service = await dial().catch(() => undefined);
       if (service !== undefined) {
+        service.on("error", () => {}); // it may be cut before it is joined
         const keeper = await this.#reachKeeper();
         if (keeper === undefined) {
           service.destroy();
@@ -67,13 +68,18 @@ export class DeviceFileLink implements AsyncDisposable {
 
   async #carry(keeper: Socket, service: Socket): Promise<void> {
     const { signal } = this.#closing;
-    const cut = () => service.destroy();
+    // Both: a keeper that reads nothing, because nobody takes it, does not hear that the other is gone.
+    const cut = () => {
+      service.destroy();
+      keeper.destroy();
+    };
     const parted = Promise.all([closed(keeper), closed(service)]);
     joinSockets(keeper, service);
     service.once("end", cut); // a device file has no end of one way
     keeper.once("end", cut);
     signal.addEventListener("abort", cut, { once: true });
-    if (signal.aborted) cut();
+    service.once("close", cut);
+    if (signal.aborted || service.destroyed) cut();
     await parted;
     signal.removeEventListener("abort", cut);
   }

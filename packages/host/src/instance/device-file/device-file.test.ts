@@ -117,3 +117,16 @@ test("the end of the keeper is told, and is the end of the device file", async (
   await killLabelledProcesses(instanceId, systemClock);
   await expect.poll(() => isLost).toBe(true);
 });
+
+// As much as the buffers on the way take, or somewhat more or less.
+test.each([160, 200, 240, 280, 320])("the end of a service does not wait for a program that reads nothing of %d kB", async (kilobytes) => {
+  const link = openLink();
+  using _file = openFile();
+  await expect.poll(() => connection !== undefined).toBe(true);
+  accepts = false;
+  const said = connection!;
+  await new Promise<void>((resolve) => said.write(Buffer.alloc(kilobytes * 1000, "."), () => resolve()));
+  said.destroy();
+  for (let turn = 0; turn < 100; turn += 1) await new Promise((resolve) => setImmediate(resolve)); // the link hears of it
+  await link[Symbol.asyncDispose]();
+});
