@@ -51,6 +51,18 @@ async function hardshare(args: string[], more: Record<string, string> = {}, inpu
   return runHere(args, { ...variables, ...more }, { uid: process.getuid?.() ?? -1, home: folder }, input);
 }
 
+test("a command that waits gives Node's threads some work each second, because a wake-up of theirs may have been lost", async () => {
+  const hook = `import fs from "node:fs"; import { syncBuiltinESMExports } from "node:module";
+    const { access } = fs; fs.access = (...args) => { process.stderr.write("work\\n"); access(...args); }; syncBuiltinESMExports();`;
+  const args = ["--import", `data:text/javascript,${encodeURIComponent(hook)}`, ...COMMAND, "filter", "spare"];
+  const child = spawn(process.execPath, args, { stdio: ["pipe", "ignore", "pipe"], env: variables });
+  const exited = once(child, "exit");
+  const lines = createInterface(child.stderr)[Symbol.asyncIterator]();
+  for (let count = 0; count < 2; count += 1) expect((await lines.next()).value).toBe("work");
+  child.stdin.end();
+  expect(await exited).toEqual([0, null]); // it keeps nobody from ending
+});
+
 test("help shows the verbs in three groups, and every verb has examples", async () => {
   const { stdout, exitCode } = await hardshare(["--help"]);
   expect(exitCode).toBe(0);
