@@ -8,8 +8,9 @@ const AGAIN_FIRST_MS = 100;
 const AGAIN_MAX_MS = 2000;
 const OPEN_TIMEOUT_MS = 5000;
 const MAX_FRAME_BYTES = 1024;
-/** Heartbeats that the server may not have heard of before another connection is made: those of two windows. */
-const MAX_UNANSWERED = 8;
+/** When the server answered nothing for so long, and for so many heartbeats (two windows), another connection is made. */
+const MIN_PATIENCE_MS = 10_000;
+const PATIENCE_BEATS = 8;
 
 export interface HeartbeatsOptions {
   /** The server's address, such as `http://127.0.0.1:8484`. */
@@ -75,14 +76,14 @@ function connectOnce(options: HeartbeatsOptions, sign: (at: number) => string, o
         return socket.terminate();
       }
       onOpen();
-      let unanswered = 0;
-      socket.on("pong", () => (unanswered = 0));
+      let heardAt = performance.now();
+      socket.on("pong", () => (heardAt = performance.now()));
+      const patienceMs = Math.max(MIN_PATIENCE_MS, PATIENCE_BEATS * wish.everyMs);
       const beat = () => {
-        unanswered += 1;
-        if (unanswered > MAX_UNANSWERED) return socket.terminate(); // after a change of networks TCP would go on for minutes
-        socket.ping();
+        if (performance.now() - heardAt > patienceMs) return socket.terminate(); // after a change of networks TCP would go on for minutes
         const at = performance.timeOrigin + performance.now(); // goes on evenly when the computer's clock is set
         if (socket.readyState === socket.OPEN && socket.bufferedAmount === 0) socket.send(JSON.stringify({ at, signature: sign(at) }));
+        socket.ping(); // afterwards: with TLS it waits to be sent, and no heartbeat is sent behind what waits
       };
       beat();
       timer = setInterval(beat, wish.everyMs);

@@ -38,9 +38,9 @@ export class OneWay implements Disposable {
     });
   }
 
-  /** Whether `from` has ended its way in order, and was not reset since. */
+  /** Whether `from` has ended its way in order. A reset since may be of a client that has left and was still answered. */
   get isWhole(): boolean {
-    return this.#hasEnded && this.#options.from.errored === null;
+    return this.#hasEnded;
   }
 
   [Symbol.dispose](): void {

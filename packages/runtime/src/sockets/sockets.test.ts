@@ -1,5 +1,8 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, Socket } from "node:net";
+import { dirname, join } from "node:path";
+import { tmpdir } from "node:os";
+import { mkdtemp, rm } from "node:fs/promises";
 import { expect, test, vi } from "vitest";
 import { cut, onOrderlyEnd, ResetWatch } from "./index.ts";
 
@@ -44,6 +47,22 @@ test("an end in order is one, also while the other way goes on", async () => {
   socket.end("the answer");
   expect(String((await heard)[0])).toBe("the answer");
   expect(await events).toEqual(["orderly end"]);
+});
+
+test("a Unix socket whose peer ended in order and is gone has ended in order", async () => {
+  const path = join(await mkdtemp(join(tmpdir(), "hardshare-sockets-")), "s");
+  const server = createServer({ allowHalfOpen: true }).listen(path);
+  await once(server, "listening");
+  const accepted = once(server, "connection");
+  const peer = connect({ path, allowHalfOpen: true });
+  const [socket] = (await accepted) as [Socket];
+  peer.end("all of it");
+  await once(peer, "finish");
+  peer.destroy();
+  await new Promise<void>((resolve) => onOrderlyEnd(socket.resume(), resolve));
+  socket.destroy();
+  server.close();
+  await rm(dirname(path), { recursive: true });
 });
 
 test("of a socket that has ended its own way, an end is believed", async () => {

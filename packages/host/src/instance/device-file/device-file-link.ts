@@ -6,6 +6,8 @@ import { joinSockets } from "../../services/join-sockets.ts";
 /** Delays between attempts while the service does not accept, or cuts: it does so while its device is away. */
 const AGAIN_FIRST_MS = 50;
 const AGAIN_MAX_MS = 1000;
+/** How long what a service said last may take to come to the device file. */
+const LAST_WORDS_MS = 1000;
 
 export interface DeviceFileLinkOptions {
   /** Socket of the keeper. */
@@ -67,20 +69,23 @@ export class DeviceFileLink implements AsyncDisposable {
   }
 
   async #carry(keeper: Socket, service: Socket): Promise<void> {
+    const { clock } = this.#options;
     const { signal } = this.#closing;
-    // Both: a keeper that reads nothing, because nobody takes it, does not hear that the other is gone.
     const cut = () => {
       service.destroy();
       keeper.destroy();
     };
     const parted = Promise.all([closed(keeper), closed(service)]);
     joinSockets(keeper, service);
-    service.once("end", cut); // a device file has no end of one way
+    // A device file has no end of one way. A keeper that reads nothing, because nobody takes it, does not hear of the other's.
+    service.once("end", () => service.destroy());
     keeper.once("end", cut);
+    let lastWords: Disposable | undefined;
+    service.once("close", () => (lastWords = clock.after(LAST_WORDS_MS, cut)));
     signal.addEventListener("abort", cut, { once: true });
-    service.once("close", cut);
     if (signal.aborted || service.destroyed) cut();
     await parted;
+    lastWords?.[Symbol.dispose]();
     signal.removeEventListener("abort", cut);
   }
 }
