@@ -1,9 +1,8 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { copyPrivateDatabase } from "@hardshare/testkit/lending";
-import { inject } from "vitest";
 import { RunningCommand } from "./commands.ts";
 import { makeFolder } from "./folder.ts";
+import { lendDatabase } from "./lent-database.ts";
 import { Person } from "./world.ts";
 
 /** Where something runs: its own address, and what runs a command there. */
@@ -44,7 +43,7 @@ export class FarWorld implements AsyncDisposable {
     const folder = await makeFolder("far");
     const operator = new Person(folder, "operator");
     const owner = new Person(folder, "owner");
-    await copyPrivateDatabase(inject("lender"), join(folder, "server"));
+    await lendDatabase(join(folder, "server"));
     const args = ["serve", "--data-dir", join(folder, "server"), "--host", address, "--port", "0"];
     const server = new RunningCommand<{ url: string; adminTokenFile: string }>(args, operator.env);
     const { url, adminTokenFile } = await server.ready;

@@ -2,12 +2,11 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { copyPrivateDatabase } from "@hardshare/testkit/lending";
-import { inject } from "vitest";
 import { RunningCommand } from "./commands.ts";
 import { followEvents, type TimelineEvent } from "./events.ts";
 import { makeFolder } from "./folder.ts";
 import { HeldProgram } from "./held-program.ts";
+import { lendDatabase } from "./lent-database.ts";
 import { findFreePort } from "./network.ts";
 import { Restartable } from "./restartable.ts";
 import { USER_KEY } from "./user-key.ts";
@@ -127,7 +126,7 @@ export class Site implements AsyncDisposable {
   }
 
   async #begin(contract: string, service?: string): Promise<void> {
-    await copyPrivateDatabase(inject("lender"), this.serverFolder);
+    await lendDatabase(this.serverFolder);
     const { adminTokenFile } = await this.server.start().ready;
     const token = (await readFile(adminTokenFile, "utf8")).trim();
     this.#owner = new Person(this.folder, "owner", token);

@@ -1,11 +1,10 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { HardshareClient } from "@hardshare/client";
-import { copyPrivateDatabase } from "@hardshare/testkit/lending";
-import { inject } from "vitest";
 import { runHere } from "../../packages/cli/src/testing.ts";
 import { cleanEnvironment, type CommandResult, expectSuccess, HARDSHARE, run, RunningCommand } from "./commands.ts";
 import { makeFolder } from "./folder.ts";
+import { lendDatabase } from "./lent-database.ts";
 
 /** What `hardshare up --format json` prints when all is ready. */
 export interface UpReady {
@@ -105,7 +104,7 @@ export class World implements AsyncDisposable {
   }
 
   static async #createIn(folder: string, options: UpOptions): Promise<World> {
-    await copyPrivateDatabase(inject("lender"), join(folder, "up", "server"));
+    await lendDatabase(join(folder, "up", "server"));
     const world = new World(folder, options);
     await world.untilReady();
     return world;
