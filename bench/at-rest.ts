@@ -40,9 +40,14 @@ export const atRest: Race = {
   },
 };
 
+/** The child of `up` that is `hardshare ad` (proc_pid_task_children(5)). */
 async function findDaemon(upPid: number): Promise<number> {
-  const { stdout } = await promisify(execFile)("pgrep", ["-P", String(upPid), "-f", " ad "]);
-  return Number(stdout.trim().split("\n")[0]);
+  const children = (await readFile(`/proc/${upPid}/task/${upPid}/children`, "utf8")).trim().split(" ");
+  for (const pid of children) {
+    const words = (await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0");
+    if (words.includes("ad")) return Number(pid);
+  }
+  throw new Error("`hardshare up` runs no host daemon");
 }
 
 /** Time in user and kernel mode, in clock ticks (proc_pid_stat(5), fields 14 and 15). */
