@@ -4,17 +4,15 @@ import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { readFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import { Deferred, silentLogger, systemClock } from "@hardshare/runtime";
+import { Deferred } from "@hardshare/runtime";
 import { ResetWatch } from "@hardshare/runtime/sockets";
 import { expect, test } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
-import { startMqttFilter } from "./mqtt/mqtt-filter.ts";
 import type { ConnectPacket, Packet } from "./mqtt/packets.ts";
 import { writePacket } from "./mqtt/write-packet.ts";
-import { fixedRules } from "./rules/live-rules.ts";
-import { parseMqttRules } from "./rules/mqtt-rules.ts";
 import type { Judgement } from "./run/filter-kind.ts";
-import { makeLimits, startFilter, startWorld } from "./testing/filter-world.ts";
+import { startFilter, startWorld } from "./testing/filter-world.ts";
+import { startFilterBefore } from "./testing/mqtt-filter.ts";
 import { RawClient } from "./testing/raw-client.ts";
 import { RosbridgeWorld } from "./testing/rosbridge-world.ts";
 import { RpcWorld } from "./testing/rpc-world.ts";
@@ -207,16 +205,7 @@ test("mqtt: what waits for the broker is not judged any more, and there is no wi
   }).listen(0, "127.0.0.1");
   await once(broker, "listening");
   const decisions: Judgement[] = [];
-  await using filter = await startMqttFilter({
-    host: "127.0.0.1",
-    port: 0,
-    broker: { host: "127.0.0.1", port: (broker.address() as AddressInfo).port },
-    credentials: { username: undefined, password: undefined },
-    rules: fixedRules(parseMqttRules("default: allow", "test.yaml", makeLimits())),
-    onDecision: (judgement) => void decisions.push(judgement),
-    clock: systemClock,
-    logger: silentLogger,
-  });
+  await using filter = await startFilterBefore(broker, { onDecision: (judgement) => void decisions.push(judgement) });
   const client = connect(Number(filter.address.split(":").at(-1)), "127.0.0.1").on("error", () => {});
   const closed = gone(client.resume());
   client.write(writePacket(connect_, 4));

@@ -1,12 +1,9 @@
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import { Deferred, ManualClock, silentLogger, systemClock } from "@hardshare/runtime";
+import { connect, createServer, type Socket } from "node:net";
+import { Deferred, ManualClock, systemClock } from "@hardshare/runtime";
 import { expect, test } from "vitest";
-import { fixedRules } from "../rules/live-rules.ts";
-import { parseMqttRules } from "../rules/mqtt-rules.ts";
 import type { Judgement } from "../run/filter-kind.ts";
-import { makeLimits } from "../testing/filter-world.ts";
-import { startMqttFilter } from "./mqtt-filter.ts";
+import { startFilterBefore } from "../testing/mqtt-filter.ts";
 import { PacketFramer } from "./packet-framer.ts";
 import type { ConnectPacket, Packet, Version } from "./packets.ts";
 import { readPacket } from "./read-packet.ts";
@@ -68,16 +65,8 @@ async function startWorld({
   await once(broker, "listening");
   const decisions: Judgement[] = [];
   const onDecision = (judgement: Judgement) => void decisions.push(judgement);
-  const filter = await startMqttFilter({
-    host: "127.0.0.1",
-    port: 0,
-    broker: { host: "127.0.0.1", port: (broker.address() as AddressInfo).port },
-    credentials: { username: "owner", password: Buffer.from("secret") },
-    rules: fixedRules(parseMqttRules(rules, "test.yaml", makeLimits())),
-    onDecision,
-    clock,
-    logger: silentLogger,
-  });
+  const credentials = { username: "owner", password: Buffer.from("secret") };
+  const filter = await startFilterBefore(broker, { rules, credentials, onDecision, clock });
   const socket = connect(Number(filter.address.split(":").at(-1)), "127.0.0.1");
   await once(socket, "connect");
   return {
@@ -215,16 +204,7 @@ test("clients that left count until the broker took their last words, so that wh
     link.once("data", () => link.write(writePacket(CONNACK, 5))); // never ends
   }).listen(0, "127.0.0.1");
   await once(broker, "listening");
-  await using filter = await startMqttFilter({
-    host: "127.0.0.1",
-    port: 0,
-    broker: { host: "127.0.0.1", port: (broker.address() as AddressInfo).port },
-    credentials: { username: undefined, password: undefined },
-    rules: fixedRules(parseMqttRules("default: allow", "test.yaml", makeLimits())),
-    onDecision: () => {},
-    clock,
-    logger: silentLogger,
-  });
+  await using filter = await startFilterBefore(broker, { clock });
   /** @returns whether it was let in */
   const visit = async () => {
     const socket = connect(Number(filter.address.split(":").at(-1)), "127.0.0.1").on("error", () => {});

@@ -1,6 +1,6 @@
 import type { Writable } from "node:stream";
 import { AppError, FILTER_PULSE_EVERY_MS } from "@hardshare/protocol";
-import { type Clock, Deferred, type Logger } from "@hardshare/runtime";
+import { type Clock, Deferred, type Logger, Turns } from "@hardshare/runtime";
 import { openBudgetBook } from "../rules/budget-book.ts";
 import { LimitKeeper } from "../rules/limits.ts";
 import { fixedRules, type LiveRules, readRules } from "../rules/live-rules.ts";
@@ -87,13 +87,12 @@ function cutInTurn(
   onFailed: (error: unknown) => void,
 ): () => void {
   const { filter, reports, clock } = running;
-  let last = Promise.resolve();
-  return () => {
-    last = last
-      .then(() => filter.cutAll())
-      .then(() => reports.write({ type: "cut", at: new Date(clock.now()).toISOString(), address: filter.address }))
-      .catch(onFailed);
+  const turns = new Turns(1);
+  const cut = async () => {
+    await filter.cutAll();
+    reports.write({ type: "cut", at: new Date(clock.now()).toISOString(), address: filter.address });
   };
+  return () => void turns.take(cut).catch(onFailed);
 }
 
 /** Reads the rules again, one time after the other, and tells what came of each. */

@@ -1,5 +1,5 @@
 import { type DeploymentId, type HostDeployment, type InstanceId, MAX_REASON_CHARS, type ServerToHost } from "@hardshare/protocol";
-import { type Clock, Deferred, type Logger, pause, type Random } from "@hardshare/runtime";
+import { type Clock, Deferred, type Logger, type Random, within } from "@hardshare/runtime";
 import { HostChannel, type ServerConnection } from "../channel/host-channel.ts";
 import { ReportOutbox } from "../channel/report-outbox.ts";
 import type { Journal } from "../journal/journal.ts";
@@ -87,7 +87,7 @@ export class ServerLink implements AsyncDisposable {
 
   /** Like `untilAnnounced`, but not for long, and not without a server. */
   async settleOffers(): Promise<void> {
-    if (this.isConnected) await this.#atMost(RECORDED_WITHIN_MS, this.untilAnnounced());
+    if (this.isConnected) await within(this.#clock, RECORDED_WITHIN_MS, this.untilAnnounced());
   }
 
   /** Locks a deployment out: written down first, then told until the server has recorded it. A long reason is cut. Never rejects. */
@@ -102,18 +102,12 @@ export class ServerLink implements AsyncDisposable {
 
   /** Waits until the server has recorded the ends of all instances, but not for long. */
   async settle(): Promise<void> {
-    if (this.isConnected) await this.#atMost(RECORDED_WITHIN_MS, this.outbox.untilEndsRecorded());
+    if (this.isConnected) await within(this.#clock, RECORDED_WITHIN_MS, this.outbox.untilEndsRecorded());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#channel?.[Symbol.asyncDispose]();
     this.outbox[Symbol.dispose]();
-  }
-
-  async #atMost(timeoutMs: number, recorded: Promise<void>): Promise<void> {
-    const giveUp = new AbortController();
-    await Promise.race([recorded, pause(this.#clock, timeoutMs, giveUp.signal)]);
-    giveUp.abort();
   }
 
   #hear(message: ServerToHost, keepers: DeploymentKeepers): void {

@@ -1,6 +1,6 @@
 import { access, rm } from "node:fs/promises";
 import { AppError } from "@hardshare/protocol";
-import { pause } from "@hardshare/runtime";
+import { within } from "@hardshare/runtime";
 import { killLabelledProcesses } from "../programs/labelled-processes.ts";
 import { LINK_EVENT } from "../network/link-process.ts";
 import { removeContainers, verifyNoContainer } from "./container-steps.ts";
@@ -69,9 +69,7 @@ export async function closeFilters(parts: InstanceParts): Promise<void> {
 
 /** A disk that hangs keeps nobody waiting: taps are for people who look back. */
 async function untilTapped({ tapsClosed, tools: { clock } }: InstanceParts): Promise<void> {
-  const isOver = new AbortController();
-  await Promise.race([tapsClosed, pause(clock, TAPPED_WITHIN_MS, isOver.signal)]);
-  isOver.abort();
+  await within(clock, TAPPED_WITHIN_MS, tapsClosed);
 }
 
 /** Kills what the programs for the end left behind, and looks whether anything of the instance stays. */

@@ -8,12 +8,10 @@ import { OpenLimit } from "../http/open-limit.ts";
 import type { Identify } from "../http/authentication.ts";
 import type { Strangers } from "../http/strangers.ts";
 import type { UpgradeRoute } from "../http/upgrades.ts";
-import { admitReadyCaller } from "./ready-caller.ts";
+import { admitReadyCaller, setUpConnection } from "./ready-caller.ts";
 import { type WatchDeps, watchReady } from "./watch-ready.ts";
 
 const MAX_MESSAGE_BYTES = 1024;
-/** Silence on the user's connection after which TCP asks whether it is still there. */
-const TCP_KEEP_ALIVE_MS = 30_000;
 /** Senders for one instance, and in all, at this replica. */
 const MAX_SENDERS = { perKey: 64, total: 10_000 };
 /** Shares of the window after which another heartbeat is wanted: one or two may be lost. */
@@ -50,8 +48,7 @@ export function heartbeatRoute(deps: HeartbeatDeps): UpgradeRoute {
         const everyMs = (windowS * 1000) / PER_WINDOW;
         const watch = watchReady(deps, { id, caller }, (reason) => socket.close(1000, reason));
         socket.once("close", () => watch[Symbol.dispose]());
-        request.socket.setNoDelay(true);
-        request.socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS); // one that is gone without a word gives its place back
+        setUpConnection(request);
         let lastMs = Number.NEGATIVE_INFINITY;
         socket.on("message", (data: Buffer, isBinary: boolean) => {
           const sent = isBinary ? undefined : readSent(data);

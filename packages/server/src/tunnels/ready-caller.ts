@@ -6,6 +6,9 @@ import { bearerToken, type Identify } from "../http/authentication.ts";
 import { type Caller, wrongToken } from "../http/caller.ts";
 import type { Strangers } from "../http/strangers.ts";
 
+/** Silence on a user's connection after which TCP asks whether it is still there. */
+const TCP_KEEP_ALIVE_MS = 30_000;
+
 interface ReadyCallerDeps {
   database: Database;
   identify: Identify;
@@ -32,6 +35,12 @@ export async function admitReadyCaller(deps: ReadyCallerDeps, request: IncomingM
     throw new AppError("wrong_state", `instance is not READY but ${state}; there is nothing to connect to`, { details: { state } });
   }
   return { id, caller, found };
+}
+
+/** What is sent goes out at once, and one that is gone without a word gives its place back. */
+export function setUpConnection({ socket }: IncomingMessage): void {
+  socket.setNoDelay(true);
+  socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
 }
 
 async function identifyCaller(deps: ReadyCallerDeps, request: IncomingMessage): Promise<Caller> {

@@ -14,7 +14,7 @@ import type { Strangers } from "../http/strangers.ts";
 import type { UpgradeRoute } from "../http/upgrades.ts";
 import type { WakeUpRouter } from "../wake-ups/wake-up-router.ts";
 import { DRAIN_MS, pumpTunnel } from "./pump.ts";
-import { admitReadyCaller } from "./ready-caller.ts";
+import { admitReadyCaller, setUpConnection } from "./ready-caller.ts";
 import { watchReady } from "./watch-ready.ts";
 
 /** Largest WebSocket message from a user; the bytes of one are held while the instance does not read. */
@@ -23,8 +23,6 @@ const MAX_MESSAGE_BYTES = 256 * 1024;
 const MAX_TUNNELS_PER_INSTANCE = 256;
 /** Tunnels that one user may be opening at the same time, and all together: a host that is away holds each up for seconds. */
 const MAX_OPENING = { perKey: 256, total: 900 };
-/** Silence on the user's connection after which TCP asks whether it is still there. */
-const TCP_KEEP_ALIVE_MS = 30_000;
 /** How long a user's side may take to close after a cut. */
 const CLOSE_GRACE_MS = 500;
 
@@ -74,8 +72,7 @@ export function tunnelRoute(deps: TunnelDeps): UpgradeRoute {
         attempt.signal.throwIfAborted();
         const stream = await openStream(deps, found, request, attempt.signal);
         stream.once("close", () => changeCount(id, -1));
-        request.socket.setNoDelay(true);
-        request.socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
+        setUpConnection(request);
         resets.add(request.socket); // else those of users who gave up keep their places for as long as the hardware takes nothing
         return (socket) => {
           request.socket.off("close", abandon);

@@ -1,5 +1,5 @@
 import { estopLockoutOf, type InstanceId } from "@hardshare/protocol";
-import { type Clock, Deferred, pause, type Random } from "@hardshare/runtime";
+import { type Clock, Deferred, within, type Random } from "@hardshare/runtime";
 import type { ConnectedPeers } from "../../channels/connected-peers.ts";
 import { LiveDeployments, type LiveDeployment } from "./live-deployments.ts";
 
@@ -73,9 +73,11 @@ export class EstopDispatch {
   }
 
   async #answerTo(estopId: string, answer: Deferred): Promise<"stopped" | "no_answer"> {
-    const giveUp = new AbortController();
-    const isStopped = await Promise.race([answer.promise.then(() => true), pause(this.#clock, ANSWER_WITHIN_MS, giveUp.signal)]);
-    giveUp.abort();
+    const isStopped = await within(
+      this.#clock,
+      ANSWER_WITHIN_MS,
+      answer.promise.then(() => true),
+    );
     this.#waiting.delete(estopId);
     return isStopped === true ? "stopped" : "no_answer";
   }

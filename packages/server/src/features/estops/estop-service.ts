@@ -1,6 +1,6 @@
 import type { Database } from "@hardshare/db";
 import { AppError, type DeploymentId, type EstopAnswer, estopLockoutOf, type InstanceId, toAppError } from "@hardshare/protocol";
-import { BackOff, type Clock, type Logger, pause, type Random } from "@hardshare/runtime";
+import { BackOff, type Clock, type Logger, pause, type Random, within } from "@hardshare/runtime";
 import { type Caller, requireWriter } from "../../http/caller.ts";
 import { RateWindows } from "../../http/rate-limits.ts";
 import { getDeployment } from "../deployments/lookup.ts";
@@ -100,9 +100,7 @@ export class EstopService implements Disposable {
     this.#logger.warn("E-stop", { deploymentId, instanceId: live?.instanceId, by: press.by, actor: press.actor });
     const recording = this.#record(press, lockoutId);
     recording.catch(() => {}); // whoever still waits for it is told
-    const giveUp = new AbortController();
-    const recorded = await Promise.race([recording, pause(this.#clock, RECORDED_WITHIN_MS, giveUp.signal)]);
-    giveUp.abort();
+    const recorded = await within(this.#clock, RECORDED_WITHIN_MS, recording);
     const heard = await host;
     return {
       deployment: deploymentId,
